@@ -1,0 +1,72 @@
+"""What the command-line scripts share: flag parsing, exit codes and quiet start-up.
+
+Exit codes: 0 done; 2 bad usage or bad input; 75 stopped early with a checkpoint saved; 1 a defect.
+absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl import app, flags
+
+from errors import InputError
+
+EXIT_BAD_INPUT = 2
+EXIT_STOPPED_EARLY = 75
+
+
+def quiet_tensorflow() -> None:
+    """Imports TensorFlow without its start-up chatter; call before anything else imports it.
+
+    Its C++ part writes to file descriptor 2 before any log level counts.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+def run(main: Callable[[], int | None], *, usage: str) -> None:
+    """Parses the flags, runs `main()` and exits with its code.
+
+    Args:
+      main: takes nothing, returns an exit code or None for 0. `InputError` becomes exit code 2.
+      usage: first lines of `--help`; usually the script's docstring.
+    """
+    sys.modules["__main__"].__doc__ = usage
+    app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(f"{error} Run with --help for the list of flags.")
+    except SystemExit:
+        sys.exit(0)  # absl prints --help while it parses, and exits with 1
+    if len(rest) > 1:
+        _fail(f"Unexpected argument {rest[1]!r}: every option is a --flag=value.")
+    return rest
+
+
+def _guarded(main: Callable[[], int | None]) -> int:
+    try:
+        return main() or 0
+    except InputError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _fail(sentence: str) -> NoReturn:
+    sentence = " ".join(sentence.split())
+    print(f"{os.path.basename(sys.argv[0])}: {sentence}", file=sys.stderr)
+    sys.exit(EXIT_BAD_INPUT)

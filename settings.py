@@ -1,0 +1,108 @@
+"""Settings: frozen dataclasses whose fields are also command-line flags.
+
+A setting's name, type, default and help stand once, in the dataclass. Scripts turn it into absl
+flags (`define_flags`) and back (`from_flags`); library code gets the dataclass and never sees a
+flag.
+"""
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+from absl import flags
+
+from errors import InputError
+
+# --help lists the main module's flags: those defined here belong to the script that asks for them.
+flags.disclaim_key_flags()
+
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
+
+def setting(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:
+    """A field of a settings dataclass; `choices` are the values allowed."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+def define_flags(settings_class: type) -> None:
+    """Defines an absl flag for every field; a tuple becomes a comma list."""
+    hints = typing.get_type_hints(settings_class)
+    for field in dataclasses.fields(settings_class):
+        kind = _kind(hints[field.name])
+        if typing.get_origin(kind) is tuple:
+            items = [*typing.cast(tuple, field.default)]
+            flags.DEFINE_list(field.name, items, field.metadata["help"])
+        elif field.metadata["choices"]:
+            choices = field.metadata["choices"]
+            flags.DEFINE_enum(field.name, field.default, choices, field.metadata["help"])
+        else:
+            _DEFINE[kind](field.name, field.default, field.metadata["help"])
+
+
+def from_flags(settings_class: type) -> Any:
+    """The settings that the command line gives.
+
+    Raises:
+      InputError: a value has the wrong form.
+    """
+    hints = typing.get_type_hints(settings_class)
+    names = [field.name for field in dataclasses.fields(settings_class)]
+    return settings_class(**{name: _read(name, _kind(hints[name])) for name in names})
+
+
+def to_flagfile(settings: Any) -> list[str]:
+    """Lines `--name=value` that give these settings again; unset ones are left out."""
+    values = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+    return [f"--{name}={_text(value)}" for name, value in values.items() if value is not None]
+
+
+def require(settings: Any, *names: str) -> None:
+    """Checks that settings without a usable default were given.
+
+    Raises:
+      InputError: one is missing.
+    """
+    for name in names:
+        if not getattr(settings, name):
+            raise InputError(f"--{name} is missing: give --{name}=PATH.")
+
+
+def check_at_least(settings: Any, minimum: float, *names: str) -> None:
+    """Checks numbers that are given.
+
+    Raises:
+      InputError: one is below `minimum`.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not value >= minimum:
+            raise InputError(f"--{name}={value} must be {minimum} or more.")
+
+
+def _kind(hint: Any) -> Any:
+    """The type of a setting without its `| None`."""
+    if isinstance(hint, types.UnionType):
+        return next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    return hint
+
+
+def _read(name: str, kind: Any) -> Any:
+    value = flags.FLAGS[name].value
+    if typing.get_origin(kind) is not tuple:
+        return value
+    try:
+        return tuple(typing.get_args(kind)[0](item.strip()) for item in value or ())
+    except ValueError as error:
+        raise InputError(
+            f"--{name}={','.join(value)}: give numbers with commas between them."
+        ) from error
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
