@@ -1,0 +1,1 @@
+"""Scores of detections: Pascal VOC and COCO average precision, devkit files, tables, pictures."""

@@ -1,0 +1,137 @@
+"""COCO's twelve numbers, by pycocotools, without its printing.
+
+What surprises in pycocotools, and is taken care of here:
+
+- it writes into the dicts it is given: it gets copies;
+- it takes an annotation with id 0 for "not matched": ids are numbered anew, from 1;
+- it fails on an empty list of detections: every number is then 0, or None where no object counts;
+- it says -1 for a number that no object has a part in: that is None here, null in JSON;
+- COCO's boxes are x, y, width, height with width = xmax - xmin; VOC's extra pixel is not there.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from errors import InputError
+from metrics.voc import Detections, GroundTruth
+
+NAMES = (
+    "AP",
+    "AP50",
+    "AP75",
+    "AP_small",
+    "AP_medium",
+    "AP_large",
+    "AR_1",
+    "AR_10",
+    "AR_100",
+    "AR_small",
+    "AR_medium",
+    "AR_large",
+)
+
+
+def evaluate(
+    detections: Sequence[Mapping[str, Any]], truth: Mapping[str, Any]
+) -> dict[str, float | None]:
+    """Scores boxes.
+
+    Args:
+      detections: dicts of image_id, category_id, bbox [x, y, width, height] in pixels and score,
+        as in a COCO results file; others of their keys are left aside.
+      truth: a COCO annotation file's dict: images, categories and annotations. An annotation
+        without area or iscrowd gets its box's area and 0.
+
+    Returns:
+      {name: number in [0, 1], or None where no object counts}, in the order of `NAMES`.
+
+    Raises:
+      InputError: a detection has a picture or category that the truth does not have.
+    """
+    for key, table in (("image_id", "images"), ("category_id", "categories")):
+        _check_known(detections, truth, key=key, table=table)
+    with contextlib.redirect_stdout(io.StringIO()):
+        scorer = COCOeval(
+            _dataset(truth, truth["annotations"]), _dataset(truth, detections), "bbox"
+        )
+        scorer.evaluate()
+        scorer.accumulate()
+        scorer.summarize()
+    values = [float(value) if value > -1 else None for value in scorer.stats]
+    return dict(zip(NAMES, values, strict=True))
+
+
+def truth_of(truth: GroundTruth, *, num_images: int, labels: Sequence[str]) -> dict[str, Any]:
+    """A COCO annotation dict of VOC truth; difficult objects become crowds, which never count.
+
+    Args:
+      truth: pictures numbered 0 to num_images - 1.
+      num_images: pictures without objects included.
+      labels: class k, and category k, has the name labels[k - 1].
+    """
+    annotations = [
+        {"image_id": image, "category_id": number, "bbox": box, "iscrowd": int(difficult)}
+        for image, number, box, difficult in zip(
+            truth.images.tolist(),
+            truth.classes.tolist(),
+            _corner_and_size(truth.boxes),
+            truth.difficult.tolist(),
+            strict=True,
+        )
+    ]
+    return {
+        "images": [{"id": image} for image in range(num_images)],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(labels, start=1)],
+        "annotations": annotations,
+    }
+
+
+def results_of(detections: Detections) -> list[dict[str, Any]]:
+    """The rows of a COCO results file."""
+    columns = (
+        detections.images.tolist(),
+        detections.classes.tolist(),
+        _corner_and_size(detections.boxes),
+        detections.scores.tolist(),
+    )
+    keys = ("image_id", "category_id", "bbox", "score")
+    return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _corner_and_size(boxes: np.ndarray) -> list[list[float]]:
+    ymin, xmin, ymax, xmax = boxes.T
+    return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1).tolist()
+
+
+def _check_known(
+    detections: Iterable[Mapping[str, Any]], truth: Mapping[str, Any], *, key: str, table: str
+) -> None:
+    known = {row["id"] for row in truth[table]}
+    unknown = next((row[key] for row in detections if row[key] not in known), None)
+    if unknown is not None:
+        raise InputError(
+            f"A detection has {key} {unknown}, which is not among the {len(known)} {table} of the "
+            f"truth: score detections against the annotations of the same pictures."
+        )
+
+
+def _dataset(truth: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> COCO:
+    dataset = COCO()
+    dataset.dataset = {
+        "images": truth["images"],
+        "categories": truth["categories"],
+        "annotations": [_annotation(row, number) for number, row in enumerate(rows, start=1)],
+    }
+    dataset.createIndex()
+    return dataset
+
+
+def _annotation(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    width, height = row["bbox"][2:]
+    return {"area": width * height, "iscrowd": 0} | dict(row) | {"id": number}
