@@ -1,0 +1,1 @@
+"""Networks: layers, anchors, box coder, matching, losses and detections of SSD."""

@@ -1,0 +1,41 @@
+"""Anchors (default boxes) of all layers in one array. They may reach over the picture's border."""
+
+import numpy as np
+
+from nets.parameters import FeatureLayer, SSDParameters
+
+
+def make(parameters: SSDParameters, preset: str) -> np.ndarray:
+    """All anchors of a network, in the order layer, row, column, anchor.
+
+    Args:
+      parameters: the network's geometry.
+      preset: name of the anchor sizes, "voc" or "coco".
+
+    Returns:
+      f32[A, 4] relative [ymin, xmin, ymax, xmax], not clipped.
+    """
+    sizes = parameters.sizes(preset)
+    layers = [
+        _layer_anchors(parameters, layer, small, large)
+        for layer, small, large in zip(parameters.layers, sizes, sizes[1:], strict=False)
+    ]
+    return np.concatenate(layers).astype(np.float32)
+
+
+def _layer_anchors(
+    parameters: SSDParameters, layer: FeatureLayer, small: float, large: float
+) -> np.ndarray:
+    centres = (np.arange(layer.size) + parameters.anchor_offset) * layer.step
+    heights, widths = _shapes(layer, small, large)
+    y, x = (axis[..., None] for axis in np.meshgrid(centres, centres, indexing="ij"))
+    corners = [y - heights / 2, x - widths / 2, y + heights / 2, x + widths / 2]
+    pixels = np.stack(np.broadcast_arrays(*corners), axis=-1).reshape(-1, 4)
+    return pixels / np.tile(parameters.image_size, 2)
+
+
+def _shapes(layer: FeatureLayer, small: float, large: float) -> tuple[np.ndarray, np.ndarray]:
+    """Heights and widths in pixels: small square, geometric mean of both sizes, then the ratios."""
+    roots = np.sqrt(np.array(layer.ratios))
+    squares = np.array([small, np.sqrt(small * large)])
+    return np.concatenate([squares, small / roots]), np.concatenate([squares, small * roots])

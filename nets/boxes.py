@@ -1,0 +1,61 @@
+"""Box arithmetic and the box coder. Centre form lives only in here.
+
+Boxes are float32 [ymin, xmin, ymax, xmax], relative to the picture. Offsets are in the order x, y,
+w, h of slim SSD checkpoints.
+"""
+
+import tensorflow as tf
+
+
+def area(boxes: tf.Tensor) -> tf.Tensor:
+    """f32[..., 4] -> f32[...]; an inverted box has area 0."""
+    height = tf.maximum(boxes[..., 2] - boxes[..., 0], 0.0)
+    return height * tf.maximum(boxes[..., 3] - boxes[..., 1], 0.0)
+
+
+def iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Intersection over union of every pair: f32[N, 4], f32[M, 4] -> f32[N, M].
+
+    0 where both are empty.
+    """
+    top_left = tf.maximum(boxes[:, None, :2], others[None, :, :2])
+    bottom_right = tf.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    sides = tf.maximum(bottom_right - top_left, 0.0)
+    intersection = sides[..., 0] * sides[..., 1]
+    union = area(boxes)[:, None] + area(others)[None, :] - intersection
+    return tf.math.divide_no_nan(intersection, union)
+
+
+def encode(boxes: tf.Tensor, anchors: tf.Tensor, prior_scaling: tuple[float, ...]) -> tf.Tensor:
+    """What the network has to predict for `anchors` to become `boxes`.
+
+    Source: SSD's center_variance coder, `EncodeBBox` in Caffe's bbox_util.cpp.
+
+    Args:
+      boxes: f32[..., 4] with positive sides.
+      anchors: f32[..., 4] with positive sides, same shape.
+      prior_scaling: variances of x, y, w, h.
+
+    Returns:
+      f32[..., 4] offsets x, y, w, h.
+    """
+    box, anchor = _centre_form(boxes), _centre_form(anchors)
+    shift = (box[..., :2] - anchor[..., :2]) / anchor[..., 2:]
+    stretch = tf.math.log(box[..., 2:] / anchor[..., 2:])
+    return tf.concat([shift, stretch], axis=-1) / tf.constant(prior_scaling, tf.float32)
+
+
+def decode(offsets: tf.Tensor, anchors: tf.Tensor, prior_scaling: tuple[float, ...]) -> tf.Tensor:
+    """The inverse of `encode`: f32[..., 4] offsets -> f32[..., 4] boxes, not clipped."""
+    anchor = _centre_form(anchors)
+    scaled = offsets * tf.constant(prior_scaling, tf.float32)
+    centre = anchor[..., :2] + scaled[..., :2] * anchor[..., 2:]
+    half = anchor[..., 2:] * tf.exp(scaled[..., 2:]) / 2
+    low, high = centre - half, centre + half
+    return tf.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=-1)
+
+
+def _centre_form(boxes: tf.Tensor) -> tf.Tensor:
+    """[ymin, xmin, ymax, xmax] -> [x, y, w, h]."""
+    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
+    return tf.stack([(xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin], axis=-1)

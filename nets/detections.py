@@ -1,0 +1,66 @@
+"""From predictions to detections: scores, boxes, suppression per class, best of a picture."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from nets import boxes as box_ops
+
+
+class Detections(NamedTuple):
+    """Detections of a batch, best first, padded with zeros.
+
+    Attributes:
+      boxes: f32[B, K, 4] relative, clipped to the picture.
+      classes: i64[B, K], from 1.
+      scores: f32[B, K].
+      num_detections: i32[B].
+    """
+
+    boxes: tf.Tensor
+    classes: tf.Tensor
+    scores: tf.Tensor
+    num_detections: tf.Tensor
+
+
+def detect(
+    logits: tf.Tensor,
+    offsets: tf.Tensor,
+    anchors: tf.Tensor,
+    *,
+    prior_scaling: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
+    select_threshold: float = 0.01,
+    select_top_k: int = 400,
+    nms_threshold: float = 0.45,
+    keep_top_k: int = 200,
+) -> Detections:
+    """The reference's post-processing (`DetectionOutput` of Caffe SSD).
+
+    Args:
+      logits: f32[B, A, C].
+      offsets: f32[B, A, 4].
+      anchors: f32[A, 4].
+      prior_scaling: the box coder's variances.
+      select_threshold: score that a detection must exceed.
+      select_top_k: candidates of each class that enter the suppression.
+      nms_threshold: overlap above which the lower score goes.
+      keep_top_k: K, detections of a picture over all classes.
+    """
+    boxes = box_ops.decode(offsets, anchors, prior_scaling)
+    scores = tf.transpose(tf.nn.softmax(logits)[..., 1:], [0, 2, 1])
+    top_k = min(select_top_k, anchors.shape[0])
+    best_scores, best = tf.math.top_k(scores, top_k)
+    best_boxes = tf.gather(boxes, best, batch_dims=1)
+    result = tf.image.combined_non_max_suppression(
+        tf.transpose(best_boxes, [0, 2, 1, 3]),
+        tf.transpose(best_scores, [0, 2, 1]),
+        max_output_size_per_class=top_k,
+        max_total_size=keep_top_k,
+        iou_threshold=nms_threshold,
+        score_threshold=select_threshold,
+        clip_boxes=True,
+    )
+    kept, kept_scores, classes, count = result
+    real = tf.sequence_mask(count, keep_top_k)
+    classes = tf.where(real, tf.cast(classes, tf.int64) + 1, 0)
+    return Detections(kept, classes, kept_scores, count)

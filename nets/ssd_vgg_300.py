@@ -1,0 +1,148 @@
+"""SSD on VGG-16, in slim: fully convolutional VGG, extra blocks, and a box predictor per layer.
+
+Source: Liu et al., "SSD: Single Shot MultiBox Detector" (2016), and its Caffe code. Variable names
+are those of published slim and Caffe-converted checkpoints. One function describes the network for
+every picture size; what differs stands in `SSDParameters` and in the list of extra blocks.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import tensorflow as tf
+import tf_slim as slim
+
+from nets import custom_layers
+from nets.parameters import FeatureLayer, SSDParameters
+from nets.variables import INITIALIZERS, constant, layer_scope
+
+
+class Block(NamedTuple):
+    """An extra block: 1x1 down to `squeeze`, then 3x3 up to `depth`.
+
+    Stride 2 goes with one pixel of padding on each side, stride 1 with none.
+    """
+
+    name: str
+    squeeze: int
+    depth: int
+    stride: int
+
+
+_TWO, _FOUR = (2.0, 1 / 2), (2.0, 1 / 2, 3.0, 1 / 3)
+PARAMETERS = SSDParameters(
+    name="ssd_300_vgg",
+    image_size=(300, 300),
+    layers=(
+        FeatureLayer("block4", 38, _TWO, 8, normalization=20.0),
+        FeatureLayer("block7", 19, _FOUR, 16),
+        FeatureLayer("block8", 10, _FOUR, 32),
+        FeatureLayer("block9", 5, _FOUR, 64),
+        FeatureLayer("block10", 3, _TWO, 100),
+        FeatureLayer("block11", 1, _TWO, 300),
+    ),
+    anchor_sizes={
+        "voc": (30.0, 60.0, 111.0, 162.0, 213.0, 264.0, 315.0),
+        "coco": (21.0, 45.0, 99.0, 153.0, 207.0, 261.0, 315.0),
+    },
+)
+EXTRA_BLOCKS = (
+    Block("block8", 256, 512, 2),
+    Block("block9", 128, 256, 2),
+    Block("block10", 128, 256, 1),
+    Block("block11", 128, 256, 1),
+)
+
+
+def network(
+    inputs: tf.Tensor,
+    *,
+    num_classes: int,
+    depth_multiplier: float = 1.0,
+    initializer: str = "xavier",
+) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+    """SSD-300; call inside `SlimVariables.scope("ssd_300_vgg")`.
+
+    Args:
+      inputs: f[B, 300, 300, 3], RGB minus mean, already times the input scale.
+      num_classes: C, background counted.
+      depth_multiplier: factor on every layer's channels.
+      initializer: "xavier" (the reference) or "he" (from scratch).
+
+    Returns:
+      logits f[B, A, C], offsets f[B, A, 4] in the order x, y, w, h, and the end points by name.
+    """
+    with arg_scope(initializer):
+        end_points = backbone(inputs, depth_multiplier)
+        net = end_points["block7"]
+        for block in EXTRA_BLOCKS:
+            net = extra_block(net, block, depth_multiplier)
+            end_points[block.name] = net
+        return *predictions(end_points, PARAMETERS, num_classes), end_points
+
+
+@contextlib.contextmanager
+def arg_scope(initializer: str) -> Iterator[None]:
+    """SAME padding, ReLU, zero biases and the named initializer on every convolution."""
+    with (
+        slim.arg_scope([slim.conv2d, slim.max_pool2d], padding="SAME"),
+        slim.arg_scope(
+            [slim.conv2d],
+            activation_fn=tf.nn.relu,
+            weights_initializer=INITIALIZERS[initializer],
+            biases_initializer=constant(0.0),
+        ),
+    ):
+        yield
+
+
+def backbone(inputs: tf.Tensor, depth_multiplier: float) -> dict[str, tf.Tensor]:
+    """VGG-16 with fc6 and fc7 as convolutions: end points block1 to block7 (conv7)."""
+    end_points, net = {}, inputs
+    for number, (repeats, depth) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), 1):
+        depth = _scaled(depth, depth_multiplier)
+        net = slim.repeat(net, repeats, slim.conv2d, depth, [3, 3], scope=f"conv{number}")
+        end_points[f"block{number}"] = net
+        kernel, stride = ([3, 3], 1) if number == 5 else ([2, 2], 2)
+        net = slim.max_pool2d(net, kernel, stride=stride, scope=f"pool{number}")
+    depth = _scaled(1024, depth_multiplier)
+    net = end_points["block6"] = slim.conv2d(net, depth, [3, 3], rate=6, scope="conv6")
+    end_points["block7"] = slim.conv2d(net, depth, [1, 1], scope="conv7")
+    return end_points
+
+
+def extra_block(inputs: tf.Tensor, block: Block, depth_multiplier: float) -> tf.Tensor:
+    """conv1x1, then a 3x3 convolution that shrinks the feature map."""
+    with layer_scope(block.name):
+        squeeze = _scaled(block.squeeze, depth_multiplier)
+        net = slim.conv2d(inputs, squeeze, [1, 1], scope="conv1x1")
+        if block.stride == 2:
+            net = custom_layers.pad2d(net, 1)
+        depth = _scaled(block.depth, depth_multiplier)
+        return slim.conv2d(
+            net, depth, [3, 3], stride=block.stride, padding="VALID", scope="conv3x3"
+        )
+
+
+def predictions(
+    end_points: dict[str, tf.Tensor], parameters: SSDParameters, num_classes: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Logits [B, A, C] and offsets [B, A, 4]: anchors in the order layer, row, column, anchor."""
+    logits, offsets = [], []
+    for layer in parameters.layers:
+        net = end_points[layer.name]
+        with layer_scope(f"{layer.name}_box"):
+            if layer.normalization is not None:
+                net = custom_layers.l2_normalization(net, scale=layer.normalization)
+            offsets.append(_predictor(net, layer.anchors_per_cell, 4, "conv_loc"))
+            logits.append(_predictor(net, layer.anchors_per_cell, num_classes, "conv_cls"))
+    return tf.concat(logits, axis=1), tf.concat(offsets, axis=1)
+
+
+def _predictor(net: tf.Tensor, anchors: int, values: int, scope: str) -> tf.Tensor:
+    net = slim.conv2d(net, anchors * values, [3, 3], activation_fn=None, scope=scope)
+    return tf.reshape(net, [tf.shape(net)[0], net.shape[1] * net.shape[2] * anchors, values])
+
+
+def _scaled(depth: int, depth_multiplier: float) -> int:
+    return max(8, round(depth * depth_multiplier))

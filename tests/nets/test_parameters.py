@@ -1,0 +1,50 @@
+"""The parameter tuples: counts and presets."""
+
+import pytest
+
+from errors import InputError
+from nets.parameters import FeatureLayer, SSDParameters
+from nets.ssd_vgg_300 import PARAMETERS
+
+TINY = SSDParameters(
+    name="tiny",
+    image_size=(20, 20),
+    layers=(FeatureLayer("a", 3, (2.0,), 8), FeatureLayer("b", 2, (), 10)),
+    anchor_sizes={"one": (1.0, 2.0, 3.0)},
+)
+
+
+def test_anchors_of_a_cell_are_two_squares_and_one_for_each_ratio():
+    assert [layer.anchors_per_cell for layer in TINY.layers] == [3, 2]
+    assert [layer.anchors_per_cell for layer in PARAMETERS.layers] == [4, 6, 6, 6, 4, 4]
+
+
+def test_number_of_anchors_is_summed_over_cells():
+    assert TINY.num_anchors == 9 * 3 + 4 * 2
+    assert PARAMETERS.num_anchors == 8732
+
+
+def test_sizes_are_those_of_the_preset():
+    assert TINY.sizes("one") == (1.0, 2.0, 3.0)
+    assert PARAMETERS.sizes("voc") == (30, 60, 111, 162, 213, 264, 315)
+    assert PARAMETERS.sizes("coco") == (21, 45, 99, 153, 207, 261, 315)
+
+
+def test_unknown_preset_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match=r"--anchors=two is not a preset of tiny: use one of one"):
+        TINY.sizes("two")
+
+
+def test_every_preset_has_one_size_more_than_there_are_layers():
+    for sizes in PARAMETERS.anchor_sizes.values():
+        assert len(sizes) == len(PARAMETERS.layers) + 1
+        assert list(sizes) == sorted(sizes)
+
+
+def test_only_the_first_layer_is_normalized_and_starts_at_20():
+    assert [layer.normalization for layer in PARAMETERS.layers] == [20.0] + [None] * 5
+
+
+def test_box_coder_has_the_recipes_variances_and_half_a_step_of_offset():
+    assert PARAMETERS.prior_scaling == (0.1, 0.1, 0.2, 0.2)
+    assert PARAMETERS.anchor_offset == 0.5

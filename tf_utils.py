@@ -1,0 +1,154 @@
+"""The factories of the training script: learning rate, optimizer, trained variables.
+
+Plain functions of values. The names are those of the slim research code's `tf_utils`; what they
+return is described in `optimization/`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from errors import InputError
+from optimization import optimizers, schedules
+
+LEARNING_RATE_DECAY_TYPES = ("fixed", "exponential", "polynomial", "step", "poly", "cosine")
+OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamw", "ftrl", "momentum", "rmsprop", "sgd")
+
+
+def configure_learning_rate(
+    *,
+    learning_rate_decay_type: str,
+    learning_rate: float,
+    num_samples: int,
+    global_batch_size: int,
+    num_epochs_per_decay: float,
+    decay_steps: int | None,
+    learning_rate_decay_factor: float,
+    learning_rate_decay_boundaries: Sequence[int],
+    end_learning_rate: float,
+    learning_power: float,
+    max_number_of_steps: int | None,
+    slow_start_step: int,
+    slow_start_learning_rate: float,
+    slow_start_type: str,
+) -> schedules.Schedule:
+    """The learning rate as a function of the step; the arguments are the flags of these names.
+
+    Raises:
+      InputError: the decay type needs a value that is missing.
+    """
+    if learning_rate_decay_type in ("poly", "cosine") and not max_number_of_steps:
+        raise InputError(
+            f"--learning_rate_decay_type={learning_rate_decay_type} decays over the whole run: "
+            "give --max_number_of_steps."
+        )
+    if learning_rate_decay_type == "step" and not learning_rate_decay_boundaries:
+        raise InputError(
+            "--learning_rate_decay_type=step has no boundary: give "
+            "--learning_rate_decay_boundaries=80000,100000 or so."
+        )
+    total_steps = max_number_of_steps or 0
+    epochs_steps = int(num_samples * num_epochs_per_decay / global_batch_size)
+    decay_steps = decay_steps or max(1, epochs_steps)
+    makers = {
+        "fixed": lambda: schedules.fixed(learning_rate),
+        "exponential": lambda: schedules.exponential(
+            learning_rate, decay_steps=decay_steps, factor=learning_rate_decay_factor
+        ),
+        "polynomial": lambda: schedules.polynomial(
+            learning_rate, decay_steps=decay_steps, end_learning_rate=end_learning_rate
+        ),
+        "step": lambda: schedules.stepwise(
+            learning_rate,
+            boundaries=learning_rate_decay_boundaries,
+            factor=learning_rate_decay_factor,
+        ),
+        "poly": lambda: schedules.polynomial(
+            learning_rate,
+            decay_steps=total_steps,
+            end_learning_rate=0.0,
+            power=learning_power,
+        ),
+        "cosine": lambda: schedules.cosine(
+            learning_rate, total_steps=total_steps, end_learning_rate=end_learning_rate
+        ),
+    }
+    return schedules.slow_start(
+        _pick(makers, learning_rate_decay_type, "learning_rate_decay_type")(),
+        steps=slow_start_step,
+        start=slow_start_learning_rate,
+        constant=slow_start_type == "constant",
+    )
+
+
+def configure_optimizer(
+    *,
+    optimizer: str,
+    opt_epsilon: float | None,
+    weight_decay: float,
+    adadelta_rho: float,
+    adagrad_initial_accumulator_value: float,
+    adam_beta1: float,
+    adam_beta2: float,
+    ftrl_learning_rate_power: float,
+    ftrl_initial_accumulator_value: float,
+    ftrl_l1: float,
+    ftrl_l2: float,
+    momentum: float,
+    rmsprop_momentum: float,
+    rmsprop_decay: float,
+) -> optimizers.Rule:
+    """The update rule; the arguments are the flags of these names.
+
+    `weight_decay` matters to adamw alone: with the others it is a part of the loss.
+    """
+    epsilon = opt_epsilon if opt_epsilon is not None else 1e-10 if optimizer == "rmsprop" else 1e-8
+    makers = {
+        "adadelta": lambda: optimizers.adadelta(adadelta_rho, epsilon),
+        "adagrad": lambda: optimizers.adagrad(adagrad_initial_accumulator_value),
+        "adam": lambda: optimizers.adam(adam_beta1, adam_beta2, epsilon),
+        "adamw": lambda: optimizers.adamw(adam_beta1, adam_beta2, epsilon, weight_decay),
+        "ftrl": lambda: optimizers.ftrl(
+            ftrl_learning_rate_power, ftrl_initial_accumulator_value, ftrl_l1, ftrl_l2
+        ),
+        "momentum": lambda: optimizers.momentum(momentum),
+        "rmsprop": lambda: optimizers.rmsprop(rmsprop_decay, rmsprop_momentum, epsilon),
+        "sgd": optimizers.sgd,
+    }
+    return _pick(makers, optimizer, "optimizer")()
+
+
+def get_variables_to_train(
+    variables: Mapping[str, tf.Variable], trainable_scopes: Sequence[str] = ()
+) -> dict[str, tf.Variable]:
+    """The variables below one of the scopes, or all of them when no scope is given.
+
+    A scope matches whole path components: `ssd_300_vgg/conv1` holds `conv1/conv1_1`, not `conv10`.
+
+    Raises:
+      InputError: a scope holds no variable.
+    """
+    if not trainable_scopes:
+        return dict(variables)
+    for scope in trainable_scopes:
+        if not any(in_scope(name, scope) for name in variables):
+            first = sorted({"/".join(name.split("/")[:2]) for name in variables})
+            raise InputError(
+                f"--trainable_scopes: {scope!r} holds no variable: there are {', '.join(first)}."
+            )
+    return {
+        name: variable
+        for name, variable in variables.items()
+        if any(in_scope(name, scope) for scope in trainable_scopes)
+    }
+
+
+def in_scope(name: str, scope: str) -> bool:
+    """Whether the variable `name` lies below `scope`, by whole path components."""
+    return f"{name}/".startswith(f"{scope.strip('/')}/")
+
+
+def _pick(makers: dict, name: str, flag: str):
+    if name not in makers:
+        raise InputError(f"--{flag}={name} is unknown: use one of {', '.join(sorted(makers))}.")
+    return makers[name]
