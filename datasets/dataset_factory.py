@@ -1,0 +1,192 @@
+"""A data set by name: `get_dataset("pascalvoc_2007", "trainval", folder)`.
+
+Name N and split S mean the records `N_S_NNN.tfrecord`, unless `NAMED` says otherwise. A data set
+of one's own therefore needs no code; an entry in `NAMED` gives several record sets one name, or
+labels to records that came without a manifest.
+"""
+
+import dataclasses
+import os
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from datasets.foreign_records import Counts, count_records
+from datasets.labels import read_labels
+from datasets.manifest import check_shards, find_partial, find_shards, read_manifest
+from datasets.voc import VOC_LABELS
+from errors import InputError
+
+
+class Named(NamedTuple):
+    """Record sets that a data set name stands for, and the labels where no manifest gives them."""
+
+    record_sets: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+
+
+NAMED = {
+    "pascalvoc_2007": Named(("voc_2007",), VOC_LABELS),
+    "pascalvoc_2012": Named(("voc_2012",), VOC_LABELS),
+    "pascalvoc_0712": Named(("voc_2007", "voc_2012"), VOC_LABELS),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Records of one split.
+
+    Attributes:
+      shards: paths of the TFRecord files, in the order of their records.
+      labels: class names; class k is labels[k - 1], class 0 the background.
+      num_samples: pictures.
+      num_objects: objects by class name, difficult ones left out; None where unknown.
+    """
+
+    name: str
+    split: str
+    shards: tuple[str, ...]
+    labels: tuple[str, ...]
+    num_samples: int
+    num_objects: dict[str, int] | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Classes with the background."""
+        return len(self.labels) + 1
+
+
+class _Part(NamedTuple):
+    """One record set; `objects` by class id, as the records have it."""
+
+    shards: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    num_images: int
+    objects: dict[int, int]
+
+
+def get_dataset(
+    name: str,
+    split: str,
+    dataset_dir: str,
+    labels_file: str | None = None,
+    *,
+    labels_offset: int = 0,
+) -> Dataset:
+    """Finds the records of a data set and checks that they are whole.
+
+    Labels come from, in this order: `labels_file`, the manifest, the names inside the records,
+    `NAMED`, `labels.txt` beside the records.
+
+    Args:
+      name: data set name, such as "pascalvoc_2007" or your own.
+      split: such as "train"; "" for records without a split in their name.
+      dataset_dir: folder of the records.
+      labels_file: overrides the records' labels; may rename classes, not move them.
+      labels_offset: subtracted from the records' class ids when they are parsed.
+
+    Raises:
+      InputError: missing folder or records, an incomplete data set, unknown labels.
+    """
+    folder = dataset_dir.rstrip("/") or dataset_dir
+    if not folder or not tf.io.gfile.isdir(folder):
+        raise InputError(f"--dataset_dir={dataset_dir} is not a folder: pass the records' folder.")
+    named = NAMED.get(name, Named((name,)))
+    suffix = f"_{split}" if split else ""
+    parts = [_read_part(folder, record_set + suffix) for record_set in named.record_sets]
+    labels = _choose_labels(parts, named=named, labels_file=labels_file, folder=folder)
+    _check_ids(parts, labels=labels, labels_offset=labels_offset, name=name)
+    num_objects = dict.fromkeys(labels, 0)
+    for part in parts:
+        for label, count in part.objects.items():
+            num_objects[labels[label - labels_offset - 1]] += count
+    return Dataset(
+        name=name,
+        split=split,
+        shards=tuple(shard for part in parts for shard in part.shards),
+        labels=labels,
+        num_samples=sum(part.num_images for part in parts),
+        num_objects=num_objects,
+    )
+
+
+def _read_part(folder: str, name: str) -> _Part:
+    manifest = read_manifest(folder, name)
+    if manifest is None:
+        return _read_foreign(folder, name)
+    check_shards(manifest, folder)
+    objects = {k: manifest.num_objects[label] for k, label in enumerate(manifest.labels, start=1)}
+    paths = tuple(os.path.join(folder, shard.name) for shard in manifest.shards)
+    return _Part(paths, manifest.labels, manifest.num_images, objects)
+
+
+def _read_foreign(folder: str, name: str) -> _Part:
+    found = find_shards(folder)
+    partial = find_partial(folder, name)
+    if partial:
+        raise InputError(
+            f"The data set {name} in {folder} is incomplete: its conversion is running or was "
+            f"interrupted (folder {partial[0]}); convert it again."
+        )
+    if name not in found:
+        there = ", ".join(f"{n} ({len(files)} shards)" for n, files in found.items()) or "none"
+        raise InputError(
+            f"There is no {name}_NNN.tfrecord in {folder} (record sets there: {there}): check "
+            "--dataset_name, --dataset_split_name and --dataset_dir, or convert the data set."
+        )
+    counts = count_records(folder, name, found[name])
+    paths = tuple(os.path.join(folder, file) for file in found[name])
+    return _Part(paths, _labels_of(counts), counts.num_images, counts.objects)
+
+
+def _labels_of(counts: Counts) -> tuple[str, ...] | None:
+    """Labels that the records' own names give: those of VOC, or 1..C without a gap."""
+    if counts.names and all(
+        1 <= k <= len(VOC_LABELS) and VOC_LABELS[k - 1] == name for k, name in counts.names.items()
+    ):
+        return VOC_LABELS
+    if counts.names and list(counts.names) == list(range(1, max(counts.objects) + 1)):
+        return tuple(counts.names.values())
+    return None
+
+
+def _choose_labels(
+    parts: list[_Part], *, named: Named, labels_file: str | None, folder: str
+) -> tuple[str, ...]:
+    own = {part.labels for part in parts if part.labels}
+    if len(own) > 1:
+        raise InputError(f"The record sets in {folder} have different labels: convert them alike.")
+    recorded = own.pop() if own else None
+    if labels_file:
+        labels = read_labels(labels_file)
+        _check_order(recorded or (), labels=labels, labels_file=labels_file)
+        return labels
+    if known := recorded or named.labels:
+        return known
+    beside = os.path.join(folder, "labels.txt")
+    if tf.io.gfile.exists(beside):
+        return read_labels(beside)
+    raise InputError(f"The records in {folder} do not name their classes: pass --labels_file.")
+
+
+def _check_order(recorded: tuple[str, ...], *, labels: tuple[str, ...], labels_file: str) -> None:
+    """Refuses a labels file that gives a name of the records to another class."""
+    for k, label in enumerate(recorded, start=1):
+        if label in labels and labels.index(label) + 1 != k:
+            raise InputError(
+                f"--labels_file={labels_file}: {label!r} is class {labels.index(label) + 1}, but "
+                f"class {k} in the records: drop the flag, or convert with this labels file."
+            )
+
+
+def _check_ids(
+    parts: list[_Part], *, labels: tuple[str, ...], labels_offset: int, name: str
+) -> None:
+    ids = [label - labels_offset for part in parts for label in part.objects]
+    wrong = sorted({label for label in ids if not 1 <= label <= len(labels)})
+    if wrong:
+        raise InputError(
+            f"The data set {name} has objects of class {wrong[0]} after --labels_offset="
+            f"{labels_offset}, but its {len(labels)} labels are classes 1 to {len(labels)}: check "
+            "--labels_offset and --labels_file."
+        )

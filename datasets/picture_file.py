@@ -1,0 +1,101 @@
+"""Picture files as bytes: what their header says, and whether they are whole.
+
+Records hold JPEG and PNG files byte for byte, so a file is checked, never encoded anew. The format
+is told from the content: a PNG called `.jpg` is a PNG. A JPEG that was cut off is found by its
+missing end marker before it is decoded, because decoders differ in how they take it.
+"""
+
+import struct
+from typing import NamedTuple
+
+import tensorflow as tf
+
+MAX_PIXELS = 100_000_000
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_SCAN = 0xDA
+_JPEG_END = b"\xff\xd9"
+
+
+class Header(NamedTuple):
+    """`format` is "JPEG" or "PNG", height and width are pixels as stored (before EXIF rotation)."""
+
+    format: str
+    height: int
+    width: int
+    channels: int
+
+
+def check_picture(data: bytes) -> Header:
+    """Checks that a picture file is whole and decodes, and returns its header.
+
+    Raises:
+      ValueError: what is wrong with it, as the end of a sentence that starts with its name.
+    """
+    header = read_header(data)
+    if header.height * header.width > MAX_PIXELS:
+        raise ValueError(
+            f"claims {header.width} x {header.height} pixels, more than {MAX_PIXELS}: scale it down"
+        )
+    decode = tf.io.decode_jpeg if header.format == "JPEG" else tf.io.decode_png
+    try:
+        decode(data, channels=3)
+    except tf.errors.OpError as error:
+        raise ValueError(f"does not decode as {header.format}: copy or export it anew") from error
+    return header
+
+
+def read_header(data: bytes) -> Header:
+    """Reads the header of a JPEG or PNG file without decoding it.
+
+    Raises:
+      ValueError: another format, a broken header, or a JPEG without its end.
+    """
+    try:
+        if data.startswith(_PNG_SIGNATURE):
+            header = _read_png(data)
+        elif data.startswith(b"\xff\xd8"):
+            header = _read_jpeg(data)
+        else:
+            raise ValueError("is neither JPEG nor PNG: save it as one of them")
+    except (struct.error, IndexError) as error:
+        raise ValueError("was cut off inside its header: copy it anew") from error
+    if not (header.height and header.width):
+        raise ValueError(f"has {header.width} x {header.height} pixels: remove it")
+    return header
+
+
+def _read_png(data: bytes) -> Header:
+    kind, width, height, _, colour = struct.unpack_from(">4sIIBB", data, 12)
+    if kind != b"IHDR" or colour not in _PNG_CHANNELS:
+        raise ValueError("has a broken PNG header: export it anew")
+    if b"IEND" not in data[-1024:]:
+        raise ValueError("was cut off: its PNG end chunk is missing; copy it anew")
+    return Header("PNG", height, width, _PNG_CHANNELS[colour])
+
+
+def _read_jpeg(data: bytes) -> Header:
+    """Walks the segments up to the first scan; thumbnails inside them are jumped over."""
+    header = None
+    position = 2
+    while True:
+        if data[position] != 0xFF:
+            raise ValueError("has a broken JPEG header: export it anew")
+        marker = data[position + 1]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        if marker in _JPEG_FRAMES:
+            height, width, channels = struct.unpack_from(">HHB", data, position + 5)
+            header = Header("JPEG", height, width, channels)
+        position += 2 + length
+        if marker == _JPEG_SCAN:
+            break
+    if header is None:
+        raise ValueError("has no JPEG frame before its first scan: export it anew")
+    if data.find(_JPEG_END, position) < 0:
+        raise ValueError("was cut off: its JPEG end marker is missing; copy it anew")
+    return header

@@ -1,0 +1,174 @@
+"""The one place that knows the feature keys of a record (`tf.train.Example`).
+
+Written are the keys of SSD-Tensorflow's converter plus `image/filename`. Read are those and the TF
+Object Detection API's names for labels and `difficult`; a record has one set or the other. What a
+record lacks is empty: no difficult key means that nothing is difficult.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+_ENCODED = "image/encoded"
+_FORMAT = "image/format"
+_FILENAME = "image/filename"
+_SIDES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
+_LABEL = ("image/object/bbox/label", "image/object/class/label")
+_TEXT = ("image/object/bbox/label_text", "image/object/class/text")
+_DIFFICULT = ("image/object/bbox/difficult", "image/object/difficult")
+_TRUNCATED = "image/object/bbox/truncated"
+
+
+class Contents(NamedTuple):
+    """What a record says of its objects, unclipped: `boxes` f32[N, 4] relative, the rest [N].
+
+    `names` is empty where the record does not name its classes, `labels` where it has no ids.
+    """
+
+    filename: str
+    boxes: np.ndarray
+    labels: tuple[int, ...]
+    names: tuple[str, ...]
+    difficult: tuple[bool, ...]
+
+
+def encode_example(
+    *,
+    encoded: bytes,
+    image_format: str,
+    height: int,
+    width: int,
+    channels: int,
+    filename: str,
+    boxes: np.ndarray,
+    labels,
+    names,
+    difficult,
+    truncated,
+) -> bytes:
+    """Serialises one picture with its N objects.
+
+    Args:
+      encoded: the picture file's bytes, JPEG or PNG.
+      image_format: "JPEG" or "PNG".
+      height: in pixels, as are width; channels 1, 3 or 4 as the file has them.
+      filename: the picture's file name without folder.
+      boxes: f32[N, 4] relative [ymin, xmin, ymax, xmax]; N may be 0.
+      labels: N class ids from 1.
+      names: N class names.
+      difficult: N booleans, as truncated.
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    features = {
+        _ENCODED: _bytes([encoded]),
+        _FORMAT: _bytes([image_format.encode()]),
+        _FILENAME: _bytes([filename.encode()]),
+        "image/height": _ints([height]),
+        "image/width": _ints([width]),
+        "image/channels": _ints([channels]),
+        "image/shape": _ints([height, width, channels]),
+        _LABEL[0]: _ints(labels),
+        _TEXT[0]: _bytes([name.encode() for name in names]),
+        _DIFFICULT[0]: _ints(difficult),
+        _TRUNCATED: _ints(truncated),
+    }
+    features |= {key: _floats(column) for key, column in zip(_SIDES, boxes.T, strict=True)}
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str, tf.Tensor]:
+    """Parses one record inside a graph.
+
+    Boxes are clipped to the picture; those left without area are dropped with their labels.
+
+    Args:
+      serialized: string scalar, a serialized `tf.train.Example`.
+      labels_offset: subtracted from every label, as slim does.
+
+    Returns:
+      encoded: string scalar, the picture file's bytes.
+      filename: string scalar, '' where the record has none.
+      boxes: f32[N, 4] relative [ymin, xmin, ymax, xmax].
+      labels: i64[N].
+      difficult: bool[N].
+
+    Raises:
+      tf.errors.InvalidArgumentError: the record has no picture, or its lists differ in length.
+    """
+    features = tf.io.parse_single_example(serialized, _FEATURES)
+    boxes = tf.clip_by_value(tf.stack([features[key] for key in _SIDES], axis=-1), 0.0, 1.0)
+    labels = _first_filled(features, _LABEL) - labels_offset
+    difficult = _first_filled(features, _DIFFICULT)
+    count = tf.shape(boxes)[0]
+    difficult = tf.cond(
+        tf.size(difficult) > 0, lambda: difficult, lambda: tf.zeros([count], tf.int64)
+    )
+    for what, values in (("labels", labels), ("difficult flags", difficult)):
+        message = f"The record's {what} and boxes differ in number"
+        tf.debugging.assert_equal(tf.size(values), count, message=message)
+    keep = tf.logical_and(boxes[:, 2] > boxes[:, 0], boxes[:, 3] > boxes[:, 1])
+    return {
+        "encoded": features[_ENCODED],
+        "filename": features[_FILENAME],
+        "boxes": tf.boolean_mask(boxes, keep),
+        "labels": tf.boolean_mask(labels, keep),
+        "difficult": tf.boolean_mask(difficult, keep) != 0,
+    }
+
+
+def read_contents(serialized: bytes) -> Contents:
+    """Reads a record's objects without TensorFlow's graph, for counting and for inspection.
+
+    Raises:
+      ValueError: not a `tf.train.Example`, no picture in it, or lists of different lengths.
+    """
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+    except Exception as error:  # protobuf's DecodeError has a different home in each release
+        raise ValueError(f"it is not a tf.train.Example ({error})") from error
+    if not features[_ENCODED].bytes_list.value:
+        raise ValueError(f"it has no picture under {_ENCODED!r}")
+    columns = [features[key].float_list.value for key in _SIDES]
+    labels = _either(features, _LABEL, "int64_list")
+    names = tuple(
+        name.decode("utf-8", "replace") for name in _either(features, _TEXT, "bytes_list")
+    )
+    difficult = _either(features, _DIFFICULT, "int64_list") or (0,) * len(columns[0])
+    lengths = {len(column) for column in (*columns, labels or names, difficult)}
+    if len(lengths) > 1:
+        raise ValueError(f"its boxes, labels and difficult flags differ in number ({lengths})")
+    filename = b"".join(features[_FILENAME].bytes_list.value).decode("utf-8", "replace")
+    boxes = np.array(columns, np.float32).T.reshape(-1, 4)
+    return Contents(filename, boxes, labels, names, tuple(map(bool, difficult)))
+
+
+_FEATURES = {
+    _ENCODED: tf.io.FixedLenFeature([], tf.string),
+    _FILENAME: tf.io.FixedLenFeature([], tf.string, default_value=""),
+    **{key: tf.io.RaggedFeature(tf.float32) for key in _SIDES},
+    **{key: tf.io.RaggedFeature(tf.int64) for key in _LABEL + _DIFFICULT},
+}
+
+
+def _first_filled(features: dict[str, tf.Tensor], keys: tuple[str, str]) -> tf.Tensor:
+    ours, theirs = (features[key] for key in keys)
+    return tf.cond(tf.size(ours) > 0, lambda: ours, lambda: theirs)
+
+
+def _either(features, keys: tuple[str, str], kind: str) -> tuple:
+    ours, theirs = (tuple(getattr(features[key], kind).value) for key in keys)
+    return ours or theirs
+
+
+def _bytes(values) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def _ints(values) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(v) for v in values]))
+
+
+def _floats(values) -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))

@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Draws a data set of shapes in the layout of the Pascal VOC devkit: OUTPUT_DIR/VOC2007.
+
+  scripts/make_shapes_devkit.py --output_dir=demo/VOCdevkit
+
+The same seed and counts give the same files; see datasets/shapes.py.
+"""
+
+import dataclasses
+
+import cli
+
+cli.quiet_tensorflow()
+
+from datasets import shapes  # noqa: E402
+from deployment.progress import Progress  # noqa: E402
+from settings import define_flags, from_flags, require, setting  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShapesSettings:
+    """The flags."""
+
+    output_dir: str = setting("", "Where the folder VOC2007 is made.")
+    seed: int = setting(0, "Decides every picture.")
+    num_train: int = setting(800, "Number of training pictures.")
+    num_test: int = setting(200, "Number of held-out pictures.")
+
+    def __post_init__(self):
+        require(self, "output_dir")
+
+
+def main() -> None:
+    """Draws, and says where the data set is."""
+    settings = from_flags(ShapesSettings)
+    total = settings.num_train + settings.num_test
+    with Progress(total, "drawing", unit="pictures", log_seconds=5.0) as progress:
+        voc_dir = shapes.generate(**dataclasses.asdict(settings), on_picture=progress.update)
+    print(f"{settings.num_train} training and {settings.num_test} test pictures: {voc_dir}")
+
+
+if __name__ == "__main__":
+    define_flags(ShapesSettings)
+    cli.run(main, usage=__doc__)

@@ -1,0 +1,50 @@
+"""Locks and durability on local folders."""
+
+import pytest
+
+from datasets.files import is_local, locked, sync
+
+
+@pytest.mark.parametrize(
+    "path, expected", [("/a/b", True), ("./a:b", True), ("gs://x/y", False), ("file:///a", False)]
+)
+def test_paths_with_a_scheme_are_remote(path, expected):
+    assert is_local(path) is expected
+
+
+def test_sync_takes_files_and_folders(tmp_path):
+    (tmp_path / "a").write_text("a")
+    sync(str(tmp_path / "a"))
+    sync(str(tmp_path))
+    sync("gs://nowhere/a")
+
+
+def test_sync_of_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        sync(str(tmp_path / "a"))
+
+
+def test_locked_folder_is_refused_to_a_second_holder(tmp_path):
+    with locked(str(tmp_path)), pytest.raises(BlockingIOError):  # noqa: SIM117
+        with locked(str(tmp_path), wait=False):
+            pass
+
+
+def test_lock_is_free_afterwards_and_leaves_no_file(tmp_path):
+    with locked(str(tmp_path)):
+        pass
+    with locked(str(tmp_path), wait=False):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lock_is_free_after_an_error(tmp_path):
+    with pytest.raises(KeyError), locked(str(tmp_path)):
+        raise KeyError
+    with locked(str(tmp_path), wait=False):
+        pass
+
+
+def test_remote_folders_go_without_a_lock():
+    with locked("gs://a/b"), locked("gs://a/b", wait=False):
+        pass

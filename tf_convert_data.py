@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Converts annotated pictures to a data set of TFRecords.
+
+  tf_convert_data.py --dataset_dir=VOCdevkit/VOC2007 --split=trainval \\
+    --output_name=voc_2007_trainval --output_dir=tfrecords
+
+Writes OUTPUT_NAME_NNN.tfrecord, their offset indexes, labels.txt and, last, the manifest
+OUTPUT_NAME.json. `--dry_run` reads and counts the annotations only. Exit codes: 0 done, 2 bad
+input.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+
+import cli
+
+cli.quiet_tensorflow()
+
+import tensorflow as tf  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.progress import track  # noqa: E402
+
+from datasets.pascalvoc_to_tfrecords import Conversion, convert  # noqa: E402
+from datasets.voc_tally import Tally  # noqa: E402
+from errors import InputError  # noqa: E402
+from settings import check_at_least, define_flags, from_flags, require, setting  # noqa: E402
+
+LAYOUTS = ("pascalvoc",)
+PLAIN_LINE_EVERY = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertSettings:
+    """The flags of this script."""
+
+    dataset_name: str = setting(
+        "pascalvoc", "Layout of the pictures and annotations: pascalvoc, with any classes."
+    )
+    dataset_dir: str | None = setting(
+        None, "Folder that holds Annotations, JPEGImages and ImageSets, or one that contains it."
+    )
+    output_name: str = setting(
+        "pascalvoc", "Name of the data set: files are called NAME_NNN.tfrecord."
+    )
+    output_dir: str = setting("./", "Folder for the records; several data sets may share it.")
+    split: str = setting(
+        "", "Split file ImageSets/Main/SPLIT.txt; every annotated picture when empty."
+    )
+    labels_file: str = setting(
+        "",
+        "Class names, one a line; from the annotations when empty (VOC's 20, or sorted by name).",
+    )
+    num_shards: int = setting(0, "Number of record files; 0 chooses by size.")
+    skip_bad: int = setting(0, "Leave out up to so many pictures that are missing or damaged.")
+    dry_run: bool = setting(False, "Only read and count the annotations; needs no pictures.")
+
+
+def main() -> None:
+    """Flags -> settings -> one call."""
+    settings = from_flags(ConvertSettings)
+    require(settings, "dataset_dir")
+    check_at_least(settings, 0, "num_shards", "skip_bad")
+    if settings.dataset_name not in LAYOUTS:
+        raise InputError(
+            f"--dataset_name={settings.dataset_name} is no layout that can be converted: pass one "
+            f"of {', '.join(LAYOUTS)} (pascalvoc is right for any folder in VOC layout)."
+        )
+    tf.config.set_visible_devices([], "GPU")  # pictures are checked on the CPU
+    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Conversion)}
+    print_result(convert(Conversion(**fields), report=say, progress=show), settings)
+
+
+def show(image_ids: Sequence[str]) -> Iterator[str]:
+    """Yields the ids, with a progress bar on a terminal and a line now and then elsewhere."""
+    if sys.stderr.isatty():
+        yield from track(image_ids, "converting", console=Console(stderr=True), transient=True)
+        return
+    for number, image_id in enumerate(image_ids):
+        if number and number % PLAIN_LINE_EVERY == 0:
+            say(f"converting picture {number} of {len(image_ids)}")
+        yield image_id
+
+
+def say(line: str) -> None:
+    """Prints a line of the report, apart from the result on stdout."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_result(tally: Tally, settings: ConvertSettings) -> None:
+    """Prints the table per class and where the records are."""
+    print(tally.table())
+    for line in tally.summary():
+        print(line)
+    if not settings.dry_run:
+        place = f"{settings.output_name} ({tally.num_images} pictures) in {settings.output_dir}"
+        print(f"written: {place}")
+
+
+if __name__ == "__main__":
+    define_flags(ConvertSettings)
+    cli.run(main, usage=__doc__)
