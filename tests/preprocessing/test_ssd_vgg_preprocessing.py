@@ -1,0 +1,199 @@
+"""Whole pictures through the augmentation: exact where it must be, and its distribution."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from preprocessing import ssd_vgg_preprocessing as ssd
+from tests.preprocessing import reference
+
+SIZE = (300, 300)
+MEANS = np.float32([123, 117, 104])
+PICTURE = np.random.default_rng(0).integers(0, 256, [90, 120, 3], np.uint8)
+PNG = tf.io.encode_png(PICTURE)
+BOXES = np.float32([[0.1, 0.2, 0.5, 0.6], [0.3, 0.5, 0.95, 0.9], [0.6, 0.05, 0.7, 0.2]])
+LABELS = np.int64([7, 8, 9])
+
+
+def augment_many(count, *, encoded=PNG, boxes=BOXES, labels=LABELS, size=SIZE, threads=1):
+    """NumPy (image, boxes, labels) for the seeds (5, 0), (5, 1), ..."""
+    boxes, labels = tf.reshape(tf.constant(boxes, tf.float32), [-1, 4]), tf.constant(labels)
+
+    def augment(k):
+        seed = tf.stack([5, k])
+        return ssd.preprocess_for_train(encoded, boxes, labels, seed=seed, image_size=size)
+
+    drawn = tf.data.Dataset.range(count).map(augment, num_parallel_calls=threads)
+    return list(drawn.as_numpy_iterator())
+
+
+def augment(encoded=PNG, boxes=BOXES, labels=LABELS, seed=(5, 0)):
+    drawn = ssd.preprocess_for_train(
+        encoded, tf.constant(boxes), tf.constant(labels), seed=tf.constant(seed), image_size=SIZE
+    )
+    return [part.numpy() for part in drawn]
+
+
+def picture(rows):
+    """PNG of u8[H, W] or u8[H, W, 3]."""
+    return tf.io.encode_png(np.broadcast_to(np.atleast_3d(rows), [*np.shape(rows)[:2], 3]))
+
+
+def test_decode_takes_png_jpeg_and_grey():
+    assert np.array_equal(ssd.decode(PNG), PICTURE)
+    jpeg = tf.io.encode_jpeg(PICTURE, quality=95)
+    assert np.array_equal(ssd.decode(jpeg), tf.image.decode_jpeg(jpeg))
+    grey = ssd.decode(tf.io.encode_png(PICTURE[:, :, :1]))
+    assert np.array_equal(grey, np.repeat(PICTURE[:, :, :1], 3, 2))
+
+
+@pytest.mark.parametrize("broken", [b"", b"no picture", tf.io.encode_jpeg(PICTURE).numpy()[:900]])
+def test_decode_refuses_what_is_no_whole_picture(broken):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        ssd.decode(tf.constant(broken))
+
+
+def test_eval_equals_tf_image_resize_minus_the_means():
+    expected = tf.image.resize(PICTURE, SIZE, method="bilinear", antialias=False) - MEANS
+    ours = ssd.preprocess_for_eval(tf.constant(PICTURE), image_size=SIZE)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4)
+
+
+def test_without_augmentation_equals_eval_and_clips_boxes():
+    boxes = np.float32([[0.1, 0.2, 0.3, 0.4], [-0.2, 0.5, 0.5, 1.5], [0.2, 0.2, 0.2, 0.9]])
+    image, boxes, labels = ssd.preprocess_without_augmentation(
+        PNG, tf.constant(boxes), tf.constant(LABELS), image_size=SIZE
+    )
+    assert np.array_equal(image, ssd.preprocess_for_eval(tf.constant(PICTURE), image_size=SIZE))
+    assert np.array_equal(boxes, np.float32([[0.1, 0.2, 0.3, 0.4], [0, 0.5, 0.5, 1]]))
+    assert labels.numpy().tolist() == [7, 8]  # the box without area is gone
+
+
+def test_same_seed_gives_the_same_bits_everywhere():
+    once = augment_many(8)
+    again = augment_many(8, threads=4)
+    for one, other in zip(once, again, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    for a, b in zip(once[3], augment(seed=np.int32([5, 3])), strict=True):
+        assert np.array_equal(a, b)  # eager, and another integer type
+
+
+def test_different_seeds_differ():
+    pictures = [image for image, _, _ in augment_many(12)]
+    pictures.append(augment(seed=(6, 0))[0])
+    for k, one in enumerate(pictures):
+        assert not any(np.array_equal(one, other) for other in pictures[:k])
+
+
+def test_shapes_are_known_to_the_graph():
+    @tf.function
+    def traced(encoded, boxes, labels, seed):
+        return ssd.preprocess_for_train(encoded, boxes, labels, seed=seed, image_size=(300, 200))
+
+    specs = [((), tf.string), ((None, 4), tf.float32), ((None,), tf.int64), ((2,), tf.int64)]
+    image, boxes, labels = traced.get_concrete_function(
+        *(tf.TensorSpec(*spec) for spec in specs)
+    ).outputs
+    assert image.shape == [300, 200, 3]
+    assert boxes.shape.as_list() == [None, 4]
+    assert labels.shape.as_list() == [None]
+
+
+def test_values_stay_in_the_range_of_bytes_minus_the_means():
+    for image, _, _ in augment_many(40):
+        assert image.dtype == np.float32
+        assert np.all(image + MEANS > -1e-3)
+        assert np.all(image + MEANS < 255 + 1e-3)
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        np.zeros([0, 4]),
+        [[0.4, 0.4, 0.6, 0.6]],
+        [[0.0, 0.0, 0.1, 0.1], [0.9, 0.9, 1.0, 1.0], [0, 0, 1, 1]],
+        [[-0.1, -0.5, 0.2, 0.3], [0.8, 0.7, 1.0000001, 1.3]],
+        [[0.5, 0.5, 0.5, 0.5], [0.2, 0.9, 0.4, 0.1], [0.999, 0.999, 1, 1]],
+    ],
+    ids=["no object", "one object", "at the border", "beyond the border", "degenerate"],
+)
+def test_boxes_stay_inside_and_have_area(boxes):
+    labels = np.arange(len(boxes))
+    for image, after, names in augment_many(60, boxes=boxes, labels=labels):
+        assert np.isfinite(image).all()
+        assert after.shape == (len(names), 4)
+        assert np.all((after >= 0) & (after <= 1))
+        assert np.all(after[:, :2] < after[:, 2:])
+        assert set(names) <= set(labels)
+
+
+def test_labels_and_pixels_follow_their_boxes():
+    rows = np.full([120, 160], 128, np.uint8)
+    rows[12:60, 16:64], rows[48:114, 80:144] = 0, 255
+    boxes = [[0.1, 0.1, 0.5, 0.4], [0.4, 0.5, 0.95, 0.9]]
+    for image, after, labels in augment_many(80, encoded=picture(rows), boxes=boxes, labels=[1, 2]):
+        grey = (image + MEANS).mean(2)
+        for (y0, x0, y1, x1), label in zip(after * 300, labels, strict=True):
+            inside = grey[int(y0) + 4 : int(y1) - 4, int(x0) + 4 : int(x1) - 4]
+            if inside.size:  # grey lies between 32 and 128 + 32, times the contrast
+                spread = np.ptp(inside)
+                assert spread < 1e-2, (label, spread)
+        means = {
+            label: grey[int(300 * (b[0] + b[2]) / 2), int(300 * (b[1] + b[3]) / 2)]
+            for b, label in zip(after, labels, strict=True)
+        }
+        if len(means) == 2:
+            assert means[1] < means[2] - 50
+
+
+def edges(seen):
+    """First and last True of a line, as a fraction of it, and whether all between are True."""
+    first, last = np.flatnonzero(seen)[[0, -1]]
+    return first / len(seen), (last + 1) / len(seen), seen[first : last + 1].all()
+
+
+def test_around_an_expanded_picture_is_exactly_the_mean():
+    rng, ratios = np.random.default_rng(1), []
+    encoded = picture(np.full([60, 60, 3], np.uint8([250, 5, 250])))
+    for image, _, _ in augment_many(400, encoded=encoded, boxes=[], labels=np.int64([])):
+        seen = np.any(image != 0, 2)
+        y0, y1, whole = edges(seen.any(1))
+        x0, x1, whole_x = edges(seen.any(0))
+        assert whole
+        assert whole_x
+        assert seen.sum() == round((y1 - y0) * (x1 - x0) * 300 * 300)  # a rectangle, else 0
+        ratios.append(y1 - y0)
+    plain = [1 / reference.draw_canvas(rng)[0] for _ in range(4000)]
+    assert reference.largest_gap(np.array(ratios), np.array(plain)) < 1.95
+
+
+def test_half_of_the_pictures_are_flipped():
+    rows = np.tile(np.uint8([0] * 40 + [255] * 40), (60, 1))
+    drawn = augment_many(400, encoded=picture(rows), boxes=[[0, 0, 1, 0.5]], labels=np.int64([1]))
+    flips = []
+    for image, boxes, _ in drawn:
+        y, x = (boxes[0, :2] + boxes[0, 2:]) / 2
+        right = image[min(int(y * 300), 299)].sum(1)[int(x * 300) :]
+        left = image[min(int(y * 300), 299)].sum(1)[: int(x * 300)]
+        flips.append(left.max() > right.max())
+    assert abs(np.mean(flips) - 0.5) < 4 * np.sqrt(0.25 / 400)
+
+
+def test_boxes_agree_in_distribution_with_the_plain_reading():
+    count, rng = 1200, np.random.default_rng(7)
+    ours = augment_many(count, encoded=picture(np.zeros([300, 300], np.uint8)))
+    plain = [reference.draw_geometry(rng, BOXES.tolist()) for _ in range(count)]
+    for which, label in enumerate(LABELS):
+        one = np.array([b for _, after, names in ours for b in after[names == label]])
+        other = np.array(
+            [draw.boxes[draw.kept.index(which)] for draw in plain if which in draw.kept]
+        )
+        rate = len(other) / count
+        assert abs(len(one) - len(other)) < 3.3 * np.sqrt(2 * count * rate * (1 - rate))
+        for measure in (*range(4), "area"):
+            pick = (
+                (lambda b: np.prod(b[:, 2:] - b[:, :2], 1))
+                if measure == "area"
+                else (lambda b, c=measure: b[:, c])
+            )
+            assert reference.largest_gap(pick(one), pick(other)) < 1.95
