@@ -1,0 +1,161 @@
+"""Checkpoints by name: `ckpt-STEP.index` and `ckpt-STEP.data-00000-of-00001`.
+
+A checkpoint is a map from names to tensors in TensorFlow's bundle format: the variables under
+exactly slim's names, slots below them (`ssd_300_vgg/conv6/weights/Momentum`), `global_step`, and
+one string, `description`. TF1-style readers, `tf.train.load_checkpoint` and slim's tools read it
+as it is.
+
+Written whole or not at all: into a folder of its own first, then renamed, the index last, so that a
+name with an index is complete. TensorFlow's `checkpoint` file is written for other tools and never
+believed: the folder's listing and a full read decide which checkpoint is the newest good one.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from errors import InputError
+
+_NAME = re.compile(r"ckpt-(\d+)\.index$")
+_DATA = ".data-00000-of-00001"
+_UNREADABLE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
+
+
+class Found(NamedTuple):
+    """A checkpoint that was read from end to end."""
+
+    path: str
+    step: int
+    tensors: dict[str, np.ndarray]
+    skipped: tuple[str, ...]
+
+
+def save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variable]) -> str:
+    """Writes `ckpt-STEP` into train_dir and returns its path without ending."""
+    path = tf.io.gfile.join(train_dir, f"ckpt-{step}")
+    temporary = f"{path}_temp"
+    if tf.io.gfile.exists(temporary):
+        tf.io.gfile.rmtree(temporary)
+    tf.io.gfile.makedirs(temporary)
+    prefix = tf.io.gfile.join(temporary, "ckpt")
+    names = sorted(tensors)
+    values = [tf.convert_to_tensor(tensors[name]) for name in names]
+    tf.raw_ops.SaveV2(
+        prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
+    )
+    for ending in (_DATA, ".index"):
+        tf.io.gfile.rename(prefix + ending, path + ending, overwrite=True)
+    tf.io.gfile.rmtree(temporary)
+    _write_state(train_dir)
+    return path
+
+
+def keep_newest(train_dir: str, max_to_keep: int) -> None:
+    """Removes all but the newest checkpoints; 0 keeps all."""
+    steps = list_steps(train_dir)
+    for step in steps[:-max_to_keep] if max_to_keep else []:
+        remove(tf.io.gfile.join(train_dir, f"ckpt-{step}"))
+    _write_state(train_dir)
+
+
+def remove(path: str) -> None:
+    """Removes one checkpoint, its index first, so that no half of it looks whole."""
+    for ending in (".index", _DATA):
+        if tf.io.gfile.exists(path + ending):
+            tf.io.gfile.remove(path + ending)
+
+
+def list_steps(train_dir: str) -> list[int]:
+    """Steps of the checkpoints in a folder, rising; whether they can be read is not asked."""
+    if not tf.io.gfile.isdir(train_dir):
+        return []
+    matches = (_NAME.fullmatch(name) for name in tf.io.gfile.listdir(train_dir))
+    return sorted(int(match.group(1)) for match in matches if match)
+
+
+def read(path: str) -> dict[str, np.ndarray]:
+    """Every tensor of a checkpoint, checksums verified.
+
+    Raises:
+      InputError: a file is missing, cut short or changed.
+    """
+    try:
+        reader = tf.train.load_checkpoint(path)
+        return {
+            name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()
+        }
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"Checkpoint {path} cannot be read ({type(error).__name__}: {reason}): "
+            "use another checkpoint or a fresh copy of this one."
+        ) from error
+
+
+def newest(train_dir: str) -> Found | None:
+    """The newest checkpoint that can be read from end to end; None in a folder without any.
+
+    Raises:
+      InputError: there are checkpoints, and none can be read. Starting from scratch over them
+        would lose the run.
+    """
+    skipped = []
+    for step in reversed(list_steps(train_dir)):
+        path = tf.io.gfile.join(train_dir, f"ckpt-{step}")
+        try:
+            return Found(path, step, read(path), tuple(skipped))
+        except InputError as error:
+            skipped.append(str(error))
+    orphans = _orphans(train_dir)
+    if skipped or orphans:
+        raise InputError(
+            f"{train_dir} holds checkpoints and none can be read: restore one from a copy, or "
+            f"start over with --overwrite. {' '.join(skipped) or ' '.join(orphans)}"
+        )
+    return None
+
+
+def resolve(checkpoint_path: str) -> str:
+    """A checkpoint's path without ending, from itself, one of its files, or its folder.
+
+    Raises:
+      InputError: there is none.
+    """
+    path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", checkpoint_path.rstrip("/"))
+    if tf.io.gfile.exists(f"{path}.index"):
+        return path
+    steps = list_steps(path)
+    if steps:
+        return tf.io.gfile.join(path, f"ckpt-{steps[-1]}")
+    raise InputError(
+        f"--checkpoint_path={checkpoint_path} holds no checkpoint: give a train_dir, or the "
+        "path of a checkpoint without its ending, such as train/ckpt-1000."
+    )
+
+
+def step_of(path: str) -> int:
+    """The step in a checkpoint's name; 0 where it has none."""
+    match = re.search(r"-(\d+)$", path)
+    return int(match.group(1)) if match else 0
+
+
+def _orphans(train_dir: str) -> list[str]:
+    """Data files whose index is missing."""
+    if not tf.io.gfile.isdir(train_dir):
+        return []
+    names = tf.io.gfile.listdir(train_dir)
+    return [f"{name} has no index." for name in names if re.fullmatch(rf"ckpt-\d+{_DATA}", name)]
+
+
+def _write_state(train_dir: str) -> None:
+    """TensorFlow's own `checkpoint` file, for TensorBoard and other readers."""
+    names = [f"ckpt-{step}" for step in list_steps(train_dir)]
+    lines = [f'model_checkpoint_path: "{names[-1]}"'] if names else []
+    lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
+    path = tf.io.gfile.join(train_dir, "checkpoint")
+    with tf.io.gfile.GFile(f"{path}.temp", "w") as file:
+        file.write("\n".join(lines) + "\n")
+    tf.io.gfile.rename(f"{path}.temp", path, overwrite=True)

@@ -1,0 +1,236 @@
+"""Detects on pictures of any source and writes what it finds: `detect_ssd_network.py` as a call.
+
+A picture or frame that cannot be read is reported and passed over. The detector is handed in: all
+that is asked of it is `labels` and `detect`.
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from deployment import detection_writers
+from deployment.detection_writers import Found, Writer
+from deployment.picture_sources import Frame, PictureFiles, Video
+from deployment.progress import Progress
+from errors import InputError
+from settings import check_at_least, require, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectSettings:
+    """The flags of `detect_ssd_network.py`."""
+
+    checkpoint_path: str = setting("", "Checkpoint, or the train_dir that holds it.")
+    input: str = setting("", "Picture, folder, glob (in quotes), video, or camera:N.")
+    output_dir: str = setting("", "Folder for the results; made where missing.")
+    select_threshold: float = setting(0.5, "Lowest score that is reported.")
+    nms_threshold: float = setting(0.45, "Overlap from which the lower score goes, class by class.")
+    keep_top_k: int = setting(200, "Most detections of a picture, before --classes.")
+    batch_size: int = setting(8, "Pictures that go through the network at a time.")
+    classes: tuple[str, ...] = setting((), "Report only these classes; comma list of names.")
+    format: tuple[str, ...] = setting(("jsonl",), "Comma list of jsonl, csv and voc_xml.")
+    draw: bool = setting(True, "Write pictures, or a video, with the detections drawn in.")
+    video_out: str | None = setting(
+        None, "Drawn video of a video or camera; by default in output_dir, under the input's name."
+    )
+
+    def __post_init__(self):
+        require(self, "checkpoint_path", "input", "output_dir")
+        check_at_least(self, 1, "keep_top_k", "batch_size")
+        for name in ("select_threshold", "nms_threshold"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InputError(f"--{name}={getattr(self, name)} must be from 0 to 1.")
+        unknown = [name for name in self.format if name not in detection_writers.FORMATS]
+        if unknown:
+            known = ", ".join(detection_writers.FORMATS)
+            raise InputError(f"--format={unknown[0]} is not known: take some of {known}.")
+
+
+class Detector(Protocol):
+    """What detects."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Class id k has the name labels[k - 1]."""
+
+    def detect(self, images: list[np.ndarray], **thresholds: float) -> Sequence[Any]:
+        """uint8[H, W, 3] RGB pictures -> (boxes f32[K, 4], classes i64[K], scores f32[K]) each."""
+
+
+class Summary(NamedTuple):
+    """What a run did, in numbers; `seconds` without loading the network."""
+
+    pictures: int
+    unreadable: int
+    detections: int
+    seconds: float
+
+
+def run(
+    detector: Detector,
+    source: PictureFiles | Video,
+    settings: DetectSettings,
+    *,
+    progress: Progress,
+) -> Summary:
+    """Detects on every picture of `source` and writes the outputs that `settings` ask for.
+
+    Ctrl-C is how a camera is stopped: there it ends the run in good order.
+
+    Args:
+      detector: labels and detections.
+      source: as of `picture_sources.open_source`.
+      settings: where to and what.
+      progress: entered already; told of every batch and of what cannot be read.
+
+    Raises:
+      InputError: an unknown class name, an output that cannot be written or would overwrite the
+        input, or not one picture could be read.
+    """
+    classes = _class_ids(settings.classes, detector.labels)
+    check_outputs(source, settings)
+    writers = _open_writers(source, settings, detector.labels)
+    whole = False
+    try:
+        summary = _detect_all(detector, source, settings, classes, writers, progress)
+        if not summary.pictures:
+            raise InputError(f"--input={settings.input}: not one picture of it could be read.")
+        whole = True
+    finally:
+        for writer in writers:
+            writer.close(whole=whole)
+    return summary
+
+
+def _detect_all(
+    detector: Detector,
+    source: PictureFiles | Video,
+    settings: DetectSettings,
+    classes: frozenset[int],
+    writers: Sequence[Writer],
+    progress: Progress,
+) -> Summary:
+    began = time.monotonic()
+    pictures = unreadable = detections = 0
+    try:
+        for batch, broken in _batches(source, settings.batch_size):
+            for frame in broken:
+                progress.message(f"{frame.image_name}: {frame.problem}; passed over")
+            for found in _detect_batch(detector, batch, settings, classes):
+                detections += len(found.scores)
+                for writer in writers:
+                    writer.write(found)
+            for writer in writers:
+                writer.flush()
+            pictures, unreadable = pictures + len(batch), unreadable + len(broken)
+            speed = pictures / max(1e-9, time.monotonic() - began)
+            progress.update(pictures + unreadable, images_per_second=speed)
+    except KeyboardInterrupt:
+        if not source.is_live:
+            raise
+    return Summary(pictures, unreadable, detections, time.monotonic() - began)
+
+
+def _batches(
+    source: PictureFiles | Video, batch_size: int
+) -> Iterator[tuple[list[Frame], list[Frame]]]:
+    """Readable frames, `batch_size` at a time, with the unreadable ones met on the way."""
+    batch: list[Frame] = []
+    broken: list[Frame] = []
+    for frame in source:
+        (broken if frame.image is None else batch).append(frame)
+        if len(batch) == batch_size:
+            yield batch, broken
+            batch, broken = [], []
+    if batch or broken:
+        yield batch, broken
+
+
+def _detect_batch(
+    detector: Detector, batch: Sequence[Frame], settings: DetectSettings, classes: frozenset[int]
+) -> Iterator[Found]:
+    if not batch:
+        return
+    found = detector.detect(
+        [frame.image for frame in batch],
+        select_threshold=settings.select_threshold,
+        nms_threshold=settings.nms_threshold,
+        keep_top_k=settings.keep_top_k,
+    )
+    for frame, (boxes, ids, scores) in zip(batch, found, strict=True):
+        kept = np.array([int(k) in classes for k in ids], bool)
+        names = [detector.labels[int(k) - 1] for k in ids[kept]]
+        yield Found(frame, boxes[kept], ids[kept], names, scores[kept])
+
+
+def _class_ids(names: Sequence[str], labels: Sequence[str]) -> frozenset[int]:
+    """Ids of the classes to report; all of them where no name is given."""
+    unknown = [name for name in names if name not in labels]
+    if unknown:
+        raise InputError(
+            f"--classes={','.join(names)}: the detector knows no {unknown[0]!r}, only "
+            f"{', '.join(labels)}."
+        )
+    return frozenset(k for k, label in enumerate(labels, 1) if not names or label in names)
+
+
+def check_outputs(source: PictureFiles | Video, settings: DetectSettings) -> None:
+    """Refuses outputs that would overwrite the input; to be called before the network is loaded.
+
+    Raises:
+      InputError: pictures in output_dir, --video_out naming the input, or not fitting it.
+    """
+    if isinstance(source, PictureFiles):
+        if settings.video_out:
+            raise InputError(
+                f"--video_out={settings.video_out} is for a video or camera, and "
+                f"--input={settings.input} is pictures: drop the flag."
+            )
+        output_dir = os.path.realpath(settings.output_dir)
+        inside = [path for path in source.paths if _lies_in(path, output_dir)]
+        if inside:
+            raise InputError(
+                f"--output_dir={settings.output_dir} holds the input {inside[0]}, which the drawn "
+                "picture could overwrite: choose another folder."
+            )
+    elif settings.video_out and not settings.draw:
+        raise InputError("--video_out is the drawn video: drop it, or --draw=False.")
+    elif os.path.realpath(source.name) == os.path.realpath(_video_path(source, settings)):
+        raise InputError(f"--video_out={settings.video_out} is the input: choose another name.")
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return os.path.dirname(os.path.realpath(path)) == folder
+
+
+def _video_path(source: Video, settings: DetectSettings) -> str:
+    default = os.path.join(settings.output_dir, f"{source.stem}_detections.mp4")
+    return settings.video_out or default
+
+
+def _open_writers(
+    source: PictureFiles | Video, settings: DetectSettings, labels: Sequence[str]
+) -> list[Writer]:
+    try:
+        tf.io.gfile.makedirs(settings.output_dir)
+        names = dict.fromkeys(settings.format)
+        writers: list[Writer] = [
+            detection_writers.FORMATS[name](settings.output_dir) for name in names
+        ]
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"--output_dir={settings.output_dir} cannot be written ({error.message}): choose "
+            "another folder."
+        ) from error
+    if settings.draw and isinstance(source, Video):
+        path = _video_path(source, settings)
+        rate = source.frames_per_second
+        writers.append(detection_writers.DrawnVideo(path, labels, frames_per_second=rate))
+    elif settings.draw:
+        writers.append(detection_writers.DrawnPictures(settings.output_dir, labels))
+    return writers

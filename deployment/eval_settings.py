@@ -1,0 +1,56 @@
+"""The settings of an evaluation: the flags of `eval_ssd_network.py`, with their defaults."""
+
+import dataclasses
+
+from deployment import hardware
+from errors import InputError
+from settings import check_at_least, require, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalSettings:
+    """Names are those of SSD-Tensorflow's evaluation where it has the setting."""
+
+    checkpoint_path: str = setting("", "Checkpoint, or train_dir whose newest is taken.")
+    eval_dir: str = setting("", "Folder for metrics.json and TensorBoard's scalars.")
+    write_detections: bool = setting(False, "Write comp4_det_test_CLASS.txt to eval_dir.")
+    contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
+
+    dataset_name: str = setting("pascalvoc_2007", "Name of the records; see docs/data.md.")
+    dataset_split_name: str = setting("test", "Split of the records, or of voc_dir.")
+    dataset_dir: str = setting("", "Folder of the records.")
+    labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
+    labels_offset: int = setting(0, "Subtracted from the labels in the records.")
+    num_preprocessing_threads: int | None = setting(None, "Pictures prepared at a time; auto.")
+    batch_size: int = setting(8, "Pictures a step; scores do not depend on it.")
+    max_num_batches: int | None = setting(None, "Stop after so many batches.")
+
+    detections_dir: str = setting("", "Score these devkit files; no network is run.")
+    voc_dir: str = setting("", "VOC folder whose annotations detections_dir is held to.")
+
+    model_name: str | None = setting(None, "Checked against the checkpoint's.")
+    num_classes: int | None = setting(None, "Checked against the checkpoint's.")
+    precision: str = setting("auto", "Arithmetic; auto is the fastest that the machine has.")
+
+    select_threshold: float = setting(0.01, "Lowest score of a detection.")
+    select_top_k: int = setting(400, "Candidates of each class that enter the suppression.")
+    keep_top_k: int = setting(200, "Detections of a picture over all classes.")
+    nms_threshold: float = setting(0.45, "Overlap from which the lower score goes.")
+    matching_threshold: float = setting(0.5, "Overlap above which a detection is right.")
+    remove_difficult: bool = setting(True, "Let objects marked difficult count neither way.")
+
+    def __post_init__(self):
+        if self.detections_dir:
+            require(self, "voc_dir")
+        else:
+            require(self, "checkpoint_path", "eval_dir", "dataset_dir")
+        if self.voc_dir and not self.detections_dir:
+            raise InputError(
+                f"--voc_dir={self.voc_dir} belongs to --detections_dir: give that too."
+            )
+        check_at_least(self, 1, "batch_size", "max_num_batches", "num_preprocessing_threads")
+        check_at_least(self, 1, "select_top_k", "keep_top_k")
+        hardware.resolve_precision(self.precision)
+        for name in ("select_threshold", "nms_threshold", "matching_threshold"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"--{name}={getattr(self, name)} must lie in [0, 1).")

@@ -1,0 +1,222 @@
+"""Scores a checkpoint on a split, or another detector's devkit files on a VOC folder.
+
+Every picture counts once, whatever the batch size. Boxes are scored in pixels of the original
+picture.
+"""
+
+import json
+import os
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from datasets import dataset_factory, input_pipeline, records, voc
+from datasets.dataset_factory import Dataset
+from deployment import checkpoints, hardware
+from deployment.detector import Detector, Picture, unpad
+from deployment.eval_settings import EvalSettings
+from deployment.progress import Progress
+from deployment.train_dir import write_text
+from errors import InputError
+from metrics import devkit, pictures, tables
+from metrics.voc import Detections, GroundTruth, Result, concatenate, evaluate, gather_truth
+from preprocessing import preprocessing_factory
+
+SHEET_PICTURES = 12
+SHEET_THRESHOLD = 0.5
+
+
+class Run(NamedTuple):
+    """What a detector found in a split, and what is there.
+
+    Attributes:
+      names: file name of each picture.
+      found: detections picture by picture, relative.
+      detections: the same in pixels, in one table.
+      truth: the objects in pixels.
+    """
+
+    names: list[str]
+    found: list[Picture]
+    detections: Detections
+    truth: GroundTruth
+
+
+def evaluate_checkpoint(settings: EvalSettings) -> Result:
+    """Runs the detector over the split, prints the table and writes metrics.json.
+
+    Raises:
+      InputError: checkpoint and data do not fit each other, or one cannot be read.
+    """
+    hardware.let_gpu_memory_grow()
+    path = checkpoints.resolve(settings.checkpoint_path)
+    detector = Detector.from_checkpoint(path, precision=settings.precision)
+    dataset = _dataset(settings, detector)
+    source = input_pipeline.RecordSource(dataset.shards)
+    run = run_detector(detector, source, settings)
+    result = score(run.detections, run.truth, dataset.labels, settings)
+    _write(settings, result, run, dataset, checkpoints.step_of(path))
+    if settings.contact_sheet:
+        sheet = draw_contact_sheet(run, source, dataset.labels, settings)
+        pictures.write_png(settings.contact_sheet, sheet)
+    return result
+
+
+def evaluate_devkit_files(settings: EvalSettings) -> Result:
+    """Scores comp4_det_test_CLASS.txt files; prints the table, writes metrics.json to an eval_dir.
+
+    Raises:
+      InputError: a file or the split is missing or malformed.
+    """
+    voc_dir = voc.find_voc_dir(settings.voc_dir)
+    image_ids = voc.read_split(voc_dir, settings.dataset_split_name)
+    annotations = [voc.read_annotation(voc.annotation_path(voc_dir, i)) for i in image_ids]
+    names = {thing.name for annotation in annotations for thing in annotation.objects}
+    labels = voc.VOC_LABELS if names <= set(voc.VOC_LABELS) else tuple(sorted(names))
+    submission = devkit.read(settings.detections_dir, image_ids=image_ids, labels=labels)
+    for warning in submission.warnings:
+        print(f"Warning: {warning}")
+    truth = gather_truth((annotation.objects for annotation in annotations), labels=labels)
+    result = score(submission.detections, truth, labels, settings)
+    print(tables.format_table(result))
+    if settings.eval_dir:
+        _write_metrics(settings, tables.metrics_json(result, step=None, num_images=len(image_ids)))
+    return result
+
+
+def score(
+    detections: Detections, truth: GroundTruth, labels: tuple[str, ...], settings: EvalSettings
+) -> Result:
+    """VOC's metrics; with remove_difficult off, difficult objects count as any other."""
+    if not settings.remove_difficult:
+        truth = truth._replace(difficult=np.zeros_like(truth.difficult))
+    return evaluate(detections, truth, labels=labels, iou_threshold=settings.matching_threshold)
+
+
+def run_detector(
+    detector: Detector, source: input_pipeline.RecordSource, settings: EvalSettings
+) -> Run:
+    """Detects on every record once, in their order."""
+    preprocessing = preprocessing_factory.get_preprocessing(detector.description.model_name)
+    batches = input_pipeline.evaluation_batches(
+        source,
+        decode=preprocessing.decode,
+        preprocess=preprocessing.for_eval,
+        batch_size=settings.batch_size,
+        labels_offset=settings.labels_offset,
+        num_threads=settings.num_preprocessing_threads,
+    )
+    thresholds = {
+        name: getattr(settings, name)
+        for name in ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
+    }
+    names, found, detections, truth = [], [], [], []
+    with Progress(len(source), "evaluating", unit="pictures") as progress:
+        for batch in batches.take(settings.max_num_batches or -1):
+            new = unpad(detector.detect_inputs(batch["image"], **thresholds))
+            sizes = batch["size"].numpy()
+            detections += _to_pixels(new, sizes, first=len(names))
+            truth.append(_truth(batch, first=len(names)))
+            names += [name.decode() for name in batch["filename"].numpy()]
+            found += new
+            progress.update(len(names))
+    joined = GroundTruth(*(np.concatenate(column) for column in zip(*truth, strict=True)))
+    return Run(names, found, concatenate(detections), joined)
+
+
+def draw_contact_sheet(
+    run: Run, source: input_pipeline.RecordSource, labels: tuple[str, ...], settings: EvalSettings
+) -> np.ndarray:
+    """Pictures spread evenly over the split, truth beside detections of score .5 or more."""
+    count = min(SHEET_PICTURES, len(run.names))
+    rows = []
+    for index in np.linspace(0, len(run.names) - 1, count).round().astype(int):
+        example = records.parse_example(
+            source.read(tf.constant(index, tf.int64)), labels_offset=settings.labels_offset
+        )
+        found = run.found[index]
+        sure = found.scores >= SHEET_THRESHOLD
+        rows.append(
+            pictures.Comparison(
+                image=tf.io.decode_image(example["encoded"], channels=3).numpy(),
+                truth=pictures.Boxes(
+                    example["boxes"].numpy(),
+                    [labels[k - 1] for k in example["labels"].numpy()],
+                    difficult=example["difficult"].numpy(),
+                ),
+                found=pictures.Boxes(
+                    found.boxes[sure],
+                    [labels[k - 1] for k in found.classes[sure]],
+                    scores=found.scores[sure],
+                ),
+            )
+        )
+    return pictures.contact_sheet(rows, colours=pictures.class_colours(labels))
+
+
+def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:
+    dataset = dataset_factory.get_dataset(
+        settings.dataset_name,
+        settings.dataset_split_name,
+        settings.dataset_dir,
+        labels_file=settings.labels_file,
+    )
+    known = detector.description
+    if dataset.labels != known.labels:
+        raise InputError(
+            f"The checkpoint knows the classes {', '.join(known.labels)} and {dataset.name} has "
+            f"{', '.join(dataset.labels)}: evaluate on the data set it was trained for."
+        )
+    for name in ("model_name", "num_classes"):
+        if getattr(settings, name) not in (None, getattr(known, name)):
+            raise InputError(
+                f"--{name}={getattr(settings, name)} differs from the checkpoint's "
+                f"{getattr(known, name)}: drop the flag."
+            )
+    return dataset
+
+
+def _to_pixels(found: list[Picture], sizes: np.ndarray, *, first: int) -> list[Detections]:
+    return [
+        Detections(
+            images=np.full(len(picture.scores), first + i),
+            classes=picture.classes,
+            scores=picture.scores,
+            boxes=picture.boxes * np.tile(sizes[i], 2).astype(np.float64),
+        )
+        for i, picture in enumerate(found)
+    ]
+
+
+def _truth(batch: dict[str, tf.Tensor], *, first: int) -> GroundTruth:
+    """The objects of a padded batch: label 0 marks padding."""
+    labels = batch["labels"].numpy()
+    row, column = np.nonzero(labels)
+    sizes = np.tile(batch["size"].numpy(), 2).astype(np.float64)
+    return GroundTruth(
+        images=first + row,
+        classes=labels[row, column],
+        boxes=batch["boxes"].numpy()[row, column] * sizes[row],
+        difficult=batch["difficult"].numpy()[row, column],
+    )
+
+
+def _write(settings: EvalSettings, result: Result, run: Run, dataset: Dataset, step: int) -> None:
+    print(tables.format_table(result))
+    values = tables.metrics_json(result, step=step, num_images=len(run.names))
+    _write_metrics(settings, values)
+    if settings.write_detections:
+        image_ids = [os.path.splitext(name)[0] for name in run.names]
+        devkit.write(settings.eval_dir, run.detections, image_ids=image_ids, labels=dataset.labels)
+
+
+def _write_metrics(settings: EvalSettings, values: dict) -> None:
+    tf.io.gfile.makedirs(settings.eval_dir)
+    write_text(settings.eval_dir, "metrics.json", json.dumps(values, indent=2).split("\n"))
+    with tf.summary.create_file_writer(settings.eval_dir).as_default(step=values["step"] or 0):
+        for metric in ("AP_VOC07", "AP_VOC12"):
+            tf.summary.scalar(f"{metric}/mAP", values[f"m{metric}"] or 0.0)
+            for label, precision in values[metric].items():
+                if precision is not None:
+                    tf.summary.scalar(f"{metric}/{label}", precision)

@@ -1,0 +1,235 @@
+"""Pictures to detect on: from a file, a folder, a glob, a video or a camera, one after another.
+
+What cannot be read comes out as a `Frame` that says why, not as an error, so that one broken file
+does not end a long run. Pictures are RGB uint8 whatever the file holds: grey is repeated, 16 bits
+are scaled to 8, transparency is laid on white, and a JPEG is turned upright as its EXIF says.
+"""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from errors import InputError
+
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
+VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
+_CAMERA = "camera:"
+_LOST_FRAMES = 30  # so many failures in a row mean that a stream has ended
+
+
+class Frame(NamedTuple):
+    """A picture, or the reason why there is none.
+
+    Attributes:
+      image_name: what results call it: the file's path below the common folder, or `clip.mp4#12`.
+      stem: name for output files without an ending, different for every frame of a source.
+      image: uint8[H, W, 3] RGB, or None.
+      problem: why there is no picture, or None.
+      number: of a video's frame, from 0; None for files.
+    """
+
+    image_name: str
+    stem: str
+    image: np.ndarray | None
+    problem: str | None = None
+    number: int | None = None
+
+
+class PictureFiles:
+    """Picture files, in the order given."""
+
+    is_video = False
+    is_live = False
+
+    def __init__(self, paths: Sequence[str]):
+        """Takes the paths; nothing is read before iteration."""
+        self.paths = tuple(paths)
+        self.total: int | None = len(self.paths)
+        root = os.path.dirname(self.paths[0])
+        if any(os.path.dirname(path) != root for path in self.paths):
+            root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
+        self.names = [os.path.relpath(path, root) if root else path for path in self.paths]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for path, name, stem in zip(self.paths, self.names, unique_stems(self.names), strict=True):
+            try:
+                yield Frame(name, stem, read_picture(path))
+            except (ValueError, tf.errors.OpError, cv2.error) as error:
+                yield Frame(name, stem, None, _first_line(error))
+
+
+class Video:
+    """Frames of a video file, or of a camera until it is stopped."""
+
+    is_video = True
+
+    def __init__(self, target: str | int, *, name: str):
+        """Opens the video.
+
+        Raises:
+          InputError: OpenCV cannot open it.
+        """
+        self.name, self.is_live = name, isinstance(target, int)
+        self.stem = os.path.splitext(os.path.basename(name))[0].replace(":", "_")
+        self._capture = cv2.VideoCapture(target)
+        if not self._capture.isOpened():
+            raise InputError(
+                f"--input: {name} cannot be opened as a {'camera' if self.is_live else 'video'}: "
+                "give a file that ffmpeg can play, or the number of a camera that is plugged in."
+            )
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.frames_per_second = rate if 1.0 <= rate <= 1000.0 else 25.0
+        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.total = count if count > 0 and not self.is_live else None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames; those that fail between good ones come out as such, an early end as one more."""
+        number, lost = 0, 0
+        patience = 1 if self.total is None and not self.is_live else _LOST_FRAMES
+        try:
+            while lost < patience:
+                done, image = self._capture.read()
+                number += 1
+                if not done:
+                    lost += 1
+                    continue
+                for missed in range(number - lost, number):
+                    yield self._frame(missed - 1, problem="the frame cannot be read")
+                lost = 0
+                yield self._frame(number - 1, image=cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+            good = number - lost
+            if good < (self.total or 0):
+                yield self._frame(good, problem=f"it ends after {good} of {self.total} frames")
+        finally:
+            self._capture.release()
+
+    def _frame(
+        self, number: int, *, image: np.ndarray | None = None, problem: str | None = None
+    ) -> Frame:
+        name = os.path.basename(self.name)
+        return Frame(f"{name}#{number}", f"{self.stem}_{number:06d}", image, problem, number)
+
+
+def open_source(text: str) -> PictureFiles | Video:
+    """The source that `--input` names.
+
+    Args:
+      text: a picture, a folder of pictures (not of folders), a glob (`**` looks into folders), a
+        video, or `camera:N`.
+
+    Raises:
+      InputError: nothing there, or a folder or glob without pictures.
+    """
+    if text.startswith(_CAMERA):
+        number = text.removeprefix(_CAMERA)
+        if not number.isdecimal():
+            raise InputError(f"--input={text} names no camera: write camera:0 for the first one.")
+        return Video(int(number), name=text)
+    if tf.io.gfile.isdir(text):
+        return PictureFiles(_list_folder(text))
+    if tf.io.gfile.exists(text):
+        return Video(text, name=text) if is_video(text) else PictureFiles([text])
+    if not set("*?[") & set(text):
+        raise InputError(f"--input={text} is not there: give a picture, folder, glob or video.")
+    return PictureFiles(_list_glob(text))
+
+
+def is_video(path: str) -> bool:
+    """Whether the name ends as videos' names do."""
+    return path.lower().endswith(VIDEO_ENDINGS)
+
+
+def _list_folder(folder: str) -> list[str]:
+    names = sorted(tf.io.gfile.listdir(folder))
+    paths = [os.path.join(folder, n) for n in names if n.lower().endswith(PICTURE_ENDINGS)]
+    if not paths:
+        raise InputError(
+            f"--input={folder} has no pictures ({', '.join(PICTURE_ENDINGS)}) in it: name the "
+            f"folder that holds them, or quote a glob such as '{os.path.join(folder, '**/*.jpg')}'."
+        )
+    return paths
+
+
+def _list_glob(pattern: str) -> list[str]:
+    remote = "://" in pattern
+    found = tf.io.gfile.glob(pattern) if remote else glob.glob(pattern, recursive=True)
+    paths = sorted(path for path in found if not tf.io.gfile.isdir(path) and not is_video(path))
+    if not paths:
+        raise InputError(f"--input={pattern} matches no picture: check it, and quote it.")
+    return paths
+
+
+def unique_stems(names: Sequence[str]) -> list[str]:
+    """Names for output files, without ending and all different, also where case does not count.
+
+    The file's own name where no other has it; else its whole path, `a/1.jpg` -> `a_1_jpg`, and a
+    number behind it in the odd case that this is taken too.
+    """
+    plain = [os.path.splitext(os.path.basename(name))[0] for name in names]
+    counts: dict[str, int] = {}
+    for stem in plain:
+        counts[stem.casefold()] = counts.get(stem.casefold(), 0) + 1
+    taken = {stem for stem, count in counts.items() if count == 1}
+    stems = []
+    for name, stem in zip(names, plain, strict=True):
+        if counts[stem.casefold()] > 1:
+            stem = _free(name.replace(os.sep, "_").replace(".", "_"), taken)
+            taken.add(stem.casefold())
+        stems.append(stem)
+    return stems
+
+
+def _free(stem: str, taken: set[str]) -> str:
+    candidate, number = stem, 2
+    while candidate.casefold() in taken:
+        candidate, number = f"{stem}_{number}", number + 1
+    return candidate
+
+
+def read_picture(path: str) -> np.ndarray:
+    """Reads a picture file as uint8[H, W, 3] RGB.
+
+    Raises:
+      ValueError: the file is empty, torn or no picture.
+      tf.errors.OpError: the file cannot be opened.
+    """
+    with tf.io.gfile.GFile(path, "rb") as file:
+        data = np.frombuffer(file.read(), np.uint8)
+    if not data.size:
+        raise ValueError("the file is empty")
+    if data[:2].tobytes() == b"\xff\xd8":  # JPEG: OpenCV turns it upright and makes it 8-bit RGB
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    else:
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("the file is torn or no picture that OpenCV knows")
+    return pixels if data[:2].tobytes() == b"\xff\xd8" else to_rgb(pixels)
+
+
+def to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """OpenCV's pixels (grey, BGR or BGRA, u8 or u16) -> uint8[H, W, 3] RGB.
+
+    Raises:
+      ValueError: another type of number.
+    """
+    if pixels.dtype == np.uint16:
+        pixels = np.round(pixels / 257.0).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"its pixels are {pixels.dtype}: only 8 and 16 bits are known")
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    if pixels.shape[2] == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    alpha = pixels[..., 3:].astype(np.float32) / 255.0
+    on_white = pixels[..., 2::-1] * alpha + 255.0 * (1.0 - alpha)
+    return np.round(on_white).astype(np.uint8)
+
+
+def _first_line(error: Exception) -> str:
+    text = error.message if isinstance(error, tf.errors.OpError) else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,101 @@
+"""The folder of a run: its lock, flags.txt, labels.txt and metrics.jsonl."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import tensorflow as tf
+
+from errors import InputError
+
+METRICS = "metrics.jsonl"
+FLAGS = "flags.txt"
+LABELS = "labels.txt"
+_OURS = re.compile(
+    r"(ckpt-\d+(_temp|\..*)?|checkpoint|events\.out\..*|metrics\.jsonl|flags\.txt|labels\.txt)"
+)
+
+
+@contextlib.contextmanager
+def locked(train_dir: str) -> Iterator[None]:
+    """Makes the folder and holds it until the end; the kernel lets go when the process dies.
+
+    Folders of TensorFlow's filesystem plugins (gs:// and the like) are not locked.
+
+    Raises:
+      InputError: another training holds it, or it cannot be written.
+    """
+    if "://" in train_dir:
+        tf.io.gfile.makedirs(train_dir)
+        yield
+        return
+    try:
+        os.makedirs(train_dir, exist_ok=True)
+        lock = open(os.path.join(train_dir, ".lock"), "w")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise InputError(
+            f"--train_dir={train_dir} cannot be written ({error.strerror}): choose another folder."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"--train_dir={train_dir} is in use by another training: wait for its end or "
+                "choose another folder."
+            ) from error
+        yield
+
+
+def clear(train_dir: str) -> None:
+    """Removes what an earlier run left, and nothing else."""
+    for name in tf.io.gfile.listdir(train_dir):
+        path = tf.io.gfile.join(train_dir, name.rstrip("/"))
+        if _OURS.fullmatch(name.rstrip("/")):
+            (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+
+
+def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
+    """Writes a text file whole or not at all."""
+    path = tf.io.gfile.join(train_dir, name)
+    with tf.io.gfile.GFile(f"{path}.temp", "w") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+    tf.io.gfile.rename(f"{path}.temp", path, overwrite=True)
+
+
+class MetricsLog:
+    """metrics.jsonl: one JSON object per line, floats unrounded.
+
+    A resumed run carries on without a gap or a repeat: lines after the restored step are cut off,
+    and so is a last line that a crash tore. `flush` before each checkpoint keeps lines from being
+    lost.
+    """
+
+    def __init__(self, train_dir: str, *, step: int):
+        self._path = tf.io.gfile.join(train_dir, METRICS)
+        kept = [line for line in _whole_lines(self._path) if json.loads(line)["step"] <= step]
+        write_text(train_dir, METRICS, kept)
+        self._file = tf.io.gfile.GFile(self._path, "a")
+
+    def write(self, values: Mapping[str, float]) -> None:
+        """Adds one line; `values` holds "step"."""
+        self._file.write(json.dumps(dict(values)) + "\n")
+
+    def flush(self) -> None:
+        """Hands the lines to the operating system."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Flushes and closes."""
+        self._file.close()
+
+
+def _whole_lines(path: str) -> list[str]:
+    if not tf.io.gfile.exists(path):
+        return []
+    with tf.io.gfile.GFile(path) as file:
+        lines = file.read().split("\n")
+    return [line for line in lines[:-1] if line]

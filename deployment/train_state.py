@@ -1,0 +1,174 @@
+"""Everything of a training that a checkpoint holds, and what may not change when it goes on."""
+
+import dataclasses
+import inspect
+import json
+import math
+import random
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import tf_utils
+from deployment import hardware
+from deployment.description import Description
+from deployment.detector import Detector
+from deployment.train_settings import TrainSettings
+from deployment.train_step import StepOptions, TrainStep, is_decayed
+from errors import InputError
+from optimization.optimizers import Optimizer
+
+SCRATCH_INPUT_SCALE = 1 / 58  # brings RGB minus mean to about unit variance
+_FIXED = ("seed", "optimizer", "global_batch_size", "shuffle", "augment", "dataset_name")
+
+
+class TrainState:
+    """Network, optimizer and step counter of one run. Make it inside `strategy.scope()`.
+
+    Attributes:
+      detector: the network.
+      step: the compiled training step and its counter.
+      description: stands in every checkpoint.
+    """
+
+    def __init__(self, settings: TrainSettings, description: Description, *, num_samples: int):
+        self.description, self._settings = description, settings
+        self.detector = Detector(description, seed=settings.seed or 0)
+        trained = tf_utils.get_variables_to_train(
+            self.detector.variables_by_name, settings.trainable_scopes
+        )
+        self._optimizer = Optimizer(
+            _configure(tf_utils.configure_optimizer, settings),
+            trained,
+            decayed=[name for name in trained if is_decayed(name)],
+        )
+        schedule = _configure(tf_utils.configure_learning_rate, settings, num_samples=num_samples)
+        options = {name: getattr(settings, name) for name in StepOptions._fields}
+        if settings.optimizer == "adamw":
+            options["weight_decay"] = 0.0  # decoupled: a part of the update, not of the loss
+        self.step = TrainStep(
+            self.detector,
+            self._optimizer,
+            schedule,
+            trained=trained,
+            options=StepOptions(**options),
+        )
+
+    def tensors(self) -> dict[str, tf.Tensor | tf.Variable]:
+        """What a checkpoint holds, by name."""
+        return {
+            **self._variables(),
+            "description": tf.constant(self.description.to_json()),
+            "training": tf.constant(json.dumps(run_facts(self._settings))),
+        }
+
+    def restore(self, tensors: dict[str, np.ndarray]) -> None:
+        """Goes on from a checkpoint of the same run.
+
+        Raises:
+          InputError: the checkpoint lacks a variable or has it in another shape.
+        """
+        for name, variable in self._variables().items():
+            if name not in tensors or tensors[name].shape != tuple(variable.shape):
+                raise InputError(
+                    f"The checkpoint in --train_dir={self._settings.train_dir} does not fit these "
+                    f"flags at {name}: start a new train_dir, or pass --overwrite to start over."
+                )
+            variable.assign(tensors[name])
+
+    def _variables(self) -> dict[str, tf.Variable]:
+        return {
+            **self.detector.variables_by_name,
+            **self._optimizer.slots,
+            "global_step": self.step.step,
+        }
+
+
+def resolve(
+    settings: TrainSettings, labels: tuple[str, ...], earlier: dict[str, np.ndarray] | None
+) -> tuple[TrainSettings, Description]:
+    """Fills in what was left to the program: seed, precision, input scale.
+
+    Args:
+      settings: as the flags say.
+      labels: of the data set.
+      earlier: the checkpoint to go on from; None for a new run.
+
+    Raises:
+      InputError: a flag that may not change differs from the earlier run's, or the checkpoint is
+        not one of a training.
+    """
+    was, facts = _read_earlier(earlier, settings) if earlier else (None, {})
+    seed = settings.seed if settings.seed is not None else facts.get("seed", _draw_seed())
+    precision = was.precision if was and settings.precision == "auto" else settings.precision
+    scale = _input_scale(settings.input_scale, was)
+    settings = dataclasses.replace(
+        settings,
+        seed=seed,
+        precision=hardware.resolve_precision(precision),
+        input_scale=str(scale),
+    )
+    description = Description(
+        model_name=settings.model_name,
+        labels=labels,
+        anchors=settings.anchors,
+        depth_multiplier=settings.depth_multiplier,
+        input_scale=scale,
+        precision=settings.precision,
+    )
+    if was:
+        _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), settings)
+        _refuse_changes(facts, run_facts(settings), settings)
+    return settings, description
+
+
+def run_facts(settings: TrainSettings) -> dict[str, Any]:
+    """What decides the course of a run and must stay when it is resumed."""
+    return {name: getattr(settings, name) for name in _FIXED}
+
+
+def _read_earlier(
+    earlier: dict[str, np.ndarray], settings: TrainSettings
+) -> tuple[Description, dict[str, Any]]:
+    if not {"description", "training"} <= earlier.keys():
+        raise InputError(
+            f"--train_dir={settings.train_dir} holds a checkpoint that is not one of a training of "
+            "this program: use another folder for the training."
+        )
+    description = Description.from_json(earlier["description"].item().decode())
+    return description, json.loads(earlier["training"].item())
+
+
+def _refuse_changes(before: dict, now: dict, settings: TrainSettings) -> None:
+    for name, value in before.items():
+        if now[name] != value:
+            raise InputError(
+                f"--{name}={now[name]} differs from the {value} of the run in "
+                f"--train_dir={settings.train_dir}: keep to {value}, start a new train_dir, or "
+                "start over with --overwrite."
+            )
+
+
+def _input_scale(text: str, was: Description | None) -> float:
+    if text == "auto":
+        return was.input_scale if was else SCRATCH_INPUT_SCALE
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = math.nan
+    if not 0 < scale < math.inf:
+        raise InputError(f"--input_scale={text} must be auto or a number above 0.")
+    return scale
+
+
+def _draw_seed() -> int:
+    return random.SystemRandom().randrange(2**31)
+
+
+def _configure(factory, settings: TrainSettings, **values):
+    """Calls a factory of `tf_utils` with the settings of its arguments' names."""
+    names = inspect.signature(factory).parameters
+    return factory(
+        **{name: values[name] if name in values else getattr(settings, name) for name in names}
+    )

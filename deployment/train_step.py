@@ -1,0 +1,158 @@
+"""One training step: forward, loss, gradients, update, on every replica.
+
+Losses are sums over a replica's pictures divided by the positives of the **global** batch, and
+gradients are summed over replicas: k clones of batch b take the step that one clone of batch k * b
+takes. Weight decay comes from the variables, once, never from a collection that every clone adds
+to.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from deployment.detector import Detector, count_positives
+from nets import losses
+from nets.matching import Targets
+from optimization.optimizers import Optimizer
+from optimization.schedules import Schedule
+
+
+class Batch(NamedTuple):
+    """A replica's share of a global batch.
+
+    Attributes:
+      images: f32[b, S, S, 3], RGB minus mean.
+      classes: i32[b, A].
+      offsets: f32[b, A, 4].
+    """
+
+    images: tf.Tensor
+    classes: tf.Tensor
+    offsets: tf.Tensor
+
+
+class StepOptions(NamedTuple):
+    """What a step does besides descending; the fields are the flags of these names."""
+
+    loss_alpha: float = 1.0
+    negative_ratio: float = 3.0
+    label_smoothing: float = 0.0
+    weight_decay: float = 0.0
+    clip_gradient_norm: float = 0.0
+
+
+def is_decayed(name: str) -> bool:
+    """Whether weight decay acts on a variable: on weights, not on biases and scales."""
+    return name.endswith("/weights")
+
+
+class TrainStep(tf.Module):
+    """The compiled step. Make it inside `strategy.scope()`.
+
+    Attributes:
+      step: i64 variable, updates made so far.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        *,
+        trained: dict[str, tf.Variable],
+        options: StepOptions,
+    ):
+        super().__init__(name="train_step")
+        self.step = tf.Variable(
+            0, dtype=tf.int64, trainable=False, name="global_step",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )  # fmt: skip
+        self._detector, self._optimizer, self._schedule = detector, optimizer, schedule
+        self._trained, self._options = trained, options
+        self._decayed = [variable for name, variable in trained.items() if is_decayed(name)]
+        self._run = tf.function(self._run_replicas, autograph=False)
+
+    def __call__(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Takes one step.
+
+        Args:
+          batch: a `Batch`, or a strategy's distributed one.
+
+        Returns:
+          f32 scalars: loss, loss_classification, loss_localisation, loss_regularisation,
+          learning_rate, positives, gradient_norm, finite (1 when the update was made).
+        """
+        return self._run(batch)
+
+    def _run_replicas(self, batch: Batch) -> dict[str, tf.Tensor]:
+        strategy = tf.distribute.get_strategy()
+        results = strategy.run(self._replica_step, args=(batch,))
+        summed = ("loss_classification", "loss_localisation")
+        scalars = {
+            name: strategy.reduce("SUM" if name in summed else "MEAN", value, axis=None)
+            for name, value in results.items()
+        }
+        parts = ("loss_classification", "loss_localisation", "loss_regularisation")
+        self.step.assign_add(1)
+        return {"loss": tf.add_n([scalars[part] for part in parts]), **scalars}
+
+    def _replica_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        targets = Targets(batch.classes, batch.offsets)
+        positives = context.all_reduce(tf.distribute.ReduceOp.SUM, count_positives(targets))
+        parts, gradients = self._gradients(batch.images, targets, tf.maximum(1.0, positives))
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        gradients = self._decay(gradients)
+        norm = tf.linalg.global_norm(gradients)
+        finite = tf.math.is_finite(norm)
+        rate = self._schedule(self.step)
+        regularisation = self._regularisation()
+        self._optimizer.apply(
+            self._clip(gradients, norm), rate=rate, step=tf.identity(self.step), keep=finite
+        )
+        return {
+            "loss_classification": parts["classification"],
+            "loss_localisation": parts["localisation"],
+            "loss_regularisation": regularisation,
+            "learning_rate": rate,
+            "positives": positives,
+            "gradient_norm": norm,
+            "finite": tf.cast(finite, tf.float32),
+        }
+
+    def _gradients(self, images: tf.Tensor, targets: Targets, normalizer: tf.Tensor):
+        options = self._options
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(list(self._trained.values()))
+            parts = self._detector.loss(
+                self._detector.predict(images),
+                targets,
+                normalizer=normalizer,
+                loss_alpha=options.loss_alpha,
+                negative_ratio=options.negative_ratio,
+                label_smoothing=options.label_smoothing,
+            )
+            loss = tf.add_n(list(parts.values()))
+        return parts, tape.gradient(loss, list(self._trained.values()))
+
+    def _decay(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Adds the gradient of the regularisation loss."""
+        if not self._options.weight_decay:
+            return gradients
+        return [
+            gradient + self._options.weight_decay * variable if is_decayed(name) else gradient
+            for (name, variable), gradient in zip(self._trained.items(), gradients, strict=True)
+        ]
+
+    def _regularisation(self) -> tf.Tensor:
+        if not self._options.weight_decay:
+            return tf.constant(0.0)
+        return self._options.weight_decay * losses.l2(self._decayed)
+
+    def _clip(self, gradients: list[tf.Tensor], norm: tf.Tensor) -> list[tf.Tensor]:
+        if not self._options.clip_gradient_norm:
+            return gradients
+        clipped, _ = tf.clip_by_global_norm(
+            gradients, self._options.clip_gradient_norm, use_norm=norm
+        )
+        return clipped

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Detects objects on pictures, a video or a camera and writes what it finds.
+
+  detect_ssd_network.py --checkpoint_path=train --input=photos --output_dir=found
+  detect_ssd_network.py --checkpoint_path=train --input='data/**/*.jpg' --output_dir=found
+  detect_ssd_network.py --checkpoint_path=train --input=clip.mp4 --output_dir=found --format=csv
+
+In output_dir: detections.jsonl, one line a picture, and the pictures (or the video) with the boxes
+drawn in. What cannot be read is reported and passed over. Exit codes: 0 done, 2 bad input or
+nothing that could be read.
+"""
+
+import os
+
+import cli
+
+cli.quiet_tensorflow()
+# Torn files are reported by us, in one line each.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+from deployment import detection, picture_sources  # noqa: E402
+from deployment.detector import Detector  # noqa: E402
+from deployment.progress import Progress  # noqa: E402
+from settings import define_flags, from_flags  # noqa: E402
+
+
+def main() -> None:
+    """Flags -> settings -> one call."""
+    settings = from_flags(detection.DetectSettings)
+    source = picture_sources.open_source(settings.input)
+    detection.check_outputs(source, settings)
+    detector = Detector.from_checkpoint(settings.checkpoint_path)
+    unit = "frames" if source.is_video else "pictures"
+    with Progress(source.total, "detecting", unit=unit, log_seconds=10.0) as progress:
+        summary = detection.run(detector, source, settings, progress=progress)
+    speed = summary.pictures / max(1e-9, summary.seconds)
+    lost = f", {summary.unreadable} could not be read" if summary.unreadable else ""
+    print(
+        f"{summary.pictures} {unit}{lost}, {summary.detections} detections, "
+        f"{speed:.1f} pictures/s: {settings.output_dir}"
+    )
+
+
+if __name__ == "__main__":
+    define_flags(detection.DetectSettings)
+    cli.run(main, usage=__doc__)

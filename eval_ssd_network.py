@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Scores a detector with Pascal VOC's metrics.
+
+  eval_ssd_network.py --checkpoint_path=train --eval_dir=eval \\
+    --dataset_dir=tfrecords --dataset_name=bccd
+  eval_ssd_network.py --detections_dir=DIR --voc_dir=VOCdevkit/VOC2007 --dataset_split_name=test
+
+The first runs a checkpoint over records, the second scores devkit files of any detector.
+Exit codes: 0 done, 2 bad input.
+"""
+
+import cli
+
+cli.quiet_tensorflow()
+
+from deployment.eval_settings import EvalSettings  # noqa: E402
+from deployment.evaluation import evaluate_checkpoint, evaluate_devkit_files  # noqa: E402
+from settings import define_flags, from_flags  # noqa: E402
+
+
+def main() -> None:
+    """Flags -> settings -> one call."""
+    settings = from_flags(EvalSettings)
+    if settings.detections_dir:
+        evaluate_devkit_files(settings)
+    else:
+        evaluate_checkpoint(settings)
+
+
+if __name__ == "__main__":
+    define_flags(EvalSettings)
+    cli.run(main, usage=__doc__)

@@ -1,0 +1,136 @@
+"""Checkpoints by name: round trip, atomicity, and what every kind of damage leads to."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deployment import checkpoints
+from errors import InputError
+
+TENSORS = {
+    "net/conv1/weights": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "net/conv1/weights/Momentum": np.ones((2, 3), np.float32),
+    "global_step": np.int64(7),
+}
+
+
+def save(folder, step: int, value: float = 0.0) -> str:
+    tensors = {**TENSORS, "net/conv1/weights": TENSORS["net/conv1/weights"] + value}
+    texts = {"description": tf.constant('{"format": 1}')}
+    return checkpoints.save(str(folder), step, {**tensors, **texts})
+
+
+def flip_byte(path, position: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+
+
+def test_read_returns_what_was_saved(tmp_path):
+    tensors = checkpoints.read(save(tmp_path, 7))
+    assert tensors.keys() == {*TENSORS, "description"}
+    for name, value in TENSORS.items():
+        np.testing.assert_array_equal(tensors[name], value)
+    assert tensors["description"].item() == b'{"format": 1}'
+
+
+def test_names_are_readable_by_tensorflows_own_reader(tmp_path):
+    path = save(tmp_path, 7)
+    assert tf.train.latest_checkpoint(str(tmp_path)) == path
+    shapes = dict(tf.train.list_variables(path))
+    assert shapes["net/conv1/weights"] == [2, 3]
+
+
+def test_save_leaves_no_temporary_behind_and_removes_an_old_one(tmp_path):
+    (tmp_path / "ckpt-7_temp").mkdir()
+    (tmp_path / "ckpt-7_temp" / "ckpt.index").write_text("half")
+    save(tmp_path, 7)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["checkpoint", "ckpt-7.data-00000-of-00001", "ckpt-7.index"]
+
+
+def test_newest_is_by_step_and_not_by_name(tmp_path):
+    for step in (9, 100, 20):
+        save(tmp_path, step, value=step)
+    found = checkpoints.newest(str(tmp_path))
+    assert (found.step, found.skipped) == (100, ())
+    assert found.tensors["net/conv1/weights"][0, 0] == 100
+
+
+def test_newest_of_a_folder_without_checkpoints_is_none(tmp_path):
+    assert checkpoints.newest(str(tmp_path)) is None
+    assert checkpoints.newest(str(tmp_path / "absent")) is None
+
+
+def cut(path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def damages():
+    data, index = "ckpt-2.data-00000-of-00001", "ckpt-2.index"
+    return {
+        "data cut": lambda folder: cut(folder / data, 9),
+        "data empty": lambda folder: (folder / data).write_bytes(b""),
+        "data missing": lambda folder: (folder / data).unlink(),
+        "data bit flipped": lambda folder: flip_byte(folder / data, 5),
+        "index cut": lambda folder: cut(folder / index, 40),
+        "index empty": lambda folder: (folder / index).write_bytes(b""),
+        "index missing": lambda folder: (folder / index).unlink(),
+        "index bit flipped": lambda folder: flip_byte(folder / index, 30),
+        "state file torn": lambda folder: (folder / "checkpoint").write_text("model_check"),
+        "state file missing": lambda folder: (folder / "checkpoint").unlink(),
+    }
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("damage", damages())
+def test_damaged_newest_gives_the_one_before(tmp_path, damage):
+    save(tmp_path, 1, value=1)
+    save(tmp_path, 2, value=2)
+    damages()[damage](tmp_path)
+    found = checkpoints.newest(str(tmp_path))
+    expected = 2 if damage.startswith("state") else 1
+    assert found.step == expected
+    assert found.tensors["net/conv1/weights"][0, 0] == expected
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("damage", [name for name in damages() if not name.startswith("state")])
+def test_only_damaged_checkpoints_are_an_error(tmp_path, damage):
+    save(tmp_path, 2)
+    damages()[damage](tmp_path)
+    with pytest.raises(InputError, match="none can be read"):
+        checkpoints.newest(str(tmp_path))
+
+
+def test_keep_newest_removes_the_older_ones(tmp_path):
+    for step in (1, 2, 3, 10):
+        save(tmp_path, step)
+    checkpoints.keep_newest(str(tmp_path), 2)
+    assert checkpoints.list_steps(str(tmp_path)) == [3, 10]
+    assert not list(tmp_path.glob("ckpt-1.*"))
+    assert 'ckpt-1"' not in (tmp_path / "checkpoint").read_text()
+    checkpoints.keep_newest(str(tmp_path), 0)
+    assert checkpoints.list_steps(str(tmp_path)) == [3, 10]
+
+
+@pytest.mark.parametrize("ending", ["", ".index", ".data-00000-of-00001"])
+def test_resolve_takes_a_checkpoint_or_one_of_its_files(tmp_path, ending):
+    path = save(tmp_path, 3)
+    assert checkpoints.resolve(path + ending) == path
+
+
+def test_resolve_takes_the_newest_of_a_folder(tmp_path):
+    save(tmp_path, 3)
+    path = save(tmp_path, 12)
+    assert checkpoints.resolve(f"{tmp_path}/") == path
+
+
+def test_resolve_refuses_a_folder_without_checkpoints(tmp_path):
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        checkpoints.resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize(("path", "step"), [("a/ckpt-120", 120), ("vgg_16.ckpt", 0)])
+def test_step_of_reads_the_name(path, step):
+    assert checkpoints.step_of(path) == step

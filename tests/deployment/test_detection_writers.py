@@ -1,0 +1,162 @@
+"""Outputs of detect, read back with other means."""
+
+import csv
+import json
+import xml.etree.ElementTree as ElementTree
+
+import cv2
+import numpy as np
+import pytest
+
+from datasets import voc
+from deployment import detection_writers
+from deployment.detection_writers import Found
+from deployment.picture_sources import Frame
+from errors import InputError
+
+LABELS = ("cat", "<dog> & co")
+
+
+def found(name="a/b.png", stem="b", *, number=None, size=(40, 80), count=2):
+    image = np.full((*size, 3), 200, np.uint8)
+    boxes = np.array([[0.25, 0.125, 0.75, 0.5], [0.0, 0.0, 1.0, 1.0]], np.float32)
+    return Found(
+        Frame(name, stem, image, None, number),
+        boxes[:count],
+        np.array([2, 1])[:count],
+        (LABELS[1], LABELS[0])[:count],
+        np.array([0.9, 0.6], np.float32)[:count],
+    )
+
+
+def write(writer, *items, whole=True):
+    for item in items:
+        writer.write(item)
+    writer.flush()
+    writer.close(whole=whole)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_json_line_has_the_promised_keys(tmp_path):
+    write(detection_writers.JsonLines(str(tmp_path)), found(), found("c.png", "c", count=0))
+    first, second = map(json.loads, (tmp_path / "detections.jsonl").read_text().splitlines())
+    assert first == {
+        "image": "a/b.png",
+        "width": 80,
+        "height": 40,
+        "detections": [
+            {"class": 2, "label": LABELS[1], "score": 0.9, "box": [0.25, 0.125, 0.75, 0.5]},
+            {"class": 1, "label": "cat", "score": 0.6, "box": [0.0, 0.0, 1.0, 1.0]},
+        ],
+    }
+    assert second["detections"] == []
+
+
+def test_json_line_of_a_video_has_the_frame_number(tmp_path):
+    write(detection_writers.JsonLines(str(tmp_path)), found("clip.mp4#7", "clip_000007", number=7))
+    assert json.loads((tmp_path / "detections.jsonl").read_text())["frame"] == 7
+
+
+def test_names_beyond_ascii_stay_readable(tmp_path):
+    write(detection_writers.JsonLines(str(tmp_path)), found("Käse.png"))
+    assert "Käse.png" in (tmp_path / "detections.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_unfinished_text_keeps_another_name(tmp_path, kind):
+    writer = detection_writers.FORMATS[kind](str(tmp_path))
+    writer.write(found())
+    writer.flush()
+    assert "cat" in (tmp_path / f"detections.{kind}.partial").read_text()
+    writer.close(whole=False)
+    assert names(tmp_path) == [f"detections.{kind}.partial"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_finished_text_takes_the_place_of_an_older_one(tmp_path, kind):
+    (tmp_path / f"detections.{kind}").write_text("old")
+    write(detection_writers.FORMATS[kind](str(tmp_path)), found())
+    assert names(tmp_path) == [f"detections.{kind}"]
+    assert "old" not in (tmp_path / f"detections.{kind}").read_text()
+
+
+def test_csv_has_a_line_for_every_detection(tmp_path):
+    write(detection_writers.Csv(str(tmp_path)), found('odd, "name".png'), found(count=0))
+    with (tmp_path / "detections.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [list(row) for row in rows] == [list(detection_writers.Csv.COLUMNS)] * 2
+    assert [",".join(list(row.values())[1:]) for row in rows] == [
+        "80,40,2,<dog> & co,0.9,0.25,0.125,0.75,0.5",
+        "80,40,1,cat,0.6,0.0,0.0,1.0,1.0",
+    ]
+    assert {row["image"] for row in rows} == {'odd, "name".png'}
+
+
+def test_voc_xml_is_read_by_the_converters_reader(tmp_path):
+    write(detection_writers.VocXml(str(tmp_path)), found())
+    read = voc.read_annotation(str(tmp_path / "Annotations" / "b.xml"))
+    assert (read.filename, read.height, read.width) == ("b.png", 40, 80)
+    assert [each.name for each in read.objects] == [LABELS[1], "cat"]
+    assert read.objects[0].box == (10, 10, 30, 40)
+    assert read.objects[1].box == (1, 1, 40, 80)
+
+
+def test_voc_xml_of_a_video_has_its_picture_beside_it(tmp_path):
+    write(detection_writers.VocXml(str(tmp_path)), found("clip.mp4#7", "clip_000007", number=7))
+    root = ElementTree.parse(tmp_path / "Annotations" / "clip_000007.xml").getroot()
+    picture = cv2.imread(str(tmp_path / "JPEGImages" / root.findtext("filename")))
+    assert picture.shape == (40, 80, 3)
+
+
+def test_voc_xml_of_an_empty_picture_has_no_object(tmp_path):
+    write(detection_writers.VocXml(str(tmp_path)), found(count=0))
+    assert voc.read_annotation(str(tmp_path / "Annotations" / "b.xml")).objects == ()
+
+
+def test_drawn_picture_has_the_size_of_the_original_and_boxes_on_it(tmp_path):
+    write(detection_writers.DrawnPictures(str(tmp_path), LABELS), found(size=(200, 300)))
+    drawn = cv2.imread(str(tmp_path / "b.jpg"))
+    assert drawn.shape == (200, 300, 3)
+    assert (np.abs(drawn.astype(int) - 200) > 40).any()
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi", ".mkv"])
+def test_drawn_video_plays_every_frame(tmp_path, ending):
+    path = tmp_path / "new" / f"out{ending}"
+    writer = detection_writers.DrawnVideo(str(path), LABELS, frames_per_second=12.0)
+    write(writer, *(found(number=k, size=(96, 128)) for k in range(6)))
+    capture = cv2.VideoCapture(str(path))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.0)
+    frames = [capture.read() for _ in range(7)]
+    assert [done for done, _ in frames] == [True] * 6 + [False]
+    assert frames[0][1].shape == (96, 128, 3)
+    assert names(path.parent) == [f"out{ending}"]
+
+
+def test_drawn_video_takes_frames_of_odd_and_of_other_sizes(tmp_path):
+    path = tmp_path / "out.mp4"
+    writer = detection_writers.DrawnVideo(str(path), LABELS, frames_per_second=10.0)
+    write(writer, found(number=0, size=(97, 131)), found(number=1, size=(60, 50)))
+    capture = cv2.VideoCapture(str(path))
+    assert [capture.read()[0] for _ in range(3)] == [True, True, False]
+
+
+def test_unfinished_video_keeps_another_name(tmp_path):
+    writer = detection_writers.DrawnVideo(str(tmp_path / "out.mp4"), LABELS, frames_per_second=10.0)
+    write(writer, found(number=0, size=(96, 128)), whole=False)
+    assert names(tmp_path) == ["out.partial.mp4"]
+
+
+def test_video_without_a_frame_is_no_file(tmp_path):
+    path = str(tmp_path / "out.mp4")
+    write(detection_writers.DrawnVideo(path, LABELS, frames_per_second=10.0))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["True", "out.txt", "gs://bucket/out.mp4"])
+def test_video_needs_a_local_name_with_a_known_ending(path):
+    with pytest.raises(InputError, match="--video_out="):
+        detection_writers.DrawnVideo(path, LABELS, frames_per_second=10.0)

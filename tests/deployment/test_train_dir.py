@@ -1,0 +1,98 @@
+"""The folder of a run: lock, clearing, and the metrics log."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from deployment import train_dir
+from errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def read_lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+HOLDER = """
+import sys
+from deployment import train_dir
+with train_dir.locked(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_lock_refuses_a_second_process_and_ends_with_the_first(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(InputError, match="in use by another training"),
+            train_dir.locked(str(tmp_path)),
+        ):
+            pass
+        holder.kill()
+    with train_dir.locked(str(tmp_path)):
+        pass
+
+
+def test_lock_refuses_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match="cannot be written"),
+        train_dir.locked(str(tmp_path / "file" / "run")),
+    ):
+        pass
+
+
+def test_clear_removes_ours_and_nothing_else(tmp_path):
+    ours = ["ckpt-5.index", "ckpt-5.data-00000-of-00001", "checkpoint", "metrics.jsonl",
+            "flags.txt", "labels.txt", "events.out.tfevents.1.host"]  # fmt: skip
+    for name in [*ours, "notes.md", "ckpt-best.txt"]:
+        (tmp_path / name).write_text("")
+    (tmp_path / "ckpt-6_temp").mkdir()
+    train_dir.clear(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ["ckpt-best.txt", "notes.md"]
+
+
+def test_log_writes_floats_unrounded(tmp_path):
+    log = train_dir.MetricsLog(str(tmp_path), step=0)
+    log.write({"step": 1, "loss": 1 / 3})
+    log.close()
+    assert read_lines(tmp_path) == [{"step": 1, "loss": 1 / 3}]
+
+
+def test_log_of_a_resumed_run_has_no_gap_and_no_repeat(tmp_path):
+    log = train_dir.MetricsLog(str(tmp_path), step=0)
+    for step in range(1, 6):
+        log.write({"step": step})
+    log.close()
+    log = train_dir.MetricsLog(str(tmp_path), step=3)
+    log.write({"step": 4})
+    log.close()
+    assert [line["step"] for line in read_lines(tmp_path)] == [1, 2, 3, 4]
+
+
+def test_log_drops_a_torn_last_line(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2, "lo')
+    train_dir.MetricsLog(str(tmp_path), step=9).close()
+    assert [line["step"] for line in read_lines(tmp_path)] == [1]
+
+
+def test_log_is_in_the_file_after_a_flush(tmp_path):
+    log = train_dir.MetricsLog(str(tmp_path), step=0)
+    log.write({"step": 1})
+    log.flush()
+    assert read_lines(tmp_path) == [{"step": 1}]
+    log.close()

@@ -1,0 +1,96 @@
+"""One step: weight decay, clipping, non-finite gradients, and the global normaliser."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deployment.description import Description
+from deployment.detector import Detector
+from deployment.train_step import Batch, StepOptions, TrainStep, is_decayed
+from optimization import optimizers, schedules
+
+RATE = 0.1
+
+
+def make(options: StepOptions) -> tuple[TrainStep, dict[str, tf.Variable]]:
+    description = Description(
+        model_name="ssd_300_vgg", labels=("a",), depth_multiplier=0.03, input_scale=1 / 58
+    )
+    detector = Detector(description, seed=1)
+    variables = detector.variables_by_name
+    step = TrainStep(
+        detector,
+        optimizers.Optimizer(optimizers.sgd(), variables),
+        schedules.fixed(RATE),
+        trained=variables,
+        options=options,
+    )
+    return step, variables
+
+
+def batch(*, positives: int = 3, value: float = 20.0) -> Batch:
+    classes = np.zeros((2, 8732), np.int32)
+    classes[0, 100 : 100 + positives] = 1
+    images = tf.random.stateless_normal([2, 300, 300, 3], (1, 2)) * value
+    return Batch(images, tf.constant(classes), tf.ones([2, 8732, 4]))
+
+
+def values(variables: dict[str, tf.Variable]) -> dict[str, np.ndarray]:
+    return {name: variable.numpy() for name, variable in variables.items()}
+
+
+def test_step_counts_and_reports():
+    step, _ = make(StepOptions())
+    result = {name: float(value) for name, value in step(batch()).items()}
+    assert step.step.numpy() == 1
+    assert result["positives"] == 3
+    assert result["finite"] == 1
+    assert result["learning_rate"] == pytest.approx(RATE)
+    assert result["loss_regularisation"] == 0
+    assert result["loss"] == pytest.approx(
+        result["loss_classification"] + result["loss_localisation"], rel=1e-6
+    )
+
+
+def test_weight_decay_acts_on_weights_alone():
+    plain, decayed = make(StepOptions()), make(StepOptions(weight_decay=0.01))
+    before = values(plain[1])
+    plain[0](batch())
+    result = decayed[0](batch())
+    for name, value in before.items():
+        shift = values(plain[1])[name] - values(decayed[1])[name]
+        expected = RATE * 0.01 * value if is_decayed(name) else np.zeros_like(value)
+        np.testing.assert_allclose(shift, expected, atol=2e-6, err_msg=name)
+    squares = sum(float(np.sum(v**2)) for name, v in before.items() if is_decayed(name))
+    assert float(result["loss_regularisation"]) == pytest.approx(0.01 * squares / 2, rel=1e-4)
+
+
+def test_biases_and_scales_are_not_decayed():
+    assert is_decayed("ssd_300_vgg/conv6/weights")
+    assert not is_decayed("ssd_300_vgg/conv6/biases")
+    assert not is_decayed("ssd_300_vgg/block4_box/L2Normalization/gamma")
+
+
+def test_gradients_are_clipped_by_their_global_norm():
+    step, variables = make(StepOptions(clip_gradient_norm=0.5))
+    before = values(variables)
+    norm = float(step(batch())["gradient_norm"])
+    assert norm > 0.5
+    moved = np.sqrt(sum(np.sum((values(variables)[n] - v) ** 2) for n, v in before.items()))
+    assert moved == pytest.approx(RATE * 0.5, rel=1e-3)
+
+
+def test_gradient_that_is_not_finite_changes_nothing():
+    step, variables = make(StepOptions())
+    before = values(variables)
+    assert float(step(batch(value=np.nan))["finite"]) == 0
+    for name, value in before.items():
+        np.testing.assert_array_equal(values(variables)[name], value)
+    assert step.step.numpy() == 1
+
+
+def test_batch_without_objects_gives_no_loss_and_no_nan():
+    step, _ = make(StepOptions())
+    result = step(batch(positives=0))
+    assert float(result["loss"]) == 0
+    assert float(result["finite"]) == 1

@@ -1,0 +1,40 @@
+"""A small data set of drawn shapes and a short training on it, made once by the scripts."""
+
+import pytest
+import runs
+
+
+@pytest.fixture(scope="session")
+def voc_dir(tmp_path_factory):
+    """VOC folder with 12 training and 6 test pictures."""
+    folder = tmp_path_factory.mktemp("devkit")
+    runs.run(
+        "scripts/make_shapes_devkit.py",
+        f"--output_dir={folder}",
+        "--num_train=12",
+        "--num_test=6",
+    )
+    return folder / "VOC2007"
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory, voc_dir):
+    """Folder of the records shapes_train and shapes_test."""
+    folder = tmp_path_factory.mktemp("records")
+    for split in ("train", "test"):
+        runs.run(
+            "tf_convert_data.py",
+            f"--dataset_dir={voc_dir}",
+            f"--split={split}",
+            f"--output_name=shapes_{split}",
+            f"--output_dir={folder}",
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, records):
+    """train_dir of a run of six steps that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    runs.run("train_ssd_network.py", *runs.train_flags(records, folder, steps=6))
+    return folder

@@ -1,0 +1,52 @@
+"""Runs the scripts as a user does: real processes, real files."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TINY = ("--depth_multiplier=0.0625", "--batch_size=2", "--seed=3", "--log_every_n_steps=1")
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def command(script: str, *flags: str) -> list[str]:
+    return [sys.executable, str(ROOT / script), *map(str, flags)]
+
+
+def run(script: str, *flags: str, code: int = 0) -> subprocess.CompletedProcess:
+    """Runs a script to its end and checks the exit code."""
+    done = subprocess.run(
+        command(script, *flags), env=environment(), capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def start(script: str, *flags: str) -> subprocess.Popen:
+    """Starts a script; its output is read from `.stdout`."""
+    return subprocess.Popen(
+        command(script, *flags),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def read_metrics(train_dir: pathlib.Path) -> list[dict]:
+    return [json.loads(line) for line in (train_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def train_flags(records: pathlib.Path, train_dir: pathlib.Path, *, steps: int) -> list[str]:
+    return [
+        f"--dataset_dir={records}",
+        "--dataset_name=shapes",
+        f"--train_dir={train_dir}",
+        f"--max_number_of_steps={steps}",
+        *TINY,
+    ]

@@ -1,0 +1,94 @@
+"""Bad input ends with exit code 2 and one clear sentence on stderr, without a traceback."""
+
+import shutil
+
+import pytest
+import runs
+
+
+def refused(script: str, *flags: str) -> str:
+    done = runs.run(script, *flags, code=2)
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith(script)]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--batch_size=0", "--batch_size=0 must be 1 or more"),
+        ("--batch_size=many", "batch_size"),
+        ("--no_such_flag=1", "no_such_flag"),
+        ("--dataset_dir=/no/such/folder", "/no/such/folder"),
+        ("--dataset_split_name=validation", "validation"),
+        ("--num_classes=4", "--num_classes=4"),
+        ("--anchors=small", "--anchors=small"),
+        ("--model_name=ssd_9000", "ssd_9000"),
+        ("--optimizer=adam9", "adam9"),
+        ("--learning_rate_decay_type=step", "--learning_rate_decay_boundaries"),
+        ("--trainable_scopes=ssd_300_vgg/conv", "ssd_300_vgg/conv"),
+        ("--train_image_size=512", "--train_image_size=512"),
+        ("--input_scale=big", "--input_scale=big"),
+        ("--train_dir=", "--train_dir"),
+    ],
+)
+def test_bad_training_flag_is_refused(records, tmp_path, flag, said):
+    flags = runs.train_flags(records, tmp_path / "run", steps=1)
+    assert said in refused("train_ssd_network.py", *flags, flag)
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--anchors=coco", "--anchors=coco differs from the voc"),
+        ("--depth_multiplier=0.25", "--depth_multiplier=0.25 differs"),
+        ("--seed=4", "--seed=4 differs from the 3"),
+        ("--optimizer=adam", "--optimizer=adam differs"),
+    ],
+)
+def test_flag_that_may_not_change_is_refused_at_a_resume(trained, records, tmp_path, flag, said):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    flags = runs.train_flags(records, copy, steps=8)
+    assert said in refused("train_ssd_network.py", *flags, flag)
+
+
+def test_checkpoints_that_cannot_be_read_are_never_trained_over(trained, records, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    for path in copy.glob("ckpt-*.index"):
+        path.write_bytes(b"torn")
+    flags = runs.train_flags(records, copy, steps=8)
+    assert "none can be read" in refused("train_ssd_network.py", *flags)
+
+
+def test_checkpoint_of_other_classes_is_refused_by_evaluation(trained, records, tmp_path):
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    copy = shutil.copytree(records, tmp_path / "records")
+    for path in copy.glob("*.json"):
+        path.unlink()
+    (copy / "labels.txt").unlink()
+    said = refused(
+        "eval_ssd_network.py",
+        f"--checkpoint_path={trained}",
+        f"--eval_dir={tmp_path / 'eval'}",
+        f"--dataset_dir={copy}",
+        "--dataset_name=shapes",
+        f"--labels_file={tmp_path / 'labels.txt'}",
+    )
+    assert "cat" in said
+
+
+def test_flipped_byte_in_a_record_stops_training_by_name(records, tmp_path):
+    copy = shutil.copytree(records, tmp_path / "records")
+    path = copy / "shapes_train_000.tfrecord"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    said = refused("train_ssd_network.py", *runs.train_flags(copy, tmp_path / "run", steps=20))
+    assert "shapes_train_000.tfrecord" in said
+
+
+def test_missing_checkpoint_is_refused(tmp_path):
+    said = refused("detect_ssd_network.py", f"--checkpoint_path={tmp_path}", f"--input={tmp_path}",
+                   f"--output_dir={tmp_path / 'out'}")  # fmt: skip
+    assert str(tmp_path) in said

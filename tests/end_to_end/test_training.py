@@ -1,0 +1,154 @@
+"""Training as a user runs it: what it leaves behind, and that interruptions change nothing."""
+
+import json
+import pathlib
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+import runs
+
+from deployment import checkpoints
+
+
+def weights_of(train_dir: pathlib.Path) -> dict[str, np.ndarray]:
+    found = checkpoints.newest(str(train_dir))
+    return {name: value for name, value in found.tensors.items() if value.dtype.kind != "S"}
+
+
+def assert_same_run(one: pathlib.Path, other: pathlib.Path) -> None:
+    """Equal weights, slots and metrics to the last bit; times may differ."""
+    first, second = weights_of(one), weights_of(other)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+    lines, others = (
+        [{k: v for k, v in line.items() if k != "images_per_second"} for line in metrics]
+        for metrics in (runs.read_metrics(one), runs.read_metrics(other))
+    )
+    assert lines == others
+
+
+def wait_for_step(train_dir: pathlib.Path, step: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        path = train_dir / "metrics.jsonl"
+        if path.exists() and any(m["step"] >= step for m in runs.read_metrics(train_dir)):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"step {step} did not come within two minutes")
+
+
+def test_training_leaves_what_the_contract_names(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert {"flags.txt", "labels.txt", "metrics.jsonl", "checkpoint", "ckpt-6.index"} <= names
+    assert any(name.startswith("events.") for name in names)
+    assert not any(name.endswith(("_temp", ".temp")) for name in names)
+    assert len((trained / "labels.txt").read_text().split()) >= 6
+
+
+def test_metrics_hold_a_line_a_step_with_every_key(trained):
+    metrics = runs.read_metrics(trained)
+    assert [line["step"] for line in metrics] == [1, 2, 3, 4, 5, 6]
+    for line in metrics:
+        parts = [
+            line[f"loss_{part}"] for part in ("classification", "localisation", "regularisation")
+        ]
+        assert line["loss"] == pytest.approx(sum(parts), rel=1e-6)
+        assert line["learning_rate"] == pytest.approx(1e-3)
+        assert line["positives"] >= 2
+        assert line["images_per_second"] > 0
+
+
+def test_checkpoint_names_are_slims_and_it_describes_itself(trained):
+    tensors = checkpoints.newest(str(trained)).tensors
+    description = json.loads(tensors["description"].item())
+    assert description["model_name"] == "ssd_300_vgg"
+    assert description["labels"] == (trained / "labels.txt").read_text().split()
+    assert tensors["global_step"] == 6
+    assert tensors["ssd_300_vgg/conv1/conv1_1/weights"].shape == (3, 3, 3, 8)
+    assert "ssd_300_vgg/conv1/conv1_1/weights/Momentum" in tensors
+
+
+def test_flags_of_a_run_repeat_it(trained, tmp_path):
+    again = tmp_path / "again"
+    runs.run("train_ssd_network.py", f"--flagfile={trained / 'flags.txt'}", f"--train_dir={again}")
+    assert_same_run(trained, again)
+
+
+def test_training_of_a_finished_run_does_nothing(trained, records, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    runs.run("train_ssd_network.py", *runs.train_flags(records, copy, steps=6))
+    assert_same_run(trained, copy)
+
+
+@pytest.mark.faults
+def test_resume_after_sigkill_ends_with_the_same_weights(trained, records, tmp_path):
+    killed = tmp_path / "killed"
+    flags = [*runs.train_flags(records, killed, steps=6), "--save_interval_secs=0"]
+    process = runs.start("train_ssd_network.py", *flags)
+    wait_for_step(killed, 3)
+    process.kill()
+    process.wait()
+    runs.run("train_ssd_network.py", *flags)
+    assert_same_run(trained, killed)
+
+
+@pytest.mark.faults
+def test_sigterm_saves_and_exits_75_and_the_run_goes_on(trained, records, tmp_path):
+    stopped = tmp_path / "stopped"
+    flags = runs.train_flags(records, stopped, steps=6)
+    process = runs.start("train_ssd_network.py", *flags)
+    wait_for_step(stopped, 2)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, output
+    assert checkpoints.list_steps(str(stopped)) != []
+    runs.run("train_ssd_network.py", *flags)
+    assert_same_run(trained, stopped)
+
+
+@pytest.mark.faults
+def test_damaged_newest_checkpoint_is_passed_over(trained, records, tmp_path):
+    folder = tmp_path / "damaged"
+    flags = [*runs.train_flags(records, folder, steps=6), "--save_interval_secs=0"]
+    runs.run("train_ssd_network.py", *flags)
+    data = folder / "ckpt-6.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:1000])
+    output = runs.run("train_ssd_network.py", *flags).stdout
+    assert "Passed over" in output
+    assert "Resuming from" in output
+    assert_same_run(trained, folder)
+
+
+@pytest.mark.faults
+def test_two_trainings_in_one_train_dir_are_refused(records, tmp_path):
+    flags = runs.train_flags(records, tmp_path / "run", steps=100000)
+    first = runs.start("train_ssd_network.py", *flags)
+    try:
+        wait_for_step(tmp_path / "run", 1)
+        second = runs.run("train_ssd_network.py", *flags, code=2)
+        assert "in use by another training" in second.stderr
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.wait()
+
+
+def test_clones_take_the_steps_of_one_clone(records, tmp_path):
+    """2 clones x batch 2 and 1 clone x batch 4, float32: the same losses."""
+    losses = []
+    for clones, batch in ((1, 4), (2, 2)):
+        folder = tmp_path / f"clones{clones}"
+        runs.run(
+            "train_ssd_network.py",
+            *runs.train_flags(records, folder, steps=4),
+            f"--num_clones={clones}",
+            f"--batch_size={batch}",
+            "--precision=float32",
+        )
+        losses.append([line["loss"] for line in runs.read_metrics(folder)])
+    np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=1e-6)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

@@ -1,0 +1,143 @@
+"""Promises about the repository as a whole, read from its files."""
+
+import ast
+import pathlib
+import re
+import statistics
+import subprocess
+import tomllib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGES = ("nets", "preprocessing", "datasets", "deployment", "metrics", "optimization")
+FOLDERS = (*PACKAGES, "scripts", "benchmarks", "configs", "docs", "notebooks", "checkpoints")
+SOURCES = sorted(
+    [*ROOT.glob("*.py"), *(path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py"))]
+)
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+TEXTS = sorted(
+    path
+    for path in [
+        *(path for path in ROOT.iterdir() if path.is_file()),
+        *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")),
+    ]
+    if path.suffix in {"", ".py", ".md", ".sh", ".toml", ".yaml", ".flags", ".ipynb", ".txt"}
+)
+TOP_LEVEL = {
+    *FOLDERS,
+    "tests",
+    ".ci",
+    *(".gitattributes", ".gitignore", ".pre-commit-config.yaml", "Makefile", "pyproject.toml"),
+    *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"),
+    *(
+        "cli.py",
+        "errors.py",
+        "settings.py",
+        "tf_utils.py",
+        "tf_convert_data.py",
+        "inspect_dataset.py",
+    ),
+    *(f"{verb}_ssd_network.py" for verb in ("train", "eval", "detect", "export")),
+}
+
+
+def named(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def defined_flags(tree: ast.AST) -> set[str]:
+    """Names in `flags.DEFINE_x("name", ...)` and of fields `name: x = setting(...)`."""
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=define), args=[ast.Constant(value=name), *_]):
+                found |= {name} if define.startswith("DEFINE_") else set()
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=ast.Name("setting"))):
+                found.add(name)
+    return found
+
+
+def read_names(tree: ast.AST) -> set[str]:
+    """Names in `anything.name`, and parameters: settings are handed to factories by keyword."""
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return attributes | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+
+
+def touches_compat_v1(source: str) -> bool:
+    """Whether code, not prose, says `compat.v1`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and ast.unparse(node).endswith("compat.v1"):
+            return True
+        if isinstance(node, ast.Import | ast.ImportFrom) and "compat.v1" in ast.unparse(node):
+            return True
+    return False
+
+
+def function_lengths(tree: ast.AST) -> list[int]:
+    """Lines of each function or method, decorators and docstring counted."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return [
+        int(node.end_lineno) - node.lineno + 1 for node in ast.walk(tree) if isinstance(node, kinds)
+    ]
+
+
+def test_texts_stay_inside_the_repository():
+    places = re.compile(r"\.\./shared|(?<![\w.])/work\b")
+    assert [named(path) for path in TEXTS if places.search(path.read_text())] == []
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=named)
+def test_file_has_at_most_400_lines(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_functions_are_short():
+    lengths = [n for path in SOURCES for n in function_lengths(ast.parse(path.read_text()))]
+    assert statistics.median(lengths) < 12
+    assert sum(n < 50 for n in lengths) >= 0.95 * len(lengths)
+
+
+def test_top_level_holds_only_what_belongs_there():
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout, so what belongs to the project is not known")
+    assert {line.split("/")[0] for line in listing.stdout.splitlines()} <= TOP_LEVEL
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_compat_v1_stays_with_the_owner_of_slim_variables(path):
+    assert not touches_compat_v1(path.read_text()) or named(path) == "nets/variables.py"
+
+
+def test_compat_v1_is_found_in_code_and_not_in_prose():
+    assert touches_compat_v1("tf.compat.v1.train.Saver()")
+    assert touches_compat_v1("import tensorflow.compat.v1 as tf")
+    assert not touches_compat_v1('"""No tf.compat.v1 here."""')
+
+
+def test_every_flag_is_read():
+    trees = [ast.parse(path.read_text()) for path in [*SOURCES, *(ROOT / "scripts").glob("*.py")]]
+    defined, read = (set().union(*map(names, trees)) for names in (defined_flags, read_names))
+    assert defined
+    assert defined - read == set()
+
+
+def test_flags_defined_and_read_are_found():
+    tree = ast.parse("flags.DEFINE_string('a', '', '')\nb: int = setting(1, '')\nc: int = 2\nx.d")
+    assert defined_flags(tree) == {"a", "b"}
+    assert "d" in read_names(tree)
+    assert "b" not in read_names(tree)
+
+
+def test_map_of_the_tree_names_every_file_and_no_other():
+    tree = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    mapped = set(re.findall(r"^([\w./-]+\.py)\b", tree, flags=re.MULTILINE))
+    existing = {named(path) for path in SOURCES if path.name != "__init__.py"}
+    assert mapped == existing
+
+
+def test_installation_holds_every_package_and_module():
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert sorted(setup["packages"]) == sorted(PACKAGES)
+    assert sorted(setup["py-modules"]) == sorted(path.stem for path in ROOT.glob("*.py"))

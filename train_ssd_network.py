@@ -1,0 +1,26 @@
+#!/usr/bin/env python3
+"""Trains an SSD detector from TFRecords.
+
+  train_ssd_network.py --dataset_dir=tfrecords --dataset_name=bccd --train_dir=train
+
+The same command again goes on where the last one stopped. `--flagfile=configs/NAME.flags` holds
+whole recipes. Exit codes: 0 done, 2 bad input, 75 stopped early with a checkpoint saved.
+"""
+
+import cli
+
+cli.quiet_tensorflow()
+
+from deployment.train_settings import TrainSettings  # noqa: E402
+from deployment.training import train  # noqa: E402
+from settings import define_flags, from_flags  # noqa: E402
+
+
+def main() -> int:
+    """Flags -> settings -> one call."""
+    return 0 if train(from_flags(TrainSettings)) else cli.EXIT_STOPPED_EARLY
+
+
+if __name__ == "__main__":
+    define_flags(TrainSettings)
+    cli.run(main, usage=__doc__)
