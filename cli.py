@@ -4,10 +4,12 @@ Exit codes: 0 done; 2 bad usage or bad input; 75 stopped early with a checkpoint
 absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
 """
 
+import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags
 
@@ -34,15 +36,28 @@ def quiet_tensorflow() -> None:
         os.close(null)
 
 
-def run(main: Callable[[], int | None], *, usage: str) -> None:
-    """Parses the flags, runs `main()` and exits with its code.
+def run(main: Callable[[], int | None], *, usage: str) -> NoReturn:
+    """Parses the flags, runs `main()` and ends the process with its code.
+
+    The process ends without Python's own clean-up: a tf.data thread that waits for Python to read a
+    record would hang it for ever.
 
     Args:
       main: takes nothing, returns an exit code or None for 0. `InputError` becomes exit code 2.
       usage: first lines of `--help`; usually the script's docstring.
     """
     sys.modules["__main__"].__doc__ = usage
-    app.run(lambda _: _guarded(main), flags_parser=_parse)
+    code: Any = 1
+    try:
+        app.run(lambda _: _guarded(main), flags_parser=_parse)
+    except SystemExit as stop:
+        code = stop.code or 0
+    except BaseException:
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 1)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ def define_flags(settings_class: type) -> None:
     for field in dataclasses.fields(settings_class):
         kind = _kind(hints[field.name])
         if typing.get_origin(kind) is tuple:
-            items = [*typing.cast(tuple, field.default)]
+            items = [str(item) for item in typing.cast(tuple, field.default)]
             flags.DEFINE_list(field.name, items, field.metadata["help"])
         elif field.metadata["choices"]:
             choices = field.metadata["choices"]

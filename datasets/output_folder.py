@@ -10,7 +10,7 @@ interrupted conversion left is removed by the next one of that name.
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -21,8 +21,8 @@ from datasets.record_index import index_path
 from errors import InputError
 
 
-def check_output(*, output_dir: str, name: str, labels: Sequence[str]) -> None:
-    """Makes the output folder and checks that a data set of this name and labels may go there.
+def check_output(*, output_dir: str, name: str) -> None:
+    """Makes the output folder and checks that a data set of this name may go there.
 
     Raises:
       InputError: as `write_shards`.
@@ -35,29 +35,20 @@ def check_output(*, output_dir: str, name: str, labels: Sequence[str]) -> None:
         raise InputError(
             f"--output_dir={output_dir} cannot be made a folder ({error.message})."
         ) from error
-    _check_other_labels(output_dir, name, labels)
+
+
+def _labels_file_is_ours(output_dir: str, written: Manifest) -> bool:
+    """Whether `labels.txt` may be (re)written: nothing else in the folder needs another one.
+
+    Manifests name the classes of each data set; labels.txt is for people and for records of other
+    tools. With several data sets of different classes it stays as the first one wrote it.
+    """
     path = os.path.join(output_dir, "labels.txt")
-    ours = tf.io.gfile.exists(manifest.manifest_path(output_dir, name))
-    if ours or manifest.find_partial(output_dir, name) or not tf.io.gfile.exists(path):
-        return
-    with tf.io.gfile.GFile(path, "rb") as file:
-        if file.read() != format_labels(labels):
-            raise InputError(
-                f"{path} lists other classes than {name} has: pass --labels_file={path}, choose "
-                "another --output_dir, or remove it if nothing needs it."
-            )
-
-
-def _check_other_labels(output_dir: str, name: str, labels: Sequence[str]) -> None:
-    for other in find_shards(output_dir):
-        found = _labels_of(output_dir, other)
-        if other != name and found not in (None, tuple(labels)):
-            raise InputError(
-                f"{output_dir} holds the data set {other} of {len(found)} classes "
-                f"({', '.join(found[:3])}, ...), {name} has {len(labels)} "
-                f"({', '.join(labels[:3])}, ...), and a folder has one labels.txt: choose another "
-                "--output_dir, or pass that labels.txt as --labels_file if its classes are meant."
-            )
+    if not tf.io.gfile.exists(path):
+        return True
+    others = [name for name in find_shards(output_dir) if name != written.name]
+    mine = tf.io.gfile.exists(manifest.manifest_path(output_dir, written.name))
+    return mine and all(_labels_of(output_dir, n) in (None, written.labels) for n in others)
 
 
 def _labels_of(output_dir: str, name: str) -> tuple[str, ...] | None:
@@ -107,10 +98,9 @@ def move_in(written: Manifest, *, folder: str, output_dir: str) -> None:
     name = written.name
     write_file(os.path.join(folder, "labels.txt"), format_labels(written.labels))
     with files.locked(output_dir):
-        _check_other_labels(output_dir, name, written.labels)
+        moved = ["labels.txt"] if _labels_file_is_ours(output_dir, written) else []
         write_file(manifest.manifest_path(folder, name), written.to_json().encode())
         _remove_data_set(output_dir, name)
-        moved = ["labels.txt"]
         for shard in written.shards:
             moved += [shard.name, index_path(shard.name)]
         for file_name in (*moved, os.path.basename(manifest.manifest_path("", name))):

@@ -84,7 +84,7 @@ def convert(
         _count(source, tally, skip_bad=conversion.skip_bad)
         return tally
     place = {"output_dir": conversion.output_dir, "name": conversion.output_name}
-    check_output(labels=source.labels, **place)
+    check_output(**place)
     num_shards = choose_num_shards(
         num_examples=len(source.ids),
         num_bytes=sum(map(_file_size, source.pictures.values())),

@@ -62,17 +62,17 @@ def write_shards(
     Args:
       examples: serialized records, in their order; drawn while writing.
       output_dir: made if it is not there; other data sets in it are left alone.
-      labels: class names; every data set in `output_dir` must have the same.
+      labels: class names; other data sets in `output_dir` may have others.
       num_examples: how many examples there will be at most; they are spread evenly.
       describe: called after the last example; returns the manifest's (classes, notes).
 
     Raises:
-      InputError: a bad name, other labels in `output_dir`, another conversion of this name is
-        running, no examples, or writing failed. A data set that was there before stays, unless
-        moving the new one into its place failed: then neither is readable.
+      InputError: a bad name, another conversion of this name is running, no examples, or writing
+        failed. A data set that was there before stays, unless moving the new one into its place
+        failed: then neither is readable.
     """
     labels = check_labels(labels, where=f"The data set {name}")
-    check_output(output_dir=output_dir, name=name, labels=labels)
+    check_output(output_dir=output_dir, name=name)
     try:
         with partial_folder(output_dir, name) as folder:
             shards = _write_all(examples, folder, name, num_shards, num_examples)

@@ -63,6 +63,7 @@ class TrainStep(tf.Module):
         options: StepOptions,
     ):
         super().__init__(name="train_step")
+        self._strategy = tf.distribute.get_strategy()
         self.step = tf.Variable(
             0, dtype=tf.int64, trainable=False, name="global_step",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
@@ -85,11 +86,10 @@ class TrainStep(tf.Module):
         return self._run(batch)
 
     def _run_replicas(self, batch: Batch) -> dict[str, tf.Tensor]:
-        strategy = tf.distribute.get_strategy()
-        results = strategy.run(self._replica_step, args=(batch,))
+        results = self._strategy.run(self._replica_step, args=(batch,))
         summed = ("loss_classification", "loss_localisation")
         scalars = {
-            name: strategy.reduce("SUM" if name in summed else "MEAN", value, axis=None)
+            name: self._strategy.reduce("SUM" if name in summed else "MEAN", value, axis=None)
             for name, value in results.items()
         }
         parts = ("loss_classification", "loss_localisation", "loss_regularisation")

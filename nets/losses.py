@@ -84,5 +84,5 @@ def smooth_l1(values: tf.Tensor) -> tf.Tensor:
 
 
 def l2(weights: list[tf.Tensor]) -> tf.Tensor:
-    """Sum of squares / 2 over all `weights`: the regularisation loss before its factor."""
-    return tf.add_n([tf.nn.l2_loss(weight) for weight in weights])
+    """Sum of squares / 2 over all `weights`, if any: the regularisation loss before its factor."""
+    return tf.add_n([tf.constant(0.0), *(tf.nn.l2_loss(weight) for weight in weights)])

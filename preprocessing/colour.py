@@ -8,9 +8,9 @@ Brightness, contrast, saturation and hue are each on with probability .5, drawn 
 - the picture is clipped once, at the end, where the original clips to bytes after every step.
   Contrast first or last, a coin flip in the original, is then the same map: a factor commutes.
 
-Over random draws on VOC pictures the mean absolute difference from the OpenCV chain is 2.4 of 255,
-where the whole distortion moves a picture by 18.8 on average (saturation alone 3.2, hue alone 2.6).
-The rotation in YIQ that is often used for hue is further off (hue alone 4.1, the whole 3.1).
+Over random draws on 135 VOC pictures the mean absolute difference from the OpenCV chain is 2.6 of
+255, where the chain moves a picture by 18.9; saturation alone 3.4 of 3.9, hue alone 2.9 of 3.4. The
+rotation in YIQ that others use for hue is further off than no hue at all: 4.7 alone, 3.4 the whole.
 """
 
 from typing import NamedTuple

@@ -6,6 +6,9 @@ colour is applied to the result, which has fewer pixels; what lies outside the p
 exactly 0 after subtraction. Approximated: always bilinear, where the reference draws one of five
 interpolations; windows are snapped to whole pixels; colour is linear (`colour`).
 
+The picture is decoded whole: to decode only what the window sees saves 6 % of the time, but lets
+damage in the rest of the file pass unnoticed.
+
 Every random draw follows from `seed`, so that a picture's augmentation is a function of it alone.
 """
 

@@ -180,12 +180,29 @@ CHANGES = {
         "ftrl_learning_rate_power": -0.7,
         "ftrl_initial_accumulator_value": 0.4,
         "ftrl_l1": 0.1,
-        "ftrl_l2": 0.1,
+        "ftrl_l2": 0.2,
     },
     "momentum": {"momentum": 0.3},
     "rmsprop": {"rmsprop_momentum": 0.3, "rmsprop_decay": 0.4, "opt_epsilon": 0.1},
     "sgd": {},
 }
+
+
+CHANGED = {
+    "adadelta": optimizers.adadelta(0.5, 0.1),
+    "adagrad": optimizers.adagrad(0.7),
+    "adam": optimizers.adam(0.5, 0.9, 0.1),
+    "adamw": optimizers.adamw(0.5, 0.9, 0.1, 0.3),
+    "ftrl": optimizers.ftrl(-0.7, 0.4, 0.1, 0.2),
+    "momentum": optimizers.momentum(0.3),
+    "rmsprop": optimizers.rmsprop(0.4, 0.3, 0.1),
+    "sgd": optimizers.sgd(),
+}
+
+
+@pytest.mark.parametrize("name", tf_utils.OPTIMIZERS)
+def test_flags_reach_the_places_they_are_named_after(name):
+    assert walk(rule(name, **CHANGES[name])) == walk(CHANGED[name])
 
 
 @pytest.mark.parametrize("name", tf_utils.OPTIMIZERS)
@@ -203,6 +220,12 @@ def test_each_flag_acts_on_its_optimizers_and_on_no_other(name):
 def test_weight_decay_is_decoupled_with_adamw_alone():
     decays = {name: rule(name, weight_decay=0.25).decay for name in tf_utils.OPTIMIZERS}
     assert decays == {**dict.fromkeys(tf_utils.OPTIMIZERS, 0.0), "adamw": 0.25}
+
+
+def test_epsilon_of_rmsprop_is_smaller_by_default():
+    # Without memory of the mean square, the second gradient (1e-5) is of epsilon's size.
+    assert walk(rule("rmsprop", rmsprop_decay=0.0)) == walk(optimizers.rmsprop(0.0, 0.9, 1e-10))
+    assert walk(rule("rmsprop", rmsprop_decay=0.0)) != walk(optimizers.rmsprop(0.0, 0.9, 1e-8))
 
 
 def test_epsilon_of_zero_is_taken_at_its_word():

@@ -122,11 +122,12 @@ def test_no_example_at_all_is_bad_input(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_other_labels_than_another_data_set_has_are_refused(tmp_path):
+def test_data_sets_of_other_labels_share_a_folder(tmp_path):
     write(tmp_path, [b"a"], name="first")
-    with pytest.raises(InputError, match=r"data set first of 1 classes \(cat, ...\), own has 2"):
-        write(tmp_path, [b"a"], labels=("cat", "dog"))
-    assert read(tmp_path, "first") == [b"a"]
+    write(tmp_path, [b"a"], labels=("cat", "dog"))
+    assert read_manifest(str(tmp_path), "first").labels == ("cat",)
+    assert read_manifest(str(tmp_path), "own").labels == ("cat", "dog")
+    assert (tmp_path / "labels.txt").read_text() == "cat\n"
 
 
 def test_other_labels_are_fine_when_the_only_data_set_is_replaced(tmp_path):
@@ -138,9 +139,9 @@ def test_other_labels_are_fine_when_the_only_data_set_is_replaced(tmp_path):
 
 def test_labels_file_of_a_stranger_is_not_overwritten(tmp_path):
     (tmp_path / "labels.txt").write_text("zebra\n")
-    with pytest.raises(InputError, match=r"labels\.txt lists other classes than own has"):
-        write(tmp_path, [b"a"])
+    write(tmp_path, [b"a"])
     assert (tmp_path / "labels.txt").read_text() == "zebra\n"
+    assert read_manifest(str(tmp_path), "own").labels == ("cat",)
 
 
 def test_records_and_json_of_other_tools_do_not_disturb(tmp_path, write_tfrecord):
@@ -189,14 +190,6 @@ def test_conversions_of_two_names_run_side_by_side(tmp_path):
     assert read(tmp_path) == [b"a"]
     assert read(tmp_path, "slow") == [b"first", b"second"]
     assert find_partial(str(tmp_path), "slow") == []
-
-
-def test_labels_are_compared_again_when_moving_in(tmp_path):
-    with pytest.raises(InputError, match="holds the data set quick"):
-        write_meanwhile(tmp_path, lambda: write(tmp_path, [b"a"], name="quick", labels=("dog",)))
-    assert read(tmp_path, "quick") == [b"a"]
-    assert (tmp_path / "labels.txt").read_text() == "dog\n"
-    assert find_partial(str(tmp_path), "own") == []
 
 
 def test_old_data_set_is_readable_until_the_new_one_is_whole(tmp_path):

@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from typing import IO
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = ("--depth_multiplier=0.0625", "--batch_size=2", "--seed=3", "--log_every_n_steps=1")
@@ -27,14 +28,10 @@ def run(script: str, *flags: str, code: int = 0) -> subprocess.CompletedProcess:
     return done
 
 
-def start(script: str, *flags: str) -> subprocess.Popen:
-    """Starts a script; its output is read from `.stdout`."""
+def start(script: str, *flags: str, output: IO[str]) -> subprocess.Popen:
+    """Starts a script whose output goes to a file."""
     return subprocess.Popen(
-        command(script, *flags),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        command(script, *flags), env=environment(), stdout=output, stderr=subprocess.STDOUT
     )
 
 

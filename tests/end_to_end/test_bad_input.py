@@ -62,7 +62,7 @@ def test_checkpoints_that_cannot_be_read_are_never_trained_over(trained, records
 
 
 def test_checkpoint_of_other_classes_is_refused_by_evaluation(trained, records, tmp_path):
-    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    (tmp_path / "labels.txt").write_text("cat\ndog\nemu\nfox\ngnu\nhen\n")
     copy = shutil.copytree(records, tmp_path / "records")
     for path in copy.glob("*.json"):
         path.unlink()
@@ -75,7 +75,7 @@ def test_checkpoint_of_other_classes_is_refused_by_evaluation(trained, records, 
         "--dataset_name=shapes",
         f"--labels_file={tmp_path / 'labels.txt'}",
     )
-    assert "cat" in said
+    assert "cat, dog, emu, fox, gnu, hen" in said
 
 
 def test_flipped_byte_in_a_record_stops_training_by_name(records, tmp_path):

@@ -43,8 +43,9 @@ def plain_iou(a, b) -> float:
 
 
 def test_area_is_height_times_width_and_0_for_inverted_boxes():
-    values = [[0, 0, 1, 1], [0.1, 0.2, 0.4, 0.6], [0.5, 0, 0.5, 1], [0.9, 0.9, 0.1, 0.1]]
-    np.testing.assert_allclose(boxes.area(f32(values)), [1, 0.12, 0, 0], atol=1e-7)
+    proper = [[0, 0, 1, 1], [0.1, 0.2, 0.4, 0.6], [0.5, 0, 0.5, 1]]
+    inverted = [[0.9, 0.9, 0.1, 0.1], [0.9, 0.1, 0.1, 0.9], [0.1, 0.9, 0.9, 0.1]]
+    np.testing.assert_allclose(boxes.area(f32(proper + inverted)), [1, 0.12, 0, 0, 0, 0], atol=1e-7)
 
 
 def test_area_keeps_leading_dimensions():

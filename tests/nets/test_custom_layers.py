@@ -58,13 +58,17 @@ def test_scale_acts_channel_by_channel():
     np.testing.assert_allclose(again[0, 0, 0], [1, 2, 0, -3], rtol=1e-5)
 
 
-def test_l2_normalization_sums_squares_in_float32_where_activations_are_short():
-    # In bfloat16 a running sum of 512 ones would stick at 256.
+def test_l2_normalization_of_short_activations_is_rounded_once():
+    inputs = tf.random.stateless_normal([2, 4, 4, 512], [1, 2])
+    inputs = tf.cast(inputs, tf.bfloat16)
     owner = SlimVariables(seed=0)
     with owner.scope("net", dtype=tf.bfloat16):
-        made = custom_layers.l2_normalization(tf.ones([1, 1, 1, 512], tf.bfloat16))
+        made = custom_layers.l2_normalization(inputs, scale=1.0)
+    exact = tf.cast(inputs, tf.float64).numpy()
+    exact /= np.sqrt((exact**2).sum(-1, keepdims=True))
     assert made.dtype == tf.bfloat16
-    np.testing.assert_allclose(tf.cast(made, tf.float32), np.full((1, 1, 1, 512), 0.884), rtol=0.01)
+    # Half a unit in the last of bfloat16's 8 bits, counted from the first.
+    np.testing.assert_allclose(tf.cast(made, tf.float64), exact, rtol=2**-8 * 1.001)
 
 
 def test_gradient_is_finite_at_zero():

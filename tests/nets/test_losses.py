@@ -207,3 +207,8 @@ def test_loss_is_the_same_compiled():
 
 def test_l2_is_half_the_sum_of_squares():
     assert float(losses.l2([f32([[1.0, 2.0]]), f32([3.0])])) == 7.0
+
+
+def test_l2_of_no_weights_is_0():
+    # Where only biases are trained.
+    assert float(losses.l2([])) == 0.0

@@ -197,7 +197,7 @@ def test_bfloat16_network_keeps_float32_variables_and_gradients(owner):
 
 @pytest.mark.parametrize(
     ("depth_multiplier", "depths"),
-    [(0.25, (16, 128, 64, 256)), (0.125, (8, 64, 32, 128)), (0.01, (8, 8, 8, 10))],
+    [(0.25, (16, 128, 64, 256)), (0.125, (8, 64, 32, 128)), (0.03, (8, 15, 8, 31))],
 )
 def test_depth_multiplier_scales_every_layer_but_the_heads(depth_multiplier, depths):
     owner = SlimVariables(seed=0)
@@ -272,10 +272,7 @@ def test_conv6_reaches_6_pixels_and_pool5_1_pixel():
     reached = np.abs(tape.gradient(one, end_points["block5"]).numpy()[0]).sum(-1) > 0
     rows, columns = map(sorted, (set(axis.tolist()) for axis in np.nonzero(reached)))
     near = {9 + step + side for step in (-6, 0, 6) for side in (-1, 0, 1)}
-    assert set(rows) <= near
-    assert set(columns) <= near
-    assert {min(rows), max(rows)} <= {2, 3, 4, 14, 15, 16}
-    assert any(k in rows for k in (8, 9, 10))
+    assert set(rows) == set(columns) == near
 
 
 def test_unknown_initializer_is_an_error():

@@ -1,4 +1,4 @@
-"""The eight optimizers against NumPy readings of the slim-era formulas, alone and on two replicas."""
+"""The eight optimizers against NumPy readings of the slim-era formulas, on one replica and two."""
 
 import json
 import pathlib

@@ -13,6 +13,12 @@ import numpy as np
 
 MIN_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, "any")
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+COLOUR_RANGES = {
+    "brightness": (-32, 32),
+    "contrast": (0.5, 1.5),
+    "saturation": (0.5, 1.5),
+    "hue": (-18, 18),
+}
 
 
 class Geometry(NamedTuple):
@@ -108,17 +114,19 @@ def clip(box: tuple) -> tuple:
 class Colour(NamedTuple):
     """A colour draw; None where a part is off. Hue in OpenCV's steps of 2 degrees."""
 
-    brightness: float | None
-    contrast: float | None
-    saturation: float | None
-    hue: float | None
-    contrast_first: bool
+    brightness: float | None = None
+    contrast: float | None = None
+    saturation: float | None = None
+    hue: float | None = None
+    contrast_first: bool = True
 
 
 def draw_colour(rng: np.random.Generator) -> Colour:
-    ranges = ((-32, 32), (0.5, 1.5), (0.5, 1.5), (-18, 18))
-    parts = [rng.uniform(*range_) if rng.uniform() < 0.5 else None for range_ in ranges]
-    return Colour(*parts, contrast_first=rng.uniform() < 0.5)
+    parts = {
+        name: rng.uniform(low, high) if rng.uniform() < 0.5 else None
+        for name, (low, high) in COLOUR_RANGES.items()
+    }
+    return Colour(**parts, contrast_first=rng.uniform() < 0.5)
 
 
 def distort(image: np.ndarray, colour: Colour) -> np.ndarray:
@@ -149,9 +157,10 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 def largest_gap(one: np.ndarray, other: np.ndarray) -> float:
     """Kolmogorov and Smirnov's distance of two samples, times sqrt(n m / (n + m)).
 
-    Above 1.95 one time in a thousand where both are of one distribution.
+    Above 1.95 one time in a thousand where both are of one distribution. Rounded, since an atom
+    such as an untouched box must not fall apart by float32.
     """
-    one, other = np.sort(one), np.sort(other)
+    one, other = (np.sort(np.round(np.asarray(sample, np.float64), 4)) for sample in (one, other))
     both = np.concatenate([one, other])
     gap = np.searchsorted(one, both, "right") / len(one) - np.searchsorted(
         other, both, "right"

@@ -20,7 +20,7 @@ def drawn(brightness=OFF, contrast=OFF, saturation=OFF, hue=OFF):
 def mixed(pixels, **parts):
     """`pixels` [..., 3] through a distortion, neither clipped nor centred."""
     neutral = {"brightness": 0.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
-    values = {name: tf.constant(value) for name, value in (neutral | parts).items()}
+    values = {name: tf.constant(value, tf.float32) for name, value in (neutral | parts).items()}
     matrix, offset = colour.distortion(**values)
     return np.asarray(pixels, np.float32) @ matrix.numpy() + offset.numpy()
 
@@ -132,13 +132,12 @@ def distances(pictures, *, only=None, count=6):
     for picture in (picture for picture in pictures for _ in range(count)):
         plain = reference.draw_colour(rng)
         if only:
-            plain = reference.Colour(None, None, None, None, True)._replace(
-                **{only: dict(saturation=rng.uniform(0.5, 1.5), hue=rng.uniform(-18, 18))[only]}
-            )
+            low, high = reference.COLOUR_RANGES[only]
+            plain = reference.Colour(**{only: rng.uniform(low, high)})
         expected = reference.distort(picture, plain).astype(np.float32)
-        parts = {name: np.float32(value) for name, value in plain._asdict().items() if value}
-        parts.pop("contrast_first", None)
-        parts["hue"] = np.float32((plain.hue or 0) * np.pi / 90)
+        parts = {name: value for name, value in plain._asdict().items() if value is not None}
+        parts.pop("contrast_first")
+        parts["hue"] = parts.get("hue", 0.0) * np.pi / 90  # OpenCV's steps are of 2 degrees
         linear = np.clip(mixed(picture, **parts), 0, 255)
         ours.append(np.abs(linear - expected).mean())
         moved.append(np.abs(picture - expected).mean())
@@ -153,10 +152,9 @@ def pictures(shared):
 
 
 @pytest.mark.parametrize(
-    ("only", "limit"), [(None, 2.7), ("saturation", 3.4), ("hue", 2.9)], ids=str
+    ("only", "stated"), [(None, 2.6), ("saturation", 3.4), ("hue", 2.9)], ids=str
 )
-def test_difference_from_opencv_is_what_the_module_says(pictures, only, limit):
+def test_difference_from_opencv_is_what_the_module_says(pictures, only, stated):
     ours, moved = distances(pictures, only=only)
-    print(f"{only}: {ours:.2f} of {moved:.2f}")
-    assert limit - 0.6 < ours < limit
+    assert abs(ours - stated) < 0.4
     assert ours < moved

@@ -7,7 +7,7 @@ import tensorflow as tf
 from preprocessing import crop_sampler
 from tests.preprocessing import reference
 
-NUM = 1500
+NUM = 1000
 SCENES = {
     "one large": [[0.1, 0.05, 0.9, 0.95]],
     "one small, at the border": [[0.0, 0.0, 0.1, 0.12]],
