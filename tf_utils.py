@@ -1,14 +1,16 @@
-"""The factories of the training script: learning rate, optimizer, trained variables.
+"""The factories of the training script: learning rate, optimizer, trained variables, start.
 
 Plain functions of values. The names are those of the slim research code's `tf_utils`; what they
 return is described in `optimization/`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
 from errors import InputError
+from nets import pretrained
+from nets.variables import in_scope
 from optimization import optimizers, schedules
 
 LEARNING_RATE_DECAY_TYPES = ("fixed", "exponential", "polynomial", "step", "poly", "cosine")
@@ -143,9 +145,29 @@ def get_variables_to_train(
     }
 
 
-def in_scope(name: str, scope: str) -> bool:
-    """Whether the variable `name` lies below `scope`, by whole path components."""
-    return f"{name}/".startswith(f"{scope.strip('/')}/")
+def get_init_fn(
+    request: pretrained.Request, variables: Mapping[str, tf.Variable], *, model_name: str
+) -> tuple[pretrained.Plan, Callable[[], None]]:
+    """How a network starts from a checkpoint in slim's names: the plan, and what carries it out.
+
+    Args:
+      request: the checkpoint (its path resolved) and how to read it.
+      variables: the network's, by name.
+      model_name: their scope.
+
+    Raises:
+      InputError: the checkpoint does not fit; see `pretrained.make_plan`.
+    """
+    reader = tf.train.load_checkpoint(request.checkpoint_path)
+    there = reader.get_variable_to_shape_map()
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    plan = pretrained.make_plan(shapes, there, request, model_name=model_name)
+
+    def init_fn() -> None:
+        for name, value in pretrained.values(plan, reader.get_tensor).items():
+            variables[name].assign(value)
+
+    return plan, init_fn
 
 
 def _pick(makers: dict, name: str, flag: str):

@@ -8,7 +8,7 @@ speeds drift on shared machines. Without a folder textured pictures of VOC's siz
 """
 
 import argparse
-import importlib
+import importlib.util
 import io
 import os
 import pathlib

@@ -121,15 +121,23 @@ def newest(train_dir: str) -> Found | None:
 def resolve(checkpoint_path: str) -> str:
     """A checkpoint's path without ending, from itself, one of its files, or its folder.
 
+    In a folder the newest of ours comes first, then what its `checkpoint` file names, then the only
+    checkpoint there is.
+
     Raises:
       InputError: there is none.
     """
     path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", checkpoint_path.rstrip("/"))
-    if tf.io.gfile.exists(f"{path}.index"):
-        return path
-    steps = list_steps(path)
-    if steps:
-        return tf.io.gfile.join(path, f"ckpt-{steps[-1]}")
+    is_folder = tf.io.gfile.isdir(path)
+    if tf.io.gfile.exists(f"{path}.index") or (not is_folder and tf.io.gfile.exists(path)):
+        return path  # the second is TensorFlow's older form, one file, as slim's vgg_16.ckpt
+    if is_folder and list_steps(path):
+        return tf.io.gfile.join(path, f"ckpt-{list_steps(path)[-1]}")
+    if is_folder and (latest := tf.train.latest_checkpoint(path)):
+        return latest
+    only = tf.io.gfile.glob(f"{path}/*.index") or tf.io.gfile.glob(f"{path}/*.ckpt")
+    if len(only) == 1:
+        return only[0].removesuffix(".index")
     raise InputError(
         f"--checkpoint_path={checkpoint_path} holds no checkpoint: give a train_dir, or the "
         "path of a checkpoint without its ending, such as train/ckpt-1000."

@@ -32,11 +32,23 @@ class TrainSettings:
     model_name: str = setting("ssd_300_vgg", "Network; see nets/nets_factory.py.")
     preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
     train_image_size: int | None = setting(None, "Checked against the network's picture size.")
-    anchors: str = setting("voc", "Preset of anchor sizes; coco has smaller ones.")
+    anchors: str | None = setting(
+        None, "Preset of anchor sizes: voc, or coco with smaller ones. voc unless imported."
+    )
     depth_multiplier: float = setting(1.0, "Factor on the channels of every layer.")
     input_scale: str = setting("auto", "Factor on RGB minus mean; auto is 1/58 from scratch.")
     precision: str = setting("auto", "Arithmetic; auto is the fastest that the machine has.")
     trainable_scopes: tuple[str, ...] = setting((), "Train only the variables below these scopes.")
+
+    checkpoint_path: str = setting("", "Checkpoint in slim's names to start a new run from.")
+    checkpoint_model_scope: str | None = setting(None, "Its scope; detected by default.")
+    checkpoint_exclude_scopes: tuple[str, ...] = setting((), "Scopes that start new.")
+    ignore_missing_vars: bool = setting(False, "Start new what the checkpoint lacks.")
+    initialize_last_layer: bool = setting(True, "Take the box predictors from the checkpoint.")
+    last_layers_contain_logits_only: bool = setting(
+        False, "Without initialize_last_layer: start only the class predictors new."
+    )
+    dry_run: bool = setting(False, "Print where each variable starts from, and stop.")
 
     batch_size: int = setting(32, "Pictures a step, for each clone.")
     max_number_of_steps: int | None = setting(None, "Steps of the whole run; endless by default.")

@@ -14,12 +14,12 @@ import tf_utils
 from deployment import hardware
 from deployment.description import Description
 from deployment.detector import Detector
+from deployment.initialization import Start
 from deployment.train_settings import TrainSettings
 from deployment.train_step import StepOptions, TrainStep, is_decayed
 from errors import InputError
 from optimization.optimizers import Optimizer
 
-SCRATCH_INPUT_SCALE = 1 / 58  # brings RGB minus mean to about unit variance
 _FIXED = ("seed", "optimizer", "global_batch_size", "shuffle", "augment", "dataset_name")
 
 
@@ -32,9 +32,16 @@ class TrainState:
       description: stands in every checkpoint.
     """
 
-    def __init__(self, settings: TrainSettings, description: Description, *, num_samples: int):
+    def __init__(
+        self,
+        settings: TrainSettings,
+        description: Description,
+        *,
+        num_samples: int,
+        initializer: str = "he",
+    ):
         self.description, self._settings = description, settings
-        self.detector = Detector(description, seed=settings.seed or 0)
+        self.detector = Detector(description, seed=settings.seed or 0, initializer=initializer)
         trained = tf_utils.get_variables_to_train(
             self.detector.variables_by_name, settings.trainable_scopes
         )
@@ -86,14 +93,18 @@ class TrainState:
 
 
 def resolve(
-    settings: TrainSettings, labels: tuple[str, ...], earlier: dict[str, np.ndarray] | None
+    settings: TrainSettings,
+    labels: tuple[str, ...],
+    earlier: dict[str, np.ndarray] | None,
+    start: Start,
 ) -> tuple[TrainSettings, Description]:
-    """Fills in what was left to the program: seed, precision, input scale.
+    """Fills in what was left to the program: seed, precision, anchors, input scale.
 
     Args:
       settings: as the flags say.
       labels: of the data set.
       earlier: the checkpoint to go on from; None for a new run.
+      start: what a new run starts from.
 
     Raises:
       InputError: a flag that may not change differs from the earlier run's, or the checkpoint is
@@ -102,17 +113,18 @@ def resolve(
     was, facts = _read_earlier(earlier, settings) if earlier else (None, {})
     seed = settings.seed if settings.seed is not None else facts.get("seed", _draw_seed())
     precision = was.precision if was and settings.precision == "auto" else settings.precision
-    scale = _input_scale(settings.input_scale, was)
+    scale = _input_scale(settings.input_scale, was.input_scale if was else start.input_scale)
     settings = dataclasses.replace(
         settings,
         seed=seed,
         precision=hardware.resolve_precision(precision),
         input_scale=str(scale),
+        anchors=settings.anchors or (was.anchors if was else start.anchors),
     )
     description = Description(
         model_name=settings.model_name,
         labels=labels,
-        anchors=settings.anchors,
+        anchors=settings.anchors or "",
         depth_multiplier=settings.depth_multiplier,
         input_scale=scale,
         precision=settings.precision,
@@ -150,9 +162,9 @@ def _refuse_changes(before: dict, now: dict, settings: TrainSettings) -> None:
             )
 
 
-def _input_scale(text: str, was: Description | None) -> float:
+def _input_scale(text: str, otherwise: float) -> float:
     if text == "auto":
-        return was.input_scale if was else SCRATCH_INPUT_SCALE
+        return otherwise
     try:
         scale = float(text)
     except ValueError:

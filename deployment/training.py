@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from datasets import dataset_factory, input_pipeline
 from datasets.dataset_factory import Dataset
-from deployment import checkpoints, hardware, train_dir, train_state
+from deployment import checkpoints, hardware, initialization, train_dir, train_state
+from deployment.detector import Detector
+from deployment.initialization import Start
 from deployment.interrupts import Interrupts
 from deployment.model_deploy import DeploymentConfig
 from deployment.progress import Progress
@@ -15,7 +17,7 @@ from deployment.train_settings import TrainSettings
 from deployment.train_state import TrainState
 from deployment.train_step import Batch
 from errors import InputError
-from nets import matching
+from nets import matching, pretrained
 from preprocessing import preprocessing_factory
 from settings import to_flagfile
 
@@ -34,21 +36,45 @@ def train(settings: TrainSettings) -> bool:
     hardware.let_gpu_memory_grow()
     strategy = _deployment(settings).strategy()
     dataset = _dataset(settings)
+    start = initialization.find_start(settings)
+    if settings.dry_run:
+        settings, description = train_state.resolve(settings, dataset.labels, None, start)
+        print(initialization.describe_plan(Detector(description), start, settings))
+        return True
     with train_dir.locked(settings.train_dir):
         if settings.overwrite:
             train_dir.clear(settings.train_dir)
         found = checkpoints.newest(settings.train_dir)
         settings, description = train_state.resolve(
-            settings, dataset.labels, found and found.tensors
+            settings, dataset.labels, found and found.tensors, start
         )
         with strategy.scope():
-            state = TrainState(settings, description, num_samples=dataset.num_samples)
-        if found:
-            state.restore(found.tensors)
+            state = TrainState(
+                settings,
+                description,
+                num_samples=dataset.num_samples,
+                initializer=start.initializer,
+            )
+        _begin(state, found, start, settings)
         train_dir.write_text(settings.train_dir, train_dir.FLAGS, to_flagfile(settings))
         train_dir.write_text(settings.train_dir, train_dir.LABELS, dataset.labels)
         with Interrupts() as interrupts:
             return _Loop(settings, state, dataset, strategy, found).run(interrupts)
+
+
+def _begin(state: TrainState, found, start: Start, settings: TrainSettings) -> None:
+    """Gives the network its weights: of the run that is resumed, or of its start."""
+    if found:
+        state.restore(found.tensors)
+        if settings.checkpoint_path:
+            print(initialization.overruled(settings, found.path))
+        return
+    plan = initialization.initialize(state.detector, start)
+    if plan and start.request:
+        counts = ", ".join(f"{plan.count(action)} {action}" for action in pretrained.ACTIONS)
+        print(f"Starting from {start.request.checkpoint_path}: variables {counts}.")
+        for note in filter(None, (*plan.notes, start.note)):
+            print(note)
 
 
 class _Loop:

@@ -102,5 +102,10 @@ def layer_scope(name: str) -> Iterator[None]:
         yield
 
 
+def in_scope(name: str, scope: str) -> bool:
+    """Whether the variable `name` lies below `scope`, by whole path components."""
+    return f"{name}/".startswith(f"{scope.strip('/')}/")
+
+
 def _fan_in(shape) -> int:
     return max(1, int(tf.TensorShape(shape[:-1]).num_elements()))

@@ -2,9 +2,13 @@
 
 The order of the reference is colour, expansion, crop, resize, flip. Here geometry is composed into
 one sampling window first (`geometry`), the part of the picture that it sees is resampled once, and
-colour is applied to the result, which has fewer pixels; what lies outside the picture is the mean,
-exactly 0 after subtraction. Approximated: always bilinear, where the reference draws one of five
-interpolations; windows are snapped to whole pixels; colour is linear (`colour`).
+colour is applied to the result. What lies outside the picture is the mean: exactly 0. Approximated:
+
+- the resampling is always bilinear, where the reference draws one of five; over random windows of
+  VOC pictures the others differ from it by 2.1 (bicubic), 2.6 (area), 2.7 (Lanczos) and 10.6
+  (nearest) of 255 on average;
+- windows are snapped to whole pixels, and an expanded picture's edge does not blend with the mean;
+- colour is one linear map (`colour`).
 
 The picture is decoded whole: to decode only what the window sees saves 6 % of the time, but lets
 damage in the rest of the file pass unnoticed.

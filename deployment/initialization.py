@@ -1,0 +1,102 @@
+"""How a new run starts: from scratch, or from the weights of another checkpoint.
+
+A checkpoint in slim's names says neither its anchors nor its input scale. Predictors that come
+from one are taken as made for the `coco` anchors, SSD-Tensorflow's, unless --anchors says
+otherwise; our own checkpoints describe themselves.
+"""
+
+from typing import NamedTuple
+
+import tf_utils
+from deployment import checkpoints
+from deployment.description import Description
+from deployment.detector import Detector
+from deployment.train_settings import TrainSettings
+from nets import pretrained
+
+SCRATCH_INPUT_SCALE = 1 / 58  # brings RGB minus mean to about unit variance
+
+
+class Start(NamedTuple):
+    """What a new run starts from.
+
+    Attributes:
+      request: the checkpoint, its path resolved; None from scratch.
+      anchors: preset, unless the flag names one.
+      input_scale: unless the flag gives one.
+      initializer: of the variables that no checkpoint fills.
+      note: what the user should know of these choices; "" for nothing.
+    """
+
+    request: pretrained.Request | None = None
+    anchors: str = "voc"
+    input_scale: float = SCRATCH_INPUT_SCALE
+    initializer: str = "he"
+    note: str = ""
+
+
+def find_start(settings: TrainSettings) -> Start:
+    """Looks into --checkpoint_path, if there is one.
+
+    Raises:
+      InputError: there is no checkpoint, or it cannot be read.
+    """
+    if not settings.checkpoint_path:
+        return Start()
+    fields = pretrained.Request._fields
+    request = pretrained.Request(**{name: getattr(settings, name) for name in fields})
+    request = request._replace(checkpoint_path=checkpoints.resolve(settings.checkpoint_path))
+    tensors = checkpoints.read(request.checkpoint_path)
+    if "description" in tensors:
+        own = Description.from_json(tensors["description"].item().decode())
+        return Start(request, own.anchors, own.input_scale, "xavier")
+    if not pretrained.keeps_heads(tensors, request):
+        return Start(request, "voc", 1.0, "xavier")
+    note = (
+        "NOTE: the checkpoint does not say its anchors; its predictors are taken as made for "
+        "--anchors=coco, as SSD-Tensorflow's are. Pass --anchors=voc if they were made for these."
+    )
+    return Start(request, "coco", 1.0, "xavier", "" if settings.anchors else note)
+
+
+def initialize(detector: Detector, start: Start) -> pretrained.Plan | None:
+    """Gives a new network its start; None from scratch.
+
+    Raises:
+      InputError: the checkpoint does not fit the network.
+    """
+    if start.request is None:
+        return None
+    plan, init_fn = _plan(detector, start.request)
+    init_fn()
+    return plan
+
+
+def describe_plan(detector: Detector, start: Start, settings: TrainSettings) -> str:
+    """What --dry_run prints: a line for each variable, with what will not be trained marked.
+
+    Raises:
+      InputError: as `initialize`.
+    """
+    trained = tf_utils.get_variables_to_train(detector.variables_by_name, settings.trainable_scopes)
+    if start.request:
+        plan, _ = _plan(detector, start.request)
+    else:
+        plan = pretrained.Plan(
+            tuple(pretrained.Row(name, "new") for name in detector.variables_by_name), ()
+        )
+    return pretrained.format_plan(plan, frozen=detector.variables_by_name.keys() - trained.keys())
+
+
+def overruled(settings: TrainSettings, resumed: str) -> str:
+    """The sentence for a --checkpoint_path that a used train_dir overrules."""
+    return (
+        f"WARNING: --checkpoint_path={settings.checkpoint_path} is NOT used: this run goes on from "
+        f"{resumed}. Pass --overwrite to start over, or choose a new --train_dir."
+    )
+
+
+def _plan(detector: Detector, request: pretrained.Request):
+    return tf_utils.get_init_fn(
+        request, detector.variables_by_name, model_name=detector.parameters.name
+    )

@@ -1,0 +1,81 @@
+"""Every command in the README is run: the demo in full, the section on own pictures in small."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import cv2
+import pytest
+import runs
+
+SMALL = (
+    " --max_number_of_steps=4 --depth_multiplier=0.0625 --batch_size=2 --slow_start_step=1"
+    " --log_every_n_steps=1"
+)
+
+
+def shell_blocks() -> dict[str, str]:
+    """Heading of the README -> the commands below it."""
+    text = (runs.ROOT / "README.md").read_text()
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    found = {
+        section.split("\n")[0]: re.findall(r"```sh\n(.*?)```", section, re.S)
+        for section in sections
+    }
+    return {heading: "".join(blocks) for heading, blocks in found.items() if blocks}
+
+
+@pytest.fixture
+def checkout(tmp_path) -> pathlib.Path:
+    """A folder that looks like a checkout with its `.venv`, to run commands in."""
+    for path in runs.ROOT.iterdir():
+        if path.name not in {".git", ".venv", "demo", "runs", "records"}:
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    return tmp_path
+
+
+def shell(commands: str, folder: pathlib.Path) -> None:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=folder,
+        env=runs.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_readme_has_these_commands_and_no_others():
+    assert shell_blocks().keys() == {"Start", "Your own pictures"}
+    start = re.sub(r" +#.*", "", shell_blocks()["Start"]).splitlines()
+    assert start == ["make demo", "make test"]
+
+
+def test_commands_for_own_pictures_run(checkout, voc_dir):
+    (checkout / "my_pictures").symlink_to(voc_dir)
+    commands = shell_blocks()["Your own pictures"]
+    train = next(line for line in commands.splitlines() if " train_ssd_network.py " in line)
+    shell(commands.replace(train, train + SMALL), checkout)
+    metrics = json.loads((checkout / "runs" / "mine" / "eval" / "metrics.json").read_text())
+    assert metrics["num_images"] == 6
+    lines = (checkout / "runs" / "mine" / "detections" / "detections.jsonl").read_text()
+    assert len(lines.splitlines()) == 18
+
+
+@pytest.mark.slow
+def test_demo_learns_what_the_readme_promises(checkout):
+    """What `make demo` runs, whole."""
+    (checkout / "scripts").unlink()
+    (checkout / "scripts").mkdir()
+    for path in (runs.ROOT / "scripts").iterdir():
+        (checkout / "scripts" / path.name).write_bytes(path.read_bytes())
+    shell("bash scripts/demo.sh", checkout)
+    metrics = json.loads((checkout / "demo" / "eval" / "metrics.json").read_text())
+    assert metrics["mAP_VOC07"] >= 0.9
+    assert metrics["num_images"] == 200
+    assert len(metrics["AP_VOC07"]) >= 6
+    assert cv2.imread(str(checkout / "demo" / "detections.png")).std() > 10
+    assert list((checkout / "demo" / "train").glob("ckpt-*.index"))
