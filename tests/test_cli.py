@@ -11,7 +11,7 @@ import cli
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRIPT = """
-import dataclasses, sys
+import dataclasses, sys, threading, time
 sys.path.insert(0, {root!r})
 import cli
 from errors import InputError
@@ -29,7 +29,9 @@ class Settings:
 def main():
     settings = from_flags(Settings)
     print("began with", settings.steps, settings.boundaries)
-    if settings.act == "refuse":
+    if settings.act.startswith("thread"):
+        threading.Thread(target=time.sleep, args=(300,)).start()
+    if settings.act in ("refuse", "thread refuse"):
         raise InputError("--act=refuse is no good:\\n  leave\\tit out.")
     if settings.act == "break":
         raise ValueError("a defect")
@@ -105,6 +107,15 @@ def test_defect_ends_with_1_and_its_traceback(script):
 def test_interrupt_ends_with_130_and_no_traceback(script):
     done = run(script, "--act=interrupt")
     assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize(("act", "code"), [("thread", 0), ("thread refuse", 2)])
+def test_process_ends_without_waiting_for_threads_and_loses_no_output(script, act, code):
+    done = subprocess.run(
+        [sys.executable, script, f"--act={act}"], capture_output=True, text=True, timeout=200
+    )
+    assert (done.returncode, done.stdout) == (code, "began with 3 ()\n")
+    assert ("leave it out" in done.stderr) == (code == 2)
 
 
 @pytest.mark.parametrize("flag", ["--help", "-?", "--helpshort", "--helpfull"])
