@@ -58,26 +58,28 @@ class TrainState:
     def tensors(self) -> dict[str, tf.Tensor | tf.Variable]:
         """What a checkpoint holds, by name."""
         return {
-            **self._variables(),
+            **self.variables(),
             "description": tf.constant(self.description.to_json()),
             "training": tf.constant(json.dumps(run_facts(self._settings))),
         }
 
-    def restore(self, tensors: dict[str, np.ndarray]) -> None:
-        """Goes on from a checkpoint of the same run.
-
-        Raises:
-          InputError: the checkpoint lacks a variable or has it in another shape.
-        """
-        for name, variable in self._variables().items():
+    def check_fits(self, tensors: dict[str, np.ndarray]) -> InputError | None:
+        """What keeps a checkpoint from being restored: a variable missing or of another shape."""
+        for name, variable in self.variables().items():
             if name not in tensors or tensors[name].shape != tuple(variable.shape):
-                raise InputError(
+                return InputError(
                     f"The checkpoint in --train_dir={self._settings.train_dir} does not fit these "
                     f"flags at {name}: start a new train_dir, or pass --overwrite to start over."
                 )
+        return None
+
+    def restore(self, tensors: dict[str, np.ndarray]) -> None:
+        """Goes on from the tensors of a checkpoint that fits."""
+        for name, variable in self.variables().items():
             variable.assign(tensors[name])
 
-    def _variables(self) -> dict[str, tf.Variable]:
+    def variables(self) -> dict[str, tf.Variable]:
+        """Weights, slots and step counter by name."""
         return {
             **self.detector.variables_by_name,
             **self._optimizer.slots,
@@ -109,18 +111,23 @@ def resolve(
         precision=hardware.resolve_precision(precision),
         input_scale=str(scale),
     )
-    description = Description(
-        model_name=settings.model_name,
-        labels=labels,
-        anchors=settings.anchors,
-        depth_multiplier=settings.depth_multiplier,
-        input_scale=scale,
-        precision=settings.precision,
-    )
+    description = describe(settings, labels)
     if was:
         _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), settings)
         _refuse_changes(facts, run_facts(settings), settings)
     return settings, description
+
+
+def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
+    """What checkpoints say of themselves, from settings without gaps."""
+    return Description(
+        model_name=settings.model_name,
+        labels=labels,
+        anchors=settings.anchors,
+        depth_multiplier=settings.depth_multiplier,
+        input_scale=float(settings.input_scale),
+        precision=settings.precision,
+    )
 
 
 def run_facts(settings: TrainSettings) -> dict[str, Any]:
