@@ -4,8 +4,10 @@
   train_ssd_network.py --dataset_dir=tfrecords --dataset_name=bccd --train_dir=train
 
 The same command again goes on where the last one stopped. `--flagfile=configs/NAME.flags` holds
-whole recipes. Exit codes: 0 done, 2 bad input, 75 stopped early with a checkpoint saved.
+whole recipes. Exit codes: 0 done, 2 bad input, 75 stopped early: run it again.
 """
+
+import os
 
 import cli
 
@@ -13,14 +15,16 @@ cli.quiet_tensorflow()
 
 from deployment.train_settings import TrainSettings  # noqa: E402
 from deployment.training import train  # noqa: E402
+from deployment.watchdog import end_at_once  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
 
 def main() -> int:
     """Flags -> settings -> one call."""
-    return 0 if train(from_flags(TrainSettings)) else cli.EXIT_STOPPED_EARLY
+    return 0 if train(from_flags(TrainSettings), os.environ) else cli.EXIT_STOPPED_EARLY
 
 
 if __name__ == "__main__":
     define_flags(TrainSettings)
-    cli.run(main, usage=__doc__)
+    with end_at_once():
+        cli.run(main, usage=__doc__)

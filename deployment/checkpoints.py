@@ -10,6 +10,7 @@ name with an index is complete. TensorFlow's `checkpoint` file is written for ot
 believed: the folder's listing and a full read decide which checkpoint is the newest good one.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -34,9 +35,26 @@ class Found(NamedTuple):
 
 
 def save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variable]) -> str:
-    """Writes `ckpt-STEP` into train_dir and returns its path without ending."""
+    """Writes `ckpt-STEP` into train_dir and returns its path without ending.
+
+    Raises:
+      InputError: it could not be written, such as on a full disk; earlier checkpoints stay.
+    """
+    try:
+        return _save(train_dir, step, tensors)
+    except (tf.errors.OpError, OSError) as error:
+        with contextlib.suppress(tf.errors.OpError):
+            tf.io.gfile.rmtree(_temporary(train_dir, step))
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"Checkpoint ckpt-{step} could not be written to {train_dir} ({reason}): make room and "
+            "run again; earlier checkpoints are untouched."
+        ) from error
+
+
+def _save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variable]) -> str:
     path = tf.io.gfile.join(train_dir, f"ckpt-{step}")
-    temporary = f"{path}_temp"
+    temporary = _temporary(train_dir, step)
     if tf.io.gfile.exists(temporary):
         tf.io.gfile.rmtree(temporary)
     tf.io.gfile.makedirs(temporary)
@@ -148,6 +166,10 @@ def step_of(path: str) -> int:
     """The step in a checkpoint's name; 0 where it has none."""
     match = re.search(r"-(\d+)$", path)
     return int(match.group(1)) if match else 0
+
+
+def _temporary(train_dir: str, step: int) -> str:
+    return tf.io.gfile.join(train_dir, f"ckpt-{step}_temp")
 
 
 def _orphans(train_dir: str) -> list[str]:

@@ -17,8 +17,8 @@ from nets import pretrained
 SCRATCH_INPUT_SCALE = 1 / 58  # brings RGB minus mean to about unit variance
 
 
-class Start(NamedTuple):
-    """What a new run starts from.
+class Origin(NamedTuple):
+    """Where the weights of a new run come from.
 
     Attributes:
       request: the checkpoint, its path resolved; None from scratch.
@@ -35,52 +35,52 @@ class Start(NamedTuple):
     note: str = ""
 
 
-def find_start(settings: TrainSettings) -> Start:
+def find_origin(settings: TrainSettings) -> Origin:
     """Looks into --checkpoint_path, if there is one.
 
     Raises:
       InputError: there is no checkpoint, or it cannot be read.
     """
     if not settings.checkpoint_path:
-        return Start()
+        return Origin()
     fields = pretrained.Request._fields
     request = pretrained.Request(**{name: getattr(settings, name) for name in fields})
     request = request._replace(checkpoint_path=checkpoints.resolve(settings.checkpoint_path))
     tensors = checkpoints.read(request.checkpoint_path)
     if "description" in tensors:
         own = Description.from_json(tensors["description"].item().decode())
-        return Start(request, own.anchors, own.input_scale, "xavier")
+        return Origin(request, own.anchors, own.input_scale, "xavier")
     if not pretrained.keeps_heads(tensors, request):
-        return Start(request, "voc", 1.0, "xavier")
+        return Origin(request, "voc", 1.0, "xavier")
     note = (
         "NOTE: the checkpoint does not say its anchors; its predictors are taken as made for "
         "--anchors=coco, as SSD-Tensorflow's are. Pass --anchors=voc if they were made for these."
     )
-    return Start(request, "coco", 1.0, "xavier", "" if settings.anchors else note)
+    return Origin(request, "coco", 1.0, "xavier", "" if settings.anchors else note)
 
 
-def initialize(detector: Detector, start: Start) -> pretrained.Plan | None:
+def initialize(detector: Detector, origin: Origin) -> pretrained.Plan | None:
     """Gives a new network its start; None from scratch.
 
     Raises:
       InputError: the checkpoint does not fit the network.
     """
-    if start.request is None:
+    if origin.request is None:
         return None
-    plan, init_fn = _plan(detector, start.request)
+    plan, init_fn = _plan(detector, origin.request)
     init_fn()
     return plan
 
 
-def describe_plan(detector: Detector, start: Start, settings: TrainSettings) -> str:
+def describe_plan(detector: Detector, origin: Origin, settings: TrainSettings) -> str:
     """What --dry_run prints: a line for each variable, with what will not be trained marked.
 
     Raises:
       InputError: as `initialize`.
     """
     trained = tf_utils.get_variables_to_train(detector.variables_by_name, settings.trainable_scopes)
-    if start.request:
-        plan, _ = _plan(detector, start.request)
+    if origin.request:
+        plan, _ = _plan(detector, origin.request)
     else:
         plan = pretrained.Plan(
             tuple(pretrained.Row(name, "new") for name in detector.variables_by_name), ()

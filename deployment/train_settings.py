@@ -55,6 +55,12 @@ class TrainSettings:
     seed: int | None = setting(None, "Of weights, order and augmentation; drawn when absent.")
     num_clones: int = setting(1, "Replicas on this host.")
     clone_on_cpu: bool = setting(False, "Put the clones on the CPU even where there are GPUs.")
+    num_replicas: int | None = setting(None, "Workers in step with each other; 1, or as found.")
+    task: int | None = setting(None, "Number of this worker; 0 is the chief.")
+    worker_hosts: tuple[str, ...] = setting((), "host:port of every worker, chief first.")
+    master: str = setting("", "Refused: workers are named by --worker_hosts.")
+    startup_delay_steps: int = setting(15, "Refused: workers keep step with each other.")
+    stall_timeout_secs: float = setting(600.0, "Exit 75 when no step ends in this time; 0 never.")
 
     loss_alpha: float = setting(1.0, "Weight of the localisation loss.")
     negative_ratio: float = setting(3.0, "Hard negatives for each positive.")
@@ -104,6 +110,8 @@ class TrainSettings:
             self, 0, "learning_rate", "weight_decay", "clip_gradient_norm", "max_to_keep"
         )
         check_at_least(self, 0, "loss_alpha", "negative_ratio", "slow_start_step", "seed")
+        check_at_least(self, 0, "stall_timeout_secs")
+        self._check_distribution()
         if not 0 < self.match_threshold <= 1:
             raise InputError(f"--match_threshold={self.match_threshold} must lie in (0, 1].")
         if not 0 <= self.label_smoothing < 1:
@@ -119,8 +127,20 @@ class TrainSettings:
 
     @property
     def global_batch_size(self) -> int:
-        """Pictures a step over all clones."""
-        return self.batch_size * self.num_clones
+        """Pictures a step over all clones of all workers."""
+        return self.batch_size * self.num_clones * (self.num_replicas or 1)
+
+    def _check_distribution(self) -> None:
+        if self.master:
+            raise InputError(
+                f"--master={self.master}: there is no master session; name the workers by "
+                "--worker_hosts and --task, TF_CONFIG, or srun."
+            )
+        if self.startup_delay_steps != 15:
+            raise InputError(
+                f"--startup_delay_steps={self.startup_delay_steps}: workers keep step with each "
+                "other and begin together; drop the flag."
+            )
 
     def _check_image_size(self) -> None:
         side = nets_factory.get_network(self.model_name).parameters.image_size[0]

@@ -14,7 +14,7 @@ import tf_utils
 from deployment import hardware
 from deployment.description import Description
 from deployment.detector import Detector
-from deployment.initialization import Start
+from deployment.initialization import Origin
 from deployment.train_settings import TrainSettings
 from deployment.train_step import StepOptions, TrainStep, is_decayed
 from errors import InputError
@@ -65,26 +65,28 @@ class TrainState:
     def tensors(self) -> dict[str, tf.Tensor | tf.Variable]:
         """What a checkpoint holds, by name."""
         return {
-            **self._variables(),
+            **self.variables(),
             "description": tf.constant(self.description.to_json()),
             "training": tf.constant(json.dumps(run_facts(self._settings))),
         }
 
-    def restore(self, tensors: dict[str, np.ndarray]) -> None:
-        """Goes on from a checkpoint of the same run.
-
-        Raises:
-          InputError: the checkpoint lacks a variable or has it in another shape.
-        """
-        for name, variable in self._variables().items():
+    def check_fits(self, tensors: dict[str, np.ndarray]) -> InputError | None:
+        """What keeps a checkpoint from being restored: a variable missing or of another shape."""
+        for name, variable in self.variables().items():
             if name not in tensors or tensors[name].shape != tuple(variable.shape):
-                raise InputError(
+                return InputError(
                     f"The checkpoint in --train_dir={self._settings.train_dir} does not fit these "
                     f"flags at {name}: start a new train_dir, or pass --overwrite to start over."
                 )
+        return None
+
+    def restore(self, tensors: dict[str, np.ndarray]) -> None:
+        """Goes on from the tensors of a checkpoint that fits."""
+        for name, variable in self.variables().items():
             variable.assign(tensors[name])
 
-    def _variables(self) -> dict[str, tf.Variable]:
+    def variables(self) -> dict[str, tf.Variable]:
+        """Weights, slots and step counter by name."""
         return {
             **self.detector.variables_by_name,
             **self._optimizer.slots,
@@ -96,7 +98,7 @@ def resolve(
     settings: TrainSettings,
     labels: tuple[str, ...],
     earlier: dict[str, np.ndarray] | None,
-    start: Start,
+    origin: Origin,
 ) -> tuple[TrainSettings, Description]:
     """Fills in what was left to the program: seed, precision, anchors, input scale.
 
@@ -104,7 +106,7 @@ def resolve(
       settings: as the flags say.
       labels: of the data set.
       earlier: the checkpoint to go on from; None for a new run.
-      start: what a new run starts from.
+      origin: where the weights of a new run come from.
 
     Raises:
       InputError: a flag that may not change differs from the earlier run's, or the checkpoint is
@@ -113,26 +115,31 @@ def resolve(
     was, facts = _read_earlier(earlier, settings) if earlier else (None, {})
     seed = settings.seed if settings.seed is not None else facts.get("seed", _draw_seed())
     precision = was.precision if was and settings.precision == "auto" else settings.precision
-    scale = _input_scale(settings.input_scale, was.input_scale if was else start.input_scale)
+    scale = _input_scale(settings.input_scale, was.input_scale if was else origin.input_scale)
     settings = dataclasses.replace(
         settings,
         seed=seed,
         precision=hardware.resolve_precision(precision),
         input_scale=str(scale),
-        anchors=settings.anchors or (was.anchors if was else start.anchors),
+        anchors=settings.anchors or (was.anchors if was else origin.anchors),
     )
-    description = Description(
-        model_name=settings.model_name,
-        labels=labels,
-        anchors=settings.anchors or "",
-        depth_multiplier=settings.depth_multiplier,
-        input_scale=scale,
-        precision=settings.precision,
-    )
+    description = describe(settings, labels)
     if was:
         _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), settings)
         _refuse_changes(facts, run_facts(settings), settings)
     return settings, description
+
+
+def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
+    """What checkpoints say of themselves, from settings without gaps."""
+    return Description(
+        model_name=settings.model_name,
+        labels=labels,
+        anchors=settings.anchors or "",
+        depth_multiplier=settings.depth_multiplier,
+        input_scale=float(settings.input_scale),
+        precision=settings.precision,
+    )
 
 
 def run_facts(settings: TrainSettings) -> dict[str, Any]:

@@ -73,35 +73,39 @@ class TrainStep(tf.Module):
         self._decayed = [variable for name, variable in trained.items() if is_decayed(name)]
         self._run = tf.function(self._run_replicas, autograph=False)
 
-    def __call__(self, batch: Batch) -> dict[str, tf.Tensor]:
+    def __call__(self, batch: Batch, *, stop: bool = False) -> dict[str, tf.Tensor]:
         """Takes one step.
 
         Args:
           batch: a `Batch`, or a strategy's distributed one.
+          stop: whether this worker was asked to stop.
 
         Returns:
-          f32 scalars: loss, loss_classification, loss_localisation, loss_regularisation,
-          learning_rate, positives, gradient_norm, finite (1 when the update was made).
+          f32 scalars, the same on every worker: loss, loss_classification, loss_localisation,
+          loss_regularisation, learning_rate, positives, gradient_norm, finite (1 when the update
+          was made), stop (above 0 when any worker was asked to stop).
         """
-        return self._run(batch)
+        return self._run(batch, tf.constant(float(stop)))
 
-    def _run_replicas(self, batch: Batch) -> dict[str, tf.Tensor]:
-        results = self._strategy.run(self._replica_step, args=(batch,))
-        summed = ("loss_classification", "loss_localisation")
+    def _run_replicas(self, batch: Batch, stop: tf.Tensor) -> dict[str, tf.Tensor]:
+        with self._strategy.scope():
+            results = self._strategy.run(self._replica_step, args=(batch, stop))
+            self.step.assign_add(1)
         scalars = {
-            name: self._strategy.reduce("SUM" if name in summed else "MEAN", value, axis=None)
+            name: self._strategy.experimental_local_results(value)[0]
             for name, value in results.items()
         }
         parts = ("loss_classification", "loss_localisation", "loss_regularisation")
-        self.step.assign_add(1)
         return {"loss": tf.add_n([scalars[part] for part in parts]), **scalars}
 
-    def _replica_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        context = tf.distribute.get_replica_context()
+    def _replica_step(self, batch: Batch, stop: tf.Tensor) -> dict[str, tf.Tensor]:
         targets = Targets(batch.classes, batch.offsets)
-        positives = context.all_reduce(tf.distribute.ReduceOp.SUM, count_positives(targets))
+        (counts,) = _sum_over_replicas([tf.stack([count_positives(targets), stop])])
+        positives, stop = tf.unstack(counts)
         parts, gradients = self._gradients(batch.images, targets, tf.maximum(1.0, positives))
-        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        own_losses = tf.stack([parts["classification"], parts["localisation"]])
+        # One call: a worker's collectives cost a round each, the losses none beside the gradients.
+        *gradients, summed = _sum_over_replicas([*gradients, own_losses])
         gradients = self._decay(gradients)
         norm = tf.linalg.global_norm(gradients)
         finite = tf.math.is_finite(norm)
@@ -111,13 +115,14 @@ class TrainStep(tf.Module):
             self._clip(gradients, norm), rate=rate, step=tf.identity(self.step), keep=finite
         )
         return {
-            "loss_classification": parts["classification"],
-            "loss_localisation": parts["localisation"],
+            "loss_classification": summed[0],
+            "loss_localisation": summed[1],
             "loss_regularisation": regularisation,
             "learning_rate": rate,
             "positives": positives,
             "gradient_norm": norm,
             "finite": tf.cast(finite, tf.float32),
+            "stop": stop,
         }
 
     def _gradients(self, images: tf.Tensor, targets: Targets, normalizer: tf.Tensor):
@@ -156,3 +161,8 @@ class TrainStep(tf.Module):
             gradients, self._options.clip_gradient_norm, use_norm=norm
         )
         return clipped
+
+
+def _sum_over_replicas(values: list[tf.Tensor]) -> list[tf.Tensor]:
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)

@@ -1,21 +1,31 @@
 """The training loop: records in, checkpoints and metrics out, resumable at any step."""
 
-import time
-from collections.abc import Iterator
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
 from datasets import dataset_factory, input_pipeline
 from datasets.dataset_factory import Dataset
-from deployment import checkpoints, hardware, initialization, train_dir, train_state
+from deployment import (
+    hardware,
+    initialization,
+    model_deploy,
+    run_start,
+    train_dir,
+    train_state,
+)
+from deployment.cluster import Cluster, leave_when_a_peer_dies
 from deployment.detector import Detector
-from deployment.initialization import Start
 from deployment.interrupts import Interrupts
 from deployment.model_deploy import DeploymentConfig
-from deployment.progress import Progress
+from deployment.run_start import Start
+from deployment.run_writer import NoWriter, RunWriter
 from deployment.train_settings import TrainSettings
 from deployment.train_state import TrainState
 from deployment.train_step import Batch
+from deployment.watchdog import Watchdog
 from errors import InputError
 from nets import matching, pretrained
 from preprocessing import preprocessing_factory
@@ -24,8 +34,14 @@ from settings import to_flagfile
 MAX_NON_FINITE = 5
 
 
-def train(settings: TrainSettings) -> bool:
-    """Trains until the last step, or until a signal asks to stop.
+def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
+    """Trains until the last step, or until a signal asks any worker to stop.
+
+    A stall and the death of another worker end the process with exit code 75.
+
+    Args:
+      settings: the flags.
+      environment: may name a cluster, by TF_CONFIG or SLURM's variables.
 
     Returns:
       Whether the last step was taken; False after a signal, with a checkpoint saved.
@@ -34,103 +50,78 @@ def train(settings: TrainSettings) -> bool:
       InputError: flags, data or an earlier run do not allow it.
     """
     hardware.let_gpu_memory_grow()
-    strategy = _deployment(settings).strategy()
-    dataset = _dataset(settings)
-    start = initialization.find_start(settings)
     if settings.dry_run:
-        settings, description = train_state.resolve(settings, dataset.labels, None, start)
-        print(initialization.describe_plan(Detector(description), start, settings))
-        return True
-    with train_dir.locked(settings.train_dir):
-        if settings.overwrite:
-            train_dir.clear(settings.train_dir)
-        found = checkpoints.newest(settings.train_dir)
-        settings, description = train_state.resolve(
-            settings, dataset.labels, found and found.tensors, start
-        )
+        return _dry_run(settings)
+    deployment = _deployment(settings, environment)
+    settings = dataclasses.replace(settings, num_replicas=deployment.num_replicas)
+    with (
+        Watchdog(settings.stall_timeout_secs) as watchdog,
+        leave_when_a_peer_dies(deployment.num_replicas),
+    ):
+        return _train(settings, deployment, watchdog)
+
+
+def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watchdog) -> bool:
+    strategy = deployment.strategy()
+    cluster = Cluster(deployment, strategy)
+    dataset = _dataset(settings)
+    with contextlib.ExitStack() as until:
+        start = run_start.agree(settings, dataset, cluster, until=until)
         with strategy.scope():
             state = TrainState(
-                settings,
-                description,
+                start.settings,
+                start.description,
                 num_samples=dataset.num_samples,
-                initializer=start.initializer,
+                initializer=start.origin.initializer,
             )
-        _begin(state, found, start, settings)
-        train_dir.write_text(settings.train_dir, train_dir.FLAGS, to_flagfile(settings))
-        train_dir.write_text(settings.train_dir, train_dir.LABELS, dataset.labels)
-        with Interrupts() as interrupts:
-            return _Loop(settings, state, dataset, strategy, found).run(interrupts)
-
-
-def _begin(state: TrainState, found, start: Start, settings: TrainSettings) -> None:
-    """Gives the network its weights: of the run that is resumed, or of its start."""
-    if found:
-        state.restore(found.tensors)
-        if settings.checkpoint_path:
-            print(initialization.overruled(settings, found.path))
-        return
-    plan = initialization.initialize(state.detector, start)
-    if plan and start.request:
-        counts = ", ".join(f"{plan.count(action)} {action}" for action in pretrained.ACTIONS)
-        print(f"Starting from {start.request.checkpoint_path}: variables {counts}.")
-        for note in filter(None, (*plan.notes, start.note)):
-            print(note)
+        if start.step:
+            _restore(state, start, cluster)
+        elif start.settings.checkpoint_path:
+            _import_weights(state, start, cluster)
+        if cluster.is_chief:
+            _describe_run(start.settings, dataset)
+        interrupts = until.enter_context(Interrupts())
+        return _Loop(start, state, dataset, strategy, cluster).run(interrupts, watchdog)
 
 
 class _Loop:
-    """Asks after each step what is due."""
+    """Takes the steps; what is written is the writer's business."""
 
-    def __init__(
-        self, settings: TrainSettings, state: TrainState, dataset: Dataset, strategy, found
-    ):
-        self._settings, self._state = settings, state
+    def __init__(self, start: Start, state: TrainState, dataset: Dataset, strategy, cluster):
+        self._settings, self._start, self._state = start.settings, start.step, state
         self._source = input_pipeline.RecordSource(dataset.shards)
-        self._batches = _batches(settings, state, self._source, strategy, found)
-        self._start = found.step if found else 0
-        self._log = train_dir.MetricsLog(settings.train_dir, step=self._start)
-        self._events = tf.summary.create_file_writer(settings.train_dir)
-        self._progress = Progress(
-            settings.max_number_of_steps,
-            "training",
-            start=self._start,
-            log_every=settings.log_every_n_steps,
-        )
+        self._batches = _batches(start, state, self._source, strategy)
+        self._cluster = cluster
+        self._writer = NoWriter()
         self._bad_steps = 0
-        now = time.monotonic()
-        self._saved = self._summarised = self._logged = now
-        self._saved_step = self._logged_step = self._start
-        self._announce(dataset, found)
+        if cluster.is_chief:
+            self._writer = RunWriter(start.settings, start=start.step, tensors=state.tensors)
+            _announce(start, state, dataset)
 
-    def run(self, interrupts: Interrupts) -> bool:
-        step = self._start
-        with self._progress:
-            while step < self._settings.last_step and not interrupts.received:
-                result = self._take_step()
+    def run(self, interrupts: Interrupts, watchdog: Watchdog) -> bool:
+        step, stop = self._start, False
+        with self._writer:
+            while step < self._settings.last_step and not stop:
+                result = self._take_step(stop=interrupts.received is not None)
                 step += 1
-                self._after_step(step, result)
-            if step > self._saved_step:
-                self._save(step)
-        self._log.close()
-        self._events.close()
-        if interrupts.received and step < self._settings.last_step:
-            print(f"Stopped by {interrupts.received.name} at step {step}; saved.")
+                stop = bool(result["stop"].numpy())
+                self._check_finite(step, result)
+                self._writer.after_step(step, result)
+                watchdog.beat(f"step {step}")
+            self._writer.save(step)
+        self._cluster.wait()
+        if stop and step < self._settings.last_step and self._cluster.is_chief:
+            by = interrupts.received.name if interrupts.received else "a signal to another worker"
+            print(f"Stopped by {by} at step {step}; saved.")
         return step == self._settings.last_step
 
-    def _take_step(self) -> dict[str, tf.Tensor]:
+    def _take_step(self, *, stop: bool) -> dict[str, tf.Tensor]:
         try:
-            return self._state.step(next(self._batches))
+            return self._state.step(next(self._batches), stop=stop)
         except tf.errors.OpError as error:
             if self._source.error:
                 raise self._source.error from error
             raise
-
-    def _after_step(self, step: int, result: dict[str, tf.Tensor]) -> None:
-        self._check_finite(step, result)
-        last = step == self._settings.last_step
-        if last or step % self._settings.log_every_n_steps == 0:
-            self._write_metrics(step, result, last)
-        if time.monotonic() - self._saved >= self._settings.save_interval_secs:
-            self._save(step)
 
     def _check_finite(self, step: int, result: dict[str, tf.Tensor]) -> None:
         """Counts updates that were left out because their gradient was not finite."""
@@ -138,57 +129,79 @@ class _Loop:
             self._bad_steps = 0
             return
         self._bad_steps += 1
-        self._progress.message(f"Step {step}: the gradient is not finite; update left out.")
+        self._writer.message(f"Step {step}: the gradient is not finite; update left out.")
         if self._bad_steps == MAX_NON_FINITE:
             raise InputError(
                 f"The gradient was not finite in {MAX_NON_FINITE} steps up to {step}: lower "
                 "--learning_rate, or pass --clip_gradient_norm=10 and --slow_start_step=500."
             )
 
-    def _write_metrics(self, step: int, result: dict[str, tf.Tensor], last: bool) -> None:
-        values = {name: float(value) for name, value in result.items() if name != "finite"}
-        now = time.monotonic()
-        pictures = (step - self._logged_step) * self._settings.global_batch_size
-        values["images_per_second"] = pictures / (now - self._logged)
-        self._logged, self._logged_step = now, step
-        self._log.write({"step": step, **values})
-        self._progress.update(
-            step,
-            loss=values["loss"],
-            learning_rate=values["learning_rate"],
-            images_per_second=values["images_per_second"],
-        )
-        if last or now - self._summarised >= self._settings.save_summaries_secs:
-            self._summarised = now
-            with self._events.as_default(step=step):
-                for name, value in values.items():
-                    tf.summary.scalar(name, value)
-            self._events.flush()
 
-    def _save(self, step: int) -> None:
-        self._log.flush()
-        checkpoints.save(self._settings.train_dir, step, self._state.tensors())
-        checkpoints.keep_newest(self._settings.train_dir, self._settings.max_to_keep)
-        self._saved, self._saved_step = time.monotonic(), step
-
-    def _announce(self, dataset: Dataset, found: checkpoints.Found | None) -> None:
-        description = self._state.description
-        weights = sum(
-            v.shape.num_elements() for v in self._state.detector.variables_by_name.values()
-        )
-        for sentence in found.skipped if found else ():
-            print(f"Passed over: {sentence}")
-        print(
-            f"{description.model_name}, {description.num_classes} classes with background, "
-            f"{weights:,} parameters, {description.precision}; {dataset.num_samples} pictures of "
-            f"{dataset.name} {dataset.split}; seed {self._settings.seed}."
-        )
-        if found:
-            print(f"Resuming from {found.path}.")
+def _announce(start: Start, state: TrainState, dataset: Dataset) -> None:
+    description, found, settings = start.description, start.found, start.settings
+    weights = sum(v.shape.num_elements() for v in state.detector.variables_by_name.values())
+    for sentence in found.skipped if found else ():
+        print(f"Passed over: {sentence}")
+    workers = f"; {settings.num_replicas} workers" if settings.num_replicas != 1 else ""
+    print(
+        f"{description.model_name}, {description.num_classes} classes with background, "
+        f"{weights:,} parameters, {description.precision}; {dataset.num_samples} pictures of "
+        f"{dataset.name} {dataset.split}; seed {settings.seed}{workers}."
+    )
+    if found:
+        print(f"Resuming from {found.path}.")
+        if settings.checkpoint_path:
+            print(initialization.overruled(settings, found.path))
 
 
-def _deployment(settings: TrainSettings) -> DeploymentConfig:
-    return DeploymentConfig(num_clones=settings.num_clones, clone_on_cpu=settings.clone_on_cpu)
+def _restore(state: TrainState, start: Start, cluster: Cluster) -> None:
+    tensors = start.found.tensors if start.found else None
+    cluster.decide(state.check_fits(tensors) if tensors else None)
+    state.restore(cluster.share(tensors, state.variables()))
+
+
+def _import_weights(state: TrainState, start: Start, cluster: Cluster) -> None:
+    """The chief reads another checkpoint; every worker gets the weights from the chief."""
+    refusal, weights = None, state.detector.variables_by_name
+    try:
+        plan = initialization.initialize(state.detector, start.origin)
+    except InputError as error:
+        plan, refusal = None, error
+    cluster.decide(refusal)
+    values = {name: variable.numpy() for name, variable in weights.items()}
+    for name, value in cluster.share(values, weights).items():
+        weights[name].assign(value)
+    if plan:
+        counts = ", ".join(f"{plan.count(action)} {action}" for action in pretrained.ACTIONS)
+        print(f"Starting from {start.settings.checkpoint_path}: variables {counts}.")
+        for note in filter(None, (*plan.notes, start.origin.note)):
+            print(note)
+
+
+def _dry_run(settings: TrainSettings) -> bool:
+    """Prints where each variable would start from; writes nothing."""
+    origin = initialization.find_origin(settings)
+    labels = _dataset(settings).labels
+    settings, description = train_state.resolve(settings, labels, None, origin)
+    print(initialization.describe_plan(Detector(description), origin, settings))
+    return True
+
+
+def _describe_run(settings: TrainSettings, dataset: Dataset) -> None:
+    settings_of_all = dataclasses.replace(settings, task=None)
+    train_dir.write_text(settings.train_dir, train_dir.FLAGS, to_flagfile(settings_of_all))
+    train_dir.write_text(settings.train_dir, train_dir.LABELS, dataset.labels)
+
+
+def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> DeploymentConfig:
+    return model_deploy.configure(
+        num_clones=settings.num_clones,
+        clone_on_cpu=settings.clone_on_cpu,
+        num_replicas=settings.num_replicas,
+        task=settings.task,
+        worker_hosts=settings.worker_hosts,
+        environment=environment,
+    )
 
 
 def _dataset(settings: TrainSettings) -> Dataset:
@@ -206,8 +219,9 @@ def _dataset(settings: TrainSettings) -> Dataset:
     return dataset
 
 
-def _batches(settings, state, source, strategy, found) -> Iterator[Batch]:
+def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batch]:
     """The strategy's iterator over this worker's batches, from the step to go on with."""
+    settings = start.settings
     preprocessing = preprocessing_factory.get_preprocessing(
         settings.preprocessing_name or settings.model_name
     )
@@ -237,14 +251,16 @@ def _batches(settings, state, source, strategy, found) -> Iterator[Batch]:
             share=input_pipeline.Share(
                 settings.global_batch_size, context.input_pipeline_id * rows, rows
             ),
-            seed=settings.seed,
-            first_step=found.step if found else 0,
+            seed=settings.seed or 0,
+            first_step=start.step,
             last_step=settings.last_step,
             shuffle=settings.shuffle,
             use_difficult=settings.use_difficult,
             labels_offset=settings.labels_offset,
             num_threads=settings.num_preprocessing_threads,
         )
-        return batches.map(Batch)
+        # Endless, though the end is never reached: under several workers a data set that may end
+        # costs a collective a step, to learn whether it has.
+        return batches.map(Batch).repeat()
 
     return iter(strategy.distribute_datasets_from_function(pipeline))

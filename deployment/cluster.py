@@ -1,0 +1,129 @@
+"""What workers tell each other besides gradients: where to begin, with which weights.
+
+The chief decides and everybody else is told, through the strategy's own collectives. So only the
+chief needs train_dir, and no two workers can begin at different steps. With one worker these
+functions return what they are given.
+
+Surprising: a broadcast is a sum to which all but the chief add zeros, as that is the collective
+that strategies offer. It is made over int32 words, so that every bit of a float arrives.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from deployment import watchdog
+from deployment.model_deploy import DeploymentConfig
+from errors import InputError
+
+PEER_ERRORS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+class Cluster:
+    """The workers of a training, seen from one of them.
+
+    Attributes:
+      is_chief: whether this worker decides and writes.
+      num_replicas: workers.
+    """
+
+    def __init__(self, deployment: DeploymentConfig, strategy: tf.distribute.Strategy):
+        self.is_chief = deployment.is_chief
+        self.num_replicas = deployment.num_replicas
+        self._strategy = strategy
+
+    def decide(self, decision: "Mapping[str, Any] | InputError | None") -> Any:
+        """The chief's decision, on every worker.
+
+        Args:
+          decision: JSON-like; or the error that keeps the chief from one. None on the others.
+
+        Raises:
+          InputError: the chief passed one; every worker raises it.
+        """
+        if self.num_replicas > 1:
+            refusal = str(decision) if isinstance(decision, InputError) else None
+            told = self._tell(json.dumps([refusal, None if refusal else decision]))
+            refusal, shared = json.loads(told)
+            if refusal and not self.is_chief:
+                raise InputError(f"The chief refuses: {refusal}")
+            decision = decision if self.is_chief else shared
+        if isinstance(decision, InputError):
+            raise decision
+        return decision
+
+    def share(
+        self, values: Mapping[str, np.ndarray] | None, like: Mapping[str, tf.Variable]
+    ) -> dict[str, np.ndarray]:
+        """The chief's tensors, on every worker.
+
+        Args:
+          values: at least the names of `like`; ignored on other workers than the chief.
+          like: name -> variable of 4 or 8 bytes an element, the same on every worker.
+        """
+        shapes = {name: (v.dtype.as_numpy_dtype, tuple(v.shape)) for name, v in like.items()}
+        own = {
+            name: np.array(values[name], dtype)
+            if self.is_chief and values
+            else np.zeros(shape, dtype)
+            for name, (dtype, shape) in shapes.items()
+        }
+        if self.num_replicas == 1:
+            return own
+        words = self._sum([value.reshape(-1).view(np.int32) for value in own.values()])
+        return {
+            name: each.view(dtype).reshape(shape)
+            for (name, (dtype, shape)), each in zip(shapes.items(), words, strict=True)
+        }
+
+    def wait(self) -> None:
+        """Returns when every worker has called it."""
+        if self.num_replicas > 1:
+            self._sum([np.zeros(1, np.int32)])
+
+    def _tell(self, text: str) -> str:
+        data = np.frombuffer(text.encode(), np.uint8) if self.is_chief else np.zeros(0, np.uint8)
+        length = int(self._sum([np.array([data.size], np.int32)])[0][0])
+        own = np.zeros(length, np.int32)
+        own[: data.size] = data
+        return self._sum([own])[0].astype(np.uint8).tobytes().decode()
+
+    def _sum(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        """Sums int32 arrays over the workers; each worker's first clone speaks for it."""
+
+        def of_replica():
+            context = tf.distribute.get_replica_context()
+            clones = context.num_replicas_in_sync // self.num_replicas
+            speaks = tf.equal(context.replica_id_in_sync_group % clones, 0)
+            own = [tf.where(speaks, array, tf.zeros_like(array)) for array in arrays]
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+        sums = tf.function(lambda: self._strategy.run(of_replica), autograph=False)()
+        return [self._strategy.experimental_local_results(each)[0].numpy() for each in sums]
+
+
+@contextlib.contextmanager
+def leave_when_a_peer_dies(num_replicas: int) -> Iterator[None]:
+    """Turns the errors that a peer's death causes into exit code 75, at once.
+
+    At once, because the usual end of a process waits for the peers.
+    """
+    try:
+        yield
+    except PEER_ERRORS as error:
+        if num_replicas == 1:
+            raise
+        watchdog.leave(
+            f"Another worker is gone ({type(error).__name__}: {' '.join(str(error).split())[:160]})"
+            ". Run the same command again on every worker; it goes on from the last checkpoint."
+        )

@@ -1,0 +1,127 @@
+"""Where a run begins: a new one, or the newest good checkpoint in train_dir.
+
+The chief locks train_dir, looks and decides; the other workers are told. Workers that were started
+with other flags or see other data are refused, because they would train another network or read
+another order.
+"""
+
+import contextlib
+import dataclasses
+import json
+from typing import Any
+
+from datasets.dataset_factory import Dataset
+from deployment import checkpoints, train_dir, train_state
+from deployment.checkpoints import Found
+from deployment.cluster import Cluster
+from deployment.description import Description
+from deployment.initialization import Origin, find_origin
+from deployment.train_settings import TrainSettings
+from errors import InputError
+
+_OF_EACH_WORKER = ("task", "train_dir", "overwrite", "dataset_dir", "num_preprocessing_threads")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start:
+    """The beginning of a run, the same on every worker but for `found`.
+
+    Attributes:
+      settings: with seed, precision and input scale filled in.
+      description: of the network.
+      step: steps made before.
+      found: the checkpoint to go on from; None on a new run and on other workers than the chief.
+      origin: where the weights of a new run come from; told to the chief alone.
+    """
+
+    settings: TrainSettings
+    description: Description
+    step: int
+    found: Found | None
+    origin: Origin
+
+
+def agree(
+    settings: TrainSettings, dataset: Dataset, cluster: Cluster, *, until: contextlib.ExitStack
+) -> Start:
+    """Decides on the chief and tells the others.
+
+    Args:
+      settings: as the flags say.
+      dataset: to train on.
+      cluster: the workers.
+      until: holds the chief's lock on train_dir.
+
+    Raises:
+      InputError: flags, data or an earlier run do not allow a start.
+    """
+    if not cluster.is_chief:
+        return _follow(settings, dataset, cluster.decide(None))
+    try:
+        start = _decide(settings, dataset, until)
+    except InputError as error:
+        return cluster.decide(error)
+    cluster.decide(
+        {"step": start.step, "settings": _plain(start.settings), "data": _data_facts(dataset)}
+    )
+    return start
+
+
+def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitStack) -> Start:
+    until.enter_context(train_dir.locked(settings.train_dir))
+    if settings.overwrite:
+        train_dir.clear(settings.train_dir)
+    found = checkpoints.newest(settings.train_dir)
+    origin = find_origin(settings)
+    settings, description = train_state.resolve(
+        settings, dataset.labels, found and found.tensors, origin
+    )
+    return Start(
+        settings=settings,
+        description=description,
+        step=found.step if found else 0,
+        found=found,
+        origin=origin,
+    )
+
+
+def _follow(settings: TrainSettings, dataset: Dataset, decision: dict[str, Any]) -> Start:
+    own, chiefs = _plain(settings), decision["settings"]
+    filled_in = {
+        name: chiefs[name]
+        for name in ("seed", "precision", "input_scale", "anchors")
+        if own[name] in (None, "auto")
+    }
+    _refuse_other_flags({**own, **filled_in}, chiefs)
+    if _data_facts(dataset) != decision["data"]:
+        raise InputError(
+            f"--dataset_dir={settings.dataset_dir} holds {len(dataset.labels)} labels and "
+            f"{dataset.num_samples} pictures, the chief's differs: copy the chief's records."
+        )
+    settings = dataclasses.replace(settings, **filled_in)
+    description = train_state.describe(settings, dataset.labels)
+    return Start(
+        settings=settings,
+        description=description,
+        step=decision["step"],
+        found=None,
+        origin=Origin(),
+    )
+
+
+def _refuse_other_flags(own: dict[str, Any], chiefs: dict[str, Any]) -> None:
+    for name, value in chiefs.items():
+        if name not in _OF_EACH_WORKER and own[name] != value:
+            raise InputError(
+                f"--{name}={own[name]} differs from the chief's {value}: start every worker with "
+                "the same flags."
+            )
+
+
+def _plain(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as they look after a journey through JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def _data_facts(dataset: Dataset) -> list[Any]:
+    return [list(dataset.labels), dataset.num_samples]

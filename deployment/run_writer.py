@@ -1,0 +1,124 @@
+"""What the chief writes into train_dir while it trains, and what the other workers do not."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from deployment import checkpoints, train_dir
+from deployment.progress import Progress
+from deployment.train_settings import TrainSettings
+from errors import InputError
+
+_NOT_WRITTEN = ("finite", "stop")
+
+
+class NoWriter:
+    """The writer of a worker that is not the chief: writes nothing."""
+
+    def __enter__(self) -> "NoWriter":
+        return self
+
+    def __exit__(self, *_) -> None:
+        pass
+
+    def message(self, text: str) -> None:
+        """Says something to the user."""
+
+    def after_step(self, step: int, result: dict[str, tf.Tensor]) -> None:
+        """Writes what is due."""
+
+    def save(self, step: int) -> None:
+        """Saves a checkpoint unless that of this step is saved already."""
+
+
+class RunWriter(NoWriter):
+    """Metrics, TensorBoard events, progress and checkpoints; asks after each step what is due."""
+
+    def __init__(self, settings: TrainSettings, *, start: int, tensors: Callable[[], dict]):
+        """Opens the files.
+
+        Args:
+          settings: of the run.
+          start: steps made before.
+          tensors: gives what a checkpoint holds.
+        """
+        self._settings, self._tensors = settings, tensors
+        with _disk_errors(settings.train_dir):
+            self._log = train_dir.MetricsLog(settings.train_dir, step=start)
+            self._events = tf.summary.create_file_writer(settings.train_dir)
+        self._progress = Progress(
+            settings.max_number_of_steps,
+            "training",
+            start=start,
+            log_every=settings.log_every_n_steps,
+        )
+        self._saved = self._summarised = self._logged = time.monotonic()
+        self._saved_step = self._logged_step = start
+
+    def __enter__(self) -> "RunWriter":
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._progress.__exit__(*error)
+        if error[0] is None:
+            with _disk_errors(self._settings.train_dir):
+                self._log.close()
+                self._events.close()
+
+    def message(self, text: str) -> None:
+        """Prints a line above the bar."""
+        self._progress.message(text)
+
+    def after_step(self, step: int, result: dict[str, tf.Tensor]) -> None:
+        """Writes the metrics, the summaries and the checkpoint that are due."""
+        last = step == self._settings.last_step
+        if last or step % self._settings.log_every_n_steps == 0:
+            with _disk_errors(self._settings.train_dir):
+                self._write_metrics(step, result, last)
+        if time.monotonic() - self._saved >= self._settings.save_interval_secs:
+            self.save(step)
+
+    def save(self, step: int) -> None:
+        """Saves a checkpoint unless that of this step is saved already; metrics first."""
+        if step == self._saved_step:
+            return
+        with _disk_errors(self._settings.train_dir):
+            self._log.flush()
+        checkpoints.save(self._settings.train_dir, step, self._tensors())
+        checkpoints.keep_newest(self._settings.train_dir, self._settings.max_to_keep)
+        self._saved, self._saved_step = time.monotonic(), step
+
+    def _write_metrics(self, step: int, result: dict[str, tf.Tensor], last: bool) -> None:
+        values = {name: float(value) for name, value in result.items() if name not in _NOT_WRITTEN}
+        now = time.monotonic()
+        pictures = (step - self._logged_step) * self._settings.global_batch_size
+        values["images_per_second"] = pictures / (now - self._logged)
+        self._logged, self._logged_step = now, step
+        self._log.write({"step": step, **values})
+        self._progress.update(
+            step,
+            loss=values["loss"],
+            learning_rate=values["learning_rate"],
+            images_per_second=values["images_per_second"],
+        )
+        if last or now - self._summarised >= self._settings.save_summaries_secs:
+            self._summarised = now
+            with self._events.as_default(step=step):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+            self._events.flush()
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: str) -> Iterator[None]:
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--train_dir={folder} cannot be written ({reason}): make room and run again; it goes "
+            "on from the last checkpoint."
+        ) from error
