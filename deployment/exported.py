@@ -1,4 +1,4 @@
-"""Detects with an exported model: the same `labels` and `detect` as a Detector, without its network.
+"""Detects with an exported model: `labels` and `detect` as a Detector has, without its network.
 
 Also the reference for what a program around a TFLite or ONNX model has to do: resize, call,
 decode, suppress. Everything besides the call is NumPy and OpenCV, and gives what the checkpoint
