@@ -40,6 +40,8 @@ def precision_recall(classes: Sequence[ClassResult]) -> bytes:
     columns = min(4, max(1, len(shown)))
     lines = max(1, -(-len(shown) // columns))
     figure = _figure(2.6 * columns + 0.4, 2.3 * lines + 0.3)
+    if not shown:
+        figure.add_subplot(title="no class has objects").set_axis_off()
     for k, row in enumerate(shown):
         axes = figure.add_subplot(lines, columns, k + 1)
         recall, precision = np.append(0.0, row.recall), np.append(1.0, row.precision)

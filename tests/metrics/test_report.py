@@ -43,7 +43,7 @@ class Reader(html.parser.HTMLParser):
 
 
 def jittered(num_images: int = 12) -> Evaluation:
-    """Objects at random, and detections of them: shifted, mistaken, doubled, invented, forgotten."""
+    """Objects at random, and detections of them: shifted, mistaken, doubled, forgotten."""
     rng = np.random.default_rng(4)
     count = 4 * num_images
     images = np.repeat(np.arange(num_images), 4)
