@@ -141,15 +141,14 @@ class Detector(tf.Module):
 
     def predict(self, inputs: tf.Tensor) -> Predictions:
         """f32[B, S, S, 3] -> logits and offsets."""
-        scaled = tf.cast(inputs * self.description.input_scale, self._dtype)
-        with self._variables.scope(self.parameters.name, dtype=self._dtype):
-            logits, offsets, _ = self._build(
-                scaled,
-                num_classes=self.description.num_classes,
-                depth_multiplier=self.description.depth_multiplier,
-                initializer=self._initializer,
-            )
+        logits, offsets, _ = self._run(inputs)
         return Predictions(tf.cast(logits, tf.float32), tf.cast(offsets, tf.float32))
+
+    def feature_maps(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """f32[B, S, S, 3] -> what each predicting layer reads, f32[B, H, W, D] by layer name."""
+        *_, end_points = self._run(inputs)
+        names = [layer.name for layer in self.parameters.layers]
+        return {name: tf.cast(end_points[name], tf.float32) for name in names}
 
     def postprocess(self, predictions: Predictions, **thresholds) -> detections.Detections:
         """Predictions -> detections; the thresholds are those of `detections.detect`."""
@@ -208,6 +207,16 @@ class Detector(tf.Module):
     def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> detections.Detections:
         """f32[B, S, S, 3] network inputs -> padded detections, as one compiled function."""
         return self._detect(inputs, **thresholds)
+
+    def _run(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+        scaled = tf.cast(inputs * self.description.input_scale, self._dtype)
+        with self._variables.scope(self.parameters.name, dtype=self._dtype):
+            return self._build(
+                scaled,
+                num_classes=self.description.num_classes,
+                depth_multiplier=self.description.depth_multiplier,
+                initializer=self._initializer,
+            )
 
     def _detect_batch(self, inputs: tf.Tensor, **thresholds) -> detections.Detections:
         return self.postprocess(self.predict(inputs), **thresholds)

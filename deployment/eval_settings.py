@@ -15,6 +15,7 @@ class EvalSettings:
     eval_dir: str = setting("", "Folder for metrics.json and TensorBoard's scalars.")
     write_detections: bool = setting(False, "Write comp4_det_test_CLASS.txt to eval_dir.")
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
+    report_dir: str = setting("", "Folder for a page of tables, curves, errors and pictures.")
 
     dataset_name: str = setting("pascalvoc_2007", "Name of the records; see docs/data.md.")
     dataset_split_name: str = setting("test", "Split of the records, or of voc_dir.")

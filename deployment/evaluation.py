@@ -19,7 +19,7 @@ from deployment.eval_settings import EvalSettings
 from deployment.progress import Progress
 from deployment.train_dir import write_text
 from errors import InputError
-from metrics import devkit, pictures, tables
+from metrics import devkit, pictures, report, tables
 from metrics.voc import Detections, GroundTruth, Result, concatenate, evaluate, gather_truth
 from preprocessing import preprocessing_factory
 
@@ -35,12 +35,14 @@ class Run(NamedTuple):
       found: detections picture by picture, relative.
       detections: the same in pixels, in one table.
       truth: the objects in pixels.
+      sizes: [P, 2], height and width of each picture, pixels.
     """
 
     names: list[str]
     found: list[Picture]
     detections: Detections
     truth: GroundTruth
+    sizes: np.ndarray
 
 
 def evaluate_checkpoint(settings: EvalSettings) -> Result:
@@ -60,6 +62,19 @@ def evaluate_checkpoint(settings: EvalSettings) -> Result:
     if settings.contact_sheet:
         sheet = draw_contact_sheet(run, source, dataset.labels, settings)
         pictures.write_png(settings.contact_sheet, sheet)
+    if settings.report_dir:
+        title = f"{dataset.name}, {dataset.split}: {path}"
+        data = report.Evaluation(
+            detections=run.detections,
+            truth=counted(run.truth, settings),
+            result=result,
+            labels=dataset.labels,
+            names=run.names,
+            sizes=run.sizes,
+            load=lambda index: _picture(_example(source, index, settings)),
+            title=title,
+        )
+        report.write(settings.report_dir, data)
     return result
 
 
@@ -82,6 +97,18 @@ def evaluate_devkit_files(settings: EvalSettings) -> Result:
     print(tables.format_table(result))
     if settings.eval_dir:
         _write_metrics(settings, tables.metrics_json(result, step=None, num_images=len(image_ids)))
+    if settings.report_dir:
+        data = report.Evaluation(
+            detections=submission.detections,
+            truth=counted(truth, settings),
+            result=result,
+            labels=labels,
+            names=image_ids,
+            sizes=np.array([(each.height, each.width) for each in annotations]),
+            load=None,
+            title=f"{settings.detections_dir}, {settings.dataset_split_name}",
+        )
+        report.write(settings.report_dir, data)
     return result
 
 
@@ -89,9 +116,15 @@ def score(
     detections: Detections, truth: GroundTruth, labels: tuple[str, ...], settings: EvalSettings
 ) -> Result:
     """VOC's metrics; with remove_difficult off, difficult objects count as any other."""
-    if not settings.remove_difficult:
-        truth = truth._replace(difficult=np.zeros_like(truth.difficult))
+    truth = counted(truth, settings)
     return evaluate(detections, truth, labels=labels, iou_threshold=settings.matching_threshold)
+
+
+def counted(truth: GroundTruth, settings: EvalSettings) -> GroundTruth:
+    """The objects as they are scored: with remove_difficult off, none is difficult."""
+    if settings.remove_difficult:
+        return truth
+    return truth._replace(difficult=np.zeros_like(truth.difficult))
 
 
 def run_detector(
@@ -111,7 +144,7 @@ def run_detector(
         name: getattr(settings, name)
         for name in ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
     }
-    names, found, detections, truth = [], [], [], []
+    names, found, detections, truth, all_sizes = [], [], [], [], []
     with Progress(len(source), "evaluating", unit="pictures") as progress:
         for batch in batches.take(settings.max_num_batches or -1):
             new = unpad(detector.detect_inputs(batch["image"], **thresholds))
@@ -120,9 +153,10 @@ def run_detector(
             truth.append(_truth(batch, first=len(names)))
             names += [name.decode() for name in batch["filename"].numpy()]
             found += new
+            all_sizes.append(sizes)
             progress.update(len(names))
     joined = GroundTruth(*(np.concatenate(column) for column in zip(*truth, strict=True)))
-    return Run(names, found, concatenate(detections), joined)
+    return Run(names, found, concatenate(detections), joined, np.concatenate(all_sizes))
 
 
 def draw_contact_sheet(
@@ -132,14 +166,12 @@ def draw_contact_sheet(
     count = min(SHEET_PICTURES, len(run.names))
     rows = []
     for index in np.linspace(0, len(run.names) - 1, count).round().astype(int):
-        example = records.parse_example(
-            source.read(tf.constant(index, tf.int64)), labels_offset=settings.labels_offset
-        )
+        example = _example(source, index, settings)
         found = run.found[index]
         sure = found.scores >= SHEET_THRESHOLD
         rows.append(
             pictures.Comparison(
-                image=tf.io.decode_image(example["encoded"], channels=3).numpy(),
+                image=_picture(example),
                 truth=pictures.Boxes(
                     example["boxes"].numpy(),
                     [labels[k - 1] for k in example["labels"].numpy()],
@@ -153,6 +185,17 @@ def draw_contact_sheet(
             )
         )
     return pictures.contact_sheet(rows, colours=pictures.class_colours(labels))
+
+
+def _example(
+    source: input_pipeline.RecordSource, index: int, settings: EvalSettings
+) -> dict[str, tf.Tensor]:
+    record = source.read(tf.constant(index, tf.int64))
+    return records.parse_example(record, labels_offset=settings.labels_offset)
+
+
+def _picture(example: dict[str, tf.Tensor]) -> np.ndarray:
+    return tf.io.decode_image(example["encoded"], channels=3, expand_animations=False).numpy()
 
 
 def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:

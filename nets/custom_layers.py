@@ -30,5 +30,5 @@ def l2_normalization(inputs: tf.Tensor, *, scale: float = 20.0) -> tf.Tensor:
             "gamma", shape=[inputs.shape[-1]], initializer=variables.constant(scale)
         )
     values = tf.cast(inputs, tf.float32)
-    inverse = tf.math.rsqrt(tf.reduce_sum(values * values, axis=-1, keepdims=True) + 1e-10)
+    inverse = tf.math.rsqrt(tf.reduce_sum(tf.square(values), axis=-1, keepdims=True) + 1e-10)
     return tf.cast(values * inverse, inputs.dtype) * tf.cast(gamma, inputs.dtype)

@@ -75,6 +75,14 @@ def test_predict_gives_float32_of_all_anchors(detector):
     assert predictions.logits.dtype == tf.float32
 
 
+def test_feature_maps_are_what_the_predictors_read(detector):
+    maps = detector.feature_maps(tf.zeros([2, 300, 300, 3]))
+    assert {name: each.shape[1] for name, each in maps.items()} == {
+        layer.name: layer.size for layer in detector.parameters.layers
+    }
+    assert all(each.shape[0] == 2 and each.dtype == tf.float32 for each in maps.values())
+
+
 def test_input_scale_multiplies_the_input(detector):
     plain = Detector(dataclasses.replace(DESCRIPTION, input_scale=1.0), seed=5)
     inputs = tf.random.stateless_normal([1, 300, 300, 3], (1, 2), stddev=50.0)

@@ -23,7 +23,8 @@ def evaluate(trained, records, folder, *flags: str) -> dict:
 def metrics(trained, records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("eval")
     sheet = f"--contact_sheet={folder / 'sheet.png'}"
-    return folder, evaluate(trained, records, folder, "--write_detections", sheet)
+    report = f"--report_dir={folder / 'report'}"
+    return folder, evaluate(trained, records, folder, "--write_detections", sheet, report)
 
 
 def test_metrics_hold_what_the_contract_names(metrics, trained, voc_dir):
@@ -60,6 +61,13 @@ def test_contact_sheet_is_a_picture(metrics):
     assert cv2.imread(str(folder / "sheet.png")).std() > 10
 
 
+def test_report_shows_pictures_and_every_class(metrics, trained):
+    folder, _ = metrics
+    page = (folder / "report" / "index.html").read_text()
+    assert all(label in page for label in (trained / "labels.txt").read_text().split())
+    assert cv2.imread(str(folder / "report" / "worst_1.png")).std() > 10
+
+
 def test_written_detections_score_as_the_checkpoint_did(metrics, voc_dir, tmp_path):
     folder, values = metrics
     runs.run(
@@ -68,7 +76,9 @@ def test_written_detections_score_as_the_checkpoint_did(metrics, voc_dir, tmp_pa
         f"--voc_dir={voc_dir}",
         "--dataset_split_name=test",
         f"--eval_dir={tmp_path}",
+        f"--report_dir={tmp_path / 'report'}",
     )
+    assert "not at hand" in (tmp_path / "report" / "index.html").read_text()
     again = json.loads((tmp_path / "metrics.json").read_text())
     for name in ("AP_VOC07", "AP_VOC12"):
         for label, precision in values[name].items():

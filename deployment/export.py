@@ -1,0 +1,184 @@
+"""Exports a checkpoint: `export_ssd_network.py` as a call.
+
+The folder is made beside its final place and renamed when it is whole, so that a name never stands
+for half an export. `export.json`, which every export holds, marks a folder as ours to replace; any
+other folder with something in it is refused.
+"""
+
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from datasets.labels import read_labels
+from deployment import checkpoints, export_slim
+from deployment.description import Description
+from deployment.detector import Detector
+from deployment.export_saved_model import write_saved_model
+from deployment.export_settings import ExportSettings
+from deployment.train_dir import write_text
+from errors import InputError
+from nets.nets_factory import get_network
+from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
+
+ABOUT = "export.json"
+THRESHOLDS = ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
+
+
+def export(settings: ExportSettings) -> list[str]:
+    """Writes every format that `settings` asks for and returns the names in export_dir.
+
+    Raises:
+      InputError: the checkpoint cannot be used, export_dir holds something else, or a package that
+        a format needs is not installed.
+    """
+    folder = settings.export_dir.rstrip("/")
+    _check_place(folder)
+    path = checkpoints.resolve(settings.checkpoint_path)
+    tensors = checkpoints.read(path)
+    description = describe(tensors, settings)
+    weights = moving_averages(tensors) if settings.use_moving_average else tensors
+    partial = f"{folder}.partial"
+    _remove(partial)
+    tf.io.gfile.makedirs(partial)
+    try:
+        _write_formats(partial, description, weights, settings)
+        _write_about(partial, description, settings, step=checkpoints.step_of(path))
+        _move_in(partial, folder)
+    finally:
+        _remove(partial)
+    return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+
+
+def describe(tensors: dict[str, np.ndarray], settings: ExportSettings) -> Description:
+    """What the checkpoint holds: by its own word, or by its shapes and the flags.
+
+    A slim checkpoint says nothing. Its classes are counted from the first predictor, its width from
+    conv7; its input is not scaled, and classes without a labels_file are class_1, class_2, ...
+
+    Raises:
+      InputError: flags and checkpoint disagree, or it is not of this network.
+    """
+    if "description" in tensors:
+        known = Description.from_json(tensors["description"].item().decode())
+    else:
+        known = _describe_by_shapes(tensors, settings)
+    given = {
+        "model_name": (settings.model_name, known.model_name),
+        "num_classes": (settings.num_classes, known.num_classes),
+        "anchors": (settings.anchors, known.anchors),
+        "labels_file": (settings.labels_file and read_labels(settings.labels_file), known.labels),
+    }
+    for name, (asked, true) in given.items():
+        if asked not in (None, "", true):
+            raise InputError(f"--{name}: {asked} differs from the checkpoint's {true}: drop it.")
+    return known
+
+
+def moving_averages(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors, weights replaced by their moving averages where there are any."""
+    ending = "/ExponentialMovingAverage"
+    averages = {
+        name.removesuffix(ending): value for name, value in tensors.items() if name.endswith(ending)
+    }
+    return tensors | averages
+
+
+def _describe_by_shapes(tensors: dict[str, np.ndarray], settings: ExportSettings) -> Description:
+    model_name = settings.model_name or "ssd_300_vgg"
+    try:
+        outputs = tensors[f"{model_name}/block4_box/conv_cls/weights"].shape[-1]
+        anchors = tensors[f"{model_name}/block4_box/conv_loc/weights"].shape[-1] // 4
+        width = tensors[f"{model_name}/conv7/weights"].shape[-1] / 1024
+    except KeyError as error:
+        raise InputError(
+            f"The checkpoint has no {error.args[0]}, so it is not of {model_name}: give "
+            "--model_name, or another checkpoint."
+        ) from error
+    unnamed = tuple(f"class_{k}" for k in range(1, outputs // anchors))
+    return Description(
+        model_name=model_name,
+        labels=read_labels(settings.labels_file) if settings.labels_file else unnamed,
+        anchors=settings.anchors or "voc",
+        depth_multiplier=width,
+    )
+
+
+def _write_formats(
+    folder: str,
+    description: Description,
+    weights: dict[str, np.ndarray],
+    settings: ExportSettings,
+) -> None:
+    detector = Detector(description, precision="float32")
+    detector.load(weights)
+    with tf.io.gfile.GFile(tf.io.gfile.join(folder, "anchors.npy"), "wb") as file:
+        np.save(file, detector.anchors.numpy())
+    if "saved_model" in settings.format:
+        served = detector
+        if settings.precision != "float32":
+            served = Detector(description, precision=settings.precision)
+            served.load(weights)
+        thresholds = {name: getattr(settings, name) for name in THRESHOLDS}
+        write_saved_model(served, folder, **thresholds)
+    if "slim" in settings.format:
+        export_slim.write(detector, folder)
+    if {"tflite", "onnx"} & set(settings.format):
+        _write_raw_formats(detector, folder, settings)
+
+
+def _write_raw_formats(detector: Detector, folder: str, settings: ExportSettings) -> None:
+    from deployment import export_onnx, export_tflite  # here, because converters load slowly
+
+    if "tflite" in settings.format:
+        export_tflite.write(
+            detector,
+            folder,
+            quantization=settings.tflite_quantization,
+            calibration_dir=settings.calibration_dir,
+        )
+    if "onnx" in settings.format:
+        export_onnx.write(detector, folder)
+
+
+def _write_about(
+    folder: str, description: Description, settings: ExportSettings, *, step: int
+) -> None:
+    about = {
+        "formats": list(settings.format),
+        "step": step,
+        "description": json.loads(description.to_json()),
+        "image_size": get_network(description.model_name).parameters.image_size,
+        "prior_scaling": get_network(description.model_name).parameters.prior_scaling,
+        "rgb_means": RGB_MEANS,
+        "thresholds": {name: getattr(settings, name) for name in THRESHOLDS},
+    }
+    write_text(folder, "labels.txt", description.labels)
+    write_text(folder, ABOUT, json.dumps(about, indent=2).split("\n"))
+
+
+def _check_place(folder: str) -> None:
+    if not tf.io.gfile.exists(folder):
+        return
+    if not tf.io.gfile.isdir(folder):
+        raise InputError(f"--export_dir={folder} is a file: choose another name.")
+    if tf.io.gfile.listdir(folder) and not tf.io.gfile.exists(tf.io.gfile.join(folder, ABOUT)):
+        raise InputError(
+            f"--export_dir={folder} holds files that are no earlier export: choose an empty or "
+            "new folder."
+        )
+
+
+def _move_in(partial: str, folder: str) -> None:
+    """Renames the whole export to its place; an earlier one steps aside first."""
+    earlier = f"{folder}.earlier"
+    _remove(earlier)
+    if tf.io.gfile.exists(folder):
+        tf.io.gfile.rename(folder, earlier)
+    tf.io.gfile.rename(partial, folder)
+    _remove(earlier)
+
+
+def _remove(folder: str) -> None:
+    if tf.io.gfile.exists(folder):
+        tf.io.gfile.rmtree(folder)

@@ -1,0 +1,182 @@
+"""Detects with an exported model: `labels` and `detect` as a Detector has, without its network.
+
+Also the reference for what a program around a TFLite or ONNX model has to do: resize, call,
+decode, suppress. Everything besides the call is NumPy and OpenCV, and gives what the checkpoint
+gives to about 1e-5 (of the picture, in float32).
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from deployment.detector import Picture
+from errors import InputError
+
+# Runs the bare network: RGB f32[1, S, S, 3], 0 to 255 -> (logits f32[A, C], offsets f32[A, 4]).
+Network = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+class ExportedDetector:
+    """What an export_dir holds, ready to detect.
+
+    Attributes:
+      labels: class id k has the name labels[k - 1].
+      image_size: height and width of the network's input, pixels.
+    """
+
+    def __init__(self, folder: str, *, format: str | None = None):
+        """Loads the model.
+
+        Args:
+          folder: an export_dir.
+          format: saved_model, tflite or onnx; by default the first of these that is there.
+
+        Raises:
+          InputError: no export there, or not of this format.
+        """
+        try:
+            with tf.io.gfile.GFile(os.path.join(folder, "export.json")) as file:
+                about = json.load(file)
+            with tf.io.gfile.GFile(os.path.join(folder, "anchors.npy"), "rb") as file:
+                self._anchors = np.load(file)
+        except (tf.errors.OpError, ValueError) as error:
+            raise InputError(f"{folder} holds no export of export_ssd_network.py.") from error
+        there = [name for name in NETWORKS if name in about["formats"]]
+        if not there or format not in (None, *there):
+            raise InputError(
+                f"{folder} holds {', '.join(about['formats'])} and not "
+                f"{format or ' or '.join(NETWORKS)}: export that too."
+            )
+        self.labels = tuple(about["description"]["labels"])
+        self.image_size = tuple(about["image_size"])
+        self._prior_scaling = about["prior_scaling"]
+        self._network = NETWORKS[format or there[0]](folder, np.float32(about["rgb_means"]))
+
+    def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[Picture]:
+        """Pictures of any size, uint8[H, W, 3] RGB each; thresholds as of `postprocess`."""
+        found = []
+        for image in images:
+            logits, offsets = self._network(resize(image, self.image_size)[None])
+            boxes = decode(offsets, self._anchors, self._prior_scaling)
+            found.append(postprocess(logits, boxes, **thresholds))
+        return found
+
+
+def is_export(path: str) -> bool:
+    """Whether a path is an export_dir (and not a train_dir or a checkpoint)."""
+    return tf.io.gfile.exists(os.path.join(path, "export.json"))
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8[H, W, 3] -> f32[h, w, 3]: bilinear, half-pixel centres, no antialiasing."""
+    pixels = np.asarray(image, np.float32)
+    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def decode(offsets: np.ndarray, anchors: np.ndarray, prior_scaling: Sequence[float]) -> np.ndarray:
+    """f32[A, 4] offsets x, y, w, h -> f32[A, 4] boxes ymin, xmin, ymax, xmax, not clipped."""
+    scaled = offsets * np.float32(prior_scaling)
+    size = (anchors[:, 2:] - anchors[:, :2])[:, ::-1]
+    centre = (anchors[:, 2:] + anchors[:, :2])[:, ::-1] / 2 + scaled[:, :2] * size
+    half = size * np.exp(scaled[:, 2:]) / 2
+    return np.concatenate([(centre - half)[:, ::-1], (centre + half)[:, ::-1]], axis=1)
+
+
+def postprocess(
+    logits: np.ndarray,
+    boxes: np.ndarray,
+    *,
+    select_threshold: float = 0.01,
+    select_top_k: int = 400,
+    nms_threshold: float = 0.45,
+    keep_top_k: int = 200,
+) -> Picture:
+    """Scores, suppression class by class, the best of the picture.
+
+    Args:
+      logits: f32[A, C].
+      boxes: f32[A, 4].
+      select_threshold: score that a detection must exceed.
+      select_top_k: candidates of each class that enter the suppression.
+      nms_threshold: overlap above which the lower score goes.
+      keep_top_k: detections of a picture over all classes.
+    """
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    all_scores = powers / powers.sum(axis=1, keepdims=True)
+    rows, classes = [np.zeros(0, int)], [np.zeros(0, int)]
+    for k in range(1, logits.shape[1]):
+        best = np.argsort(-all_scores[:, k], kind="stable")[:select_top_k]
+        best = best[all_scores[best, k] > select_threshold]
+        kept = suppress(boxes[best], nms_threshold)
+        rows.append(best[kept])
+        classes.append(np.full(len(kept), k))
+    row, ids = np.concatenate(rows), np.concatenate(classes)
+    scores = all_scores[row, ids]
+    order = np.argsort(-scores, kind="stable")[:keep_top_k]
+    return Picture(np.clip(boxes[row[order]], 0, 1), ids[order].astype(np.int64), scores[order])
+
+
+def suppress(boxes: np.ndarray, threshold: float) -> list[int]:
+    """Rows of f32[K, 4], best first, that overlap no kept row before them by more than that."""
+    area = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    kept, left = [], np.arange(len(boxes))
+    while len(left):
+        first, left = left[0], left[1:]
+        kept.append(int(first))
+        low = np.maximum(boxes[first, :2], boxes[left, :2])
+        high = np.minimum(boxes[first, 2:], boxes[left, 2:])
+        shared = np.prod(np.maximum(high - low, 0), axis=1)
+        union = area[first] + area[left] - shared
+        left = left[shared <= threshold * union]
+    return kept
+
+
+def _saved_model(folder: str, means: np.ndarray) -> Network:
+    model = tf.saved_model.load(folder)  # its functions live as long as this does
+
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = model.signatures["raw"](inputs=tf.constant(images - means))
+        return found["logits"].numpy()[0], found["offsets"].numpy()[0]
+
+    return run
+
+
+def _tflite(folder: str, _: np.ndarray) -> Network:
+    with tf.io.gfile.GFile(os.path.join(folder, "model.tflite"), "rb") as file:
+        content = file.read()
+    with warnings.catch_warnings():
+        # TensorFlow asks to use the package ai_edge_litert instead, with the same interface.
+        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated.*")
+        signature = tf.lite.Interpreter(model_content=content).get_signature_runner()
+
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = signature(images=images)
+        return found["logits"][0], found["offsets"][0]
+
+    return run
+
+
+def _onnx(folder: str, _: np.ndarray) -> Network:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError("Running ONNX needs onnxruntime: pip install -e '.[onnx]'.") from error
+    session = onnxruntime.InferenceSession(os.path.join(folder, "model.onnx"))
+
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits, offsets = session.run(["logits", "offsets"], {"images": images})
+        return logits[0], offsets[0]
+
+    return run
+
+
+NETWORKS: dict[str, Callable[[str, np.ndarray], Network]] = {
+    "saved_model": _saved_model,
+    "tflite": _tflite,
+    "onnx": _onnx,
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Exports a checkpoint for TensorFlow Serving, phones and other runtimes.
+
+  export_ssd_network.py --checkpoint_path=train --export_dir=models/ssd/1
+  export_ssd_network.py --checkpoint_path=train --export_dir=out --format=saved_model,tflite,slim
+  export_ssd_network.py --checkpoint_path=train --export_dir=small --format=tflite \\
+    --tflite_quantization=int8 --calibration_dir=photos
+
+What each format takes and gives stands in docs/export.md. Exit codes: 0 done, 2 bad input.
+"""
+
+from absl import logging
+
+import cli
+
+cli.quiet_tensorflow()
+
+import tensorflow as tf  # noqa: E402
+
+from deployment.export import export  # noqa: E402
+from deployment.export_settings import ExportSettings  # noqa: E402
+from settings import define_flags, from_flags  # noqa: E402
+
+
+def main() -> None:
+    """Flags -> settings -> one call."""
+    settings = from_flags(ExportSettings)
+    logging.set_verbosity(logging.ERROR)  # the converters tell of every function they see
+    tf.get_logger().setLevel("ERROR")
+    names = export(settings)
+    print(f"{settings.export_dir}: {', '.join(names)}")
+
+
+if __name__ == "__main__":
+    define_flags(ExportSettings)
+    cli.run(main, usage=__doc__)

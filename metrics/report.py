@@ -1,0 +1,312 @@
+"""The report of an evaluation: one HTML page that needs nothing but itself, and its PNG files.
+
+Everything on the page that comes from data (class names, file names) is escaped, and the page
+forbids itself scripts and the network. The charts lie beside the page as files too, for papers and
+slides.
+"""
+
+import base64
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from metrics import errors_by_kind, report_charts, report_pictures
+from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
+from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
+from metrics.report_pictures import SURE
+from metrics.voc import Detections, GroundTruth, Outcome, Result
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #202124; max-width: 1000px; margin: 2em auto;
+  padding: 0 1em; }
+h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em; border-bottom: 1px solid #dadce0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
+td, th { padding: .2em .7em; text-align: right; border-bottom: 1px solid #eceff1; }
+td:first-child, th:first-child { text-align: left; } img { max-width: 100%; height: auto; }
+figure { margin: 1em 0; } figcaption { color: #555b66; font-size: 13px; overflow-wrap: anywhere; }
+p.note { color: #555b66; font-size: 13px; }
+"""
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+class Evaluation(NamedTuple):
+    """What the report is made of.
+
+    Attributes:
+      detections: in pixels, of D rows.
+      truth: in pixels, of M rows, as it was scored.
+      result: of `voc.evaluate` for these.
+      labels: class k has the name labels[k - 1].
+      names: file name of each of the P pictures.
+      sizes: [P, 2], height and width of each, pixels.
+      load: number of a picture -> uint8[H, W, 3] RGB; None where there are no pictures.
+      title: of the page.
+    """
+
+    detections: Detections
+    truth: GroundTruth
+    result: Result
+    labels: Sequence[str]
+    names: Sequence[str]
+    sizes: np.ndarray
+    load: Callable[[int], np.ndarray] | None
+    title: str
+
+
+def write(report_dir: str, evaluation: Evaluation) -> None:
+    """Writes `index.html` and the PNG files it shows into `report_dir`."""
+    tf.io.gfile.makedirs(report_dir)
+    page, pngs = make(evaluation)
+    for name, data in pngs.items():
+        _write(report_dir, name, data)
+    _write(report_dir, "index.html", page.encode())
+
+
+def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:
+    """The page, and the PNG files by name."""
+    detections, truth, result, labels = evaluation[:4]
+    diagnosis = errors_by_kind.diagnose(detections, truth, result)
+    costs = errors_by_kind.costs(
+        detections, truth, diagnosis, labels=labels, iou_threshold=result.iou_threshold
+    )
+    best = errors_by_kind.count_best(detections, truth, diagnosis, num_classes=len(labels))
+    pngs = _charts(evaluation, diagnosis, costs, best)
+    sections = [
+        _summary(evaluation, diagnosis, costs),
+        _class_table(evaluation, diagnosis, costs),
+        "<h2>Precision over recall</h2>",
+        _figure(pngs, "precision_recall.png", "Under each name: its AP (VOC12, every point)."),
+        _errors(pngs, costs),
+        _confusion(pngs),
+        _sizes(evaluation, pngs),
+        "<h2>Scores</h2>",
+        _figure(pngs, "scores.png", "Counts are on a logarithmic axis. Ignored ones are left out."),
+        _pictures(evaluation, diagnosis, pngs),
+    ]
+    return _page(evaluation.title, sections), pngs
+
+
+def _page(title: str, sections: Sequence[str]) -> str:
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
+        f"<h1>{html.escape(title)}</h1>\n" + "\n".join(sections) + "\n</body></html>\n"
+    )
+
+
+def _charts(
+    evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, np.ndarray], best: np.ndarray
+) -> dict[str, bytes]:
+    detections, truth, result, labels = evaluation[:4]
+    counted = result.outcomes != Outcome.IGNORED
+    right = result.outcomes == Outcome.TRUE_POSITIVE
+    areas = relative_areas(truth.boxes, truth.images, evaluation.sizes)
+    found = ~diagnosis.unfound & ~truth.difficult
+    matrix = errors_by_kind.confusion(
+        detections,
+        truth,
+        num_classes=len(labels),
+        score_threshold=SURE,
+        iou_threshold=result.iou_threshold,
+    )
+    return {
+        "precision_recall.png": report_charts.precision_recall(result.classes),
+        "scores.png": report_charts.score_histogram(
+            detections.scores[right], detections.scores[counted & ~right]
+        ),
+        "sizes.png": report_charts.size_histogram(
+            areas[found], areas[diagnosis.unfound], [LIMITS["small"][1], LIMITS["medium"][1]]
+        ),
+        "confusion.png": report_charts.confusion_matrix(matrix, labels),
+        "errors.png": report_charts.kinds_by_class(_shares(best, result), labels),
+        "costs.png": report_charts.cost_bars({name: _mean(gain) for name, gain in costs.items()}),
+    }
+
+
+def _shares(best: np.ndarray, result: Result) -> dict[str, np.ndarray]:
+    """Kinds as shares of each class's objects; what is left over has no detection at all."""
+    objects = np.maximum(1, [row.num_objects for row in result.classes])
+    return {kind.name.lower(): best[:, kind] / objects for kind in (Kind.RIGHT, *ERRORS)}
+
+
+def _summary(evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, np.ndarray]) -> str:
+    result, truth = evaluation.result, evaluation.truth
+    sentences = [
+        f"{len(evaluation.names)} pictures, {int(np.sum(~truth.difficult))} objects that count "
+        f"({int(np.sum(truth.difficult))} difficult ones beside them), "
+        f"{len(evaluation.detections.scores)} detections. mean AP "
+        f"{_number(result.mean_ap_voc12)} (VOC12), {_number(result.mean_ap_voc07)} (VOC07), at an "
+        f"IoU above {result.iou_threshold:g}."
+    ]
+    scored = [row for row in result.classes if row.ap_voc12 is not None]
+    if scored:
+        k, worst = min(enumerate(result.classes), key=lambda pair: _or_two(pair[1].ap_voc12))
+        unfound = int(np.sum(diagnosis.unfound & (truth.classes == k + 1)))
+        sentences.append(
+            f"Worst class: <b>{html.escape(worst.label)}</b>, AP {_number(worst.ap_voc12)}. "
+            f"{_main_error(costs, k)} {unfound} of its {worst.num_objects} objects have no right "
+            "detection at any score."
+        )
+        means = {name: _mean(gain) for name, gain in costs.items()}
+        kind = max(means, key=lambda name: means[name])
+        sentences.append(
+            f"Over all classes, <b>{kind}</b> errors cost most: without them the mean AP would be "
+            f"{means[kind]:.3f} higher."
+        )
+    return "".join(f"<p>{sentence}</p>" for sentence in sentences)
+
+
+def _main_error(costs: Mapping[str, np.ndarray], k: int) -> str:
+    kind = max(costs, key=lambda name: np.nan_to_num(costs[name][k]))
+    if np.nan_to_num(costs[kind][k]) <= 0:
+        return "No kind of error costs it anything."
+    return f"<b>{kind}</b> errors cost it most: {costs[kind][k]:.3f}."
+
+
+def _class_table(
+    evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, np.ndarray]
+) -> str:
+    headings = ("class", "objects", "not found", "detections", "AP VOC07", "AP VOC12")
+    headings += (f"precision at {SURE}", f"recall at {SURE}", "main error", "its cost")
+    rows = []
+    for k, row in enumerate(evaluation.result.classes):
+        unfound = int(np.sum(diagnosis.unfound & (evaluation.truth.classes == k + 1)))
+        sure = int(np.sum(row.scores >= SURE))
+        precision, recall = (row.precision[sure - 1], row.recall[sure - 1]) if sure else (None, 0.0)
+        kind = max(costs, key=lambda name, k=k: np.nan_to_num(costs[name][k]))
+        gain = np.nan_to_num(costs[kind][k])
+        cells = (
+            *(row.label, row.num_objects, unfound, row.num_detections),
+            *(_number(row.ap_voc07), _number(row.ap_voc12), _number(precision)),
+            *(_number(recall if row.num_objects else None),),
+            *((kind, _number(gain)) if gain > 0 else ("-", "-")),
+        )
+        rows.append((_or_two(row.ap_voc12), cells))
+    ordered = [cells for _, cells in sorted(rows, key=lambda pair: pair[0])]
+    note = (
+        "The worst class comes first. The main error is the kind whose repair would gain most AP "
+        "(VOC12), which is its cost; not found are objects without a right detection at any score."
+    )
+    return f"<h2>Classes</h2>{_table(headings, ordered)}{_note(note)}"
+
+
+def _errors(pngs: Mapping[str, bytes], costs: Mapping[str, np.ndarray]) -> str:
+    note = (
+        "localisation: overlaps an object of its class, but not enough. class: lies on an object "
+        "of another class. both: near an object of another class. duplicate: the object has a "
+        "better detection. background: nothing there. missed: an object that no right detection, "
+        "class or localisation error lies on. A class's N best-scored detections, N the number of "
+        "its objects, would all be right in a perfect detector."
+    )
+    return "".join(
+        (
+            "<h2>Errors by kind</h2>",
+            _figure(pngs, "costs.png", "What each kind costs, mean over the classes."),
+            _figure(pngs, "errors.png", "What the N best detections of each class are."),
+            _note(note),
+        )
+    )
+
+
+def _confusion(pngs: Mapping[str, bytes]) -> str:
+    caption = (
+        f"Objects by true class (row) and the class of the best detection of score {SURE} or more "
+        "that lies on them; the last row counts detections that lie on nothing."
+    )
+    return f"<h2>Confusion between classes</h2>{_figure(pngs, 'confusion.png', caption)}"
+
+
+def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
+    results = evaluate_by_size(*evaluation[:3], labels=evaluation.labels, sizes=evaluation.sizes)
+    headings = ["class"]
+    for name in results:
+        headings += [f"{name}: AP VOC12", "objects"]
+    rows = []
+    for k, label in enumerate(evaluation.labels):
+        classes = [result.classes[k] for result in results.values()]
+        pairs = ((_number(row.ap_voc12), row.num_objects) for row in classes)
+        rows.append((label, *(cell for pair in pairs for cell in pair)))
+    totals = [
+        (_number(one.mean_ap_voc12), sum(row.num_objects for row in one.classes))
+        for one in results.values()
+    ]
+    rows.append(("mean, sum", *(cell for pair in totals for cell in pair)))
+    note = (
+        f"By share of the picture's area: small below {LIMITS['small'][1]:.2%}, large from "
+        f"{LIMITS['large'][0]:.0%} (COCO's limits on a picture of 640 x 480; dashed lines)."
+    )
+    return (
+        f"<h2>Object size</h2>{_table(headings, rows)}{_note(note)}"
+        f"{_figure(pngs, 'sizes.png', 'Objects found at some score, by size.')}"
+    )
+
+
+def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, bytes]) -> str:
+    if evaluation.load is None:
+        return _note("The pictures were not at hand, so the best and the worst are not shown.")
+    tables = (evaluation.detections, evaluation.truth)
+    counts = report_pictures.tally(*tables, diagnosis, num_images=len(evaluation.names))
+    text = ""
+    for title, chosen in zip(("worst", "best"), report_pictures.choose(counts), strict=True):
+        drawn = report_pictures.draw(
+            chosen,
+            evaluation.load,
+            *tables,
+            counts,
+            labels=evaluation.labels,
+            names=evaluation.names,
+        )
+        text += f"<h2>The {title} pictures</h2>" + ("" if drawn else _note("There are none."))
+        for place, shown in enumerate(drawn, 1):
+            name = f"{title}_{place}.png"
+            pngs[name] = shown.png
+            text += _figure(pngs, name, shown.caption)
+    note = f"Truth on the left, detections of score {SURE} or more on the right. Thin: difficult."
+    return text + _note(note)
+
+
+def _figure(pngs: Mapping[str, bytes], name: str, caption: str) -> str:
+    data = base64.b64encode(pngs[name]).decode()
+    caption = html.escape(caption)
+    image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [_cells("th", headings), *(_cells("td", row) for row in rows)]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _cells(tag: str, values: Sequence[object]) -> str:
+    cells = "".join(f"<{tag}>{html.escape(str(value))}</{tag}>" for value in values)
+    return f"<tr>{cells}</tr>\n"
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{html.escape(text)}</p>'
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _or_two(value: float | None) -> float:
+    """Classes without an AP sort behind all others."""
+    return 2.0 if value is None else value
+
+
+def _write(folder: str, name: str, data: bytes) -> None:
+    path = tf.io.gfile.join(folder, name)
+    with tf.io.gfile.GFile(f"{path}.temp", "wb") as file:
+        file.write(data)
+    tf.io.gfile.rename(f"{path}.temp", path, overwrite=True)
