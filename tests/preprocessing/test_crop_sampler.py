@@ -151,11 +151,17 @@ def test_first_success_of_a_sampler_is_taken():
     assert trial == 1 + 2 * 50 + 7
 
 
-def test_overlap_at_the_threshold_succeeds():
-    overlaps = np.zeros(251, np.float32)
-    overlaps[1 + 4 * 50 + 49] = 0.9
-    sampler, trial = crop_sampler.choose(tf.constant([0.0] * 6 + [1.0]), tf.constant(overlaps))
-    assert (sampler, trial) == (6, 250)
+@pytest.mark.parametrize(("number", "threshold"), list(enumerate([0.1, 0.3, 0.5, 0.7, 0.9])))
+def test_overlap_at_the_threshold_succeeds_and_below_fails(number, threshold):
+    overlaps, priority = np.zeros(251, np.float32), np.zeros(7, np.float32)
+    priority[2 + number] = 1
+    last = 1 + number * 50 + 49  # the sampler's last trial
+    overlaps[last] = threshold
+    sampler, trial = crop_sampler.choose(tf.constant(priority), tf.constant(overlaps))
+    assert (sampler, trial) == (2 + number, last)
+    overlaps[last] = threshold - 1e-3
+    sampler, _ = crop_sampler.choose(tf.constant(priority), tf.constant(overlaps))
+    assert sampler < 2  # the whole picture, or any part
 
 
 def test_samplers_that_succeeded_are_equally_likely():
