@@ -44,7 +44,8 @@ def precision_recall(classes: Sequence[ClassResult]) -> bytes:
         figure.add_subplot(title="no class has objects").set_axis_off()
     for k, row in enumerate(shown):
         axes = figure.add_subplot(lines, columns, k + 1)
-        recall, precision = np.append(0.0, row.recall), np.append(1.0, row.precision)
+        recall = np.concatenate([0.0 * row.recall[:1], row.recall])
+        precision = np.concatenate([row.precision[:1], row.precision])
         axes.fill_between(recall, precision, color=_LINE, alpha=0.12, linewidth=0)
         axes.plot(recall, precision, color=_LINE, linewidth=1.4)
         axes.set(xlim=(0, 1.01), ylim=(0, 1.03), title=f"{plain(row.label)}  {row.ap_voc12:.3f}")
@@ -64,7 +65,7 @@ def score_histogram(right: np.ndarray, wrong: np.ndarray) -> bytes:
         axes.hist(scores, bins, color=colour, alpha=0.6, label=f"{name} ({len(scores)})")
     axes.set(xlabel="score", ylabel="detections", xlim=(0, 1))
     axes.set_yscale("symlog", linthresh=1)
-    axes.legend(frameon=False, loc="upper right")
+    _legend_above(axes, columns=2)
     return _png(figure)
 
 
@@ -86,7 +87,7 @@ def size_histogram(found: np.ndarray, unfound: np.ndarray, limits: Sequence[floa
         axes.axvline(100 * limit**0.5, color="#555b66", linewidth=0.8, linestyle="--")
     axes.set(xlabel="square root of the area, % of the picture's", ylabel="objects", xlim=(0, 100))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, loc="upper right")
+    _legend_above(axes, columns=2)
     return _png(figure)
 
 
@@ -140,10 +141,12 @@ def _stacked_bars(shares: Mapping[str, np.ndarray], labels: Sequence[str], title
     axes.set_yticks(places, [plain(name) for name in labels])
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel=title)
-    axes.legend(
-        frameon=False, ncols=len(shares), fontsize=7, loc="lower left", bbox_to_anchor=(0, 1)
-    )
+    _legend_above(axes, columns=len(shares))
     return _png(figure)
+
+
+def _legend_above(axes: Axes, *, columns: int) -> None:
+    axes.legend(frameon=False, ncols=columns, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def _figure(width: float, height: float) -> Figure:
