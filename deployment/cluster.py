@@ -99,14 +99,19 @@ class Cluster:
     def _sum(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """Sums int32 arrays over the workers; each worker's first clone speaks for it."""
 
-        def of_replica():
+        def of_replica(values):
             context = tf.distribute.get_replica_context()
             clones = context.num_replicas_in_sync // self.num_replicas
             speaks = tf.equal(context.replica_id_in_sync_group % clones, 0)
-            own = [tf.where(speaks, array, tf.zeros_like(array)) for array in arrays]
+            own = [tf.where(speaks, value, tf.zeros_like(value)) for value in values]
             return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
 
-        sums = tf.function(lambda: self._strategy.run(of_replica), autograph=False)()
+        def of_all(values):
+            return self._strategy.run(of_replica, args=(values,))
+
+        values = [tf.constant(array) for array in arrays]
+        # A concrete function: each sum has shapes of its own, of which retracing would warn.
+        sums = tf.function(of_all, autograph=False).get_concrete_function(values)(values)
         return [self._strategy.experimental_local_results(each)[0].numpy() for each in sums]
 
 
