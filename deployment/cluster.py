@@ -10,6 +10,7 @@ that strategies offer. It is made over int32 words, so that every bit of a float
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,9 @@ PEER_ERRORS = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
+
+
+_LAST_WORDS_SECS = 0.5  # until what a worker sent last has reached its peers
 
 
 class Cluster:
@@ -63,7 +67,7 @@ class Cluster:
         return decision
 
     def share(
-        self, values: Mapping[str, np.ndarray] | None, like: Mapping[str, tf.Variable]
+        self, values: Mapping[str, np.ndarray], like: Mapping[str, tf.Variable]
     ) -> dict[str, np.ndarray]:
         """The chief's tensors, on every worker.
 
@@ -85,9 +89,10 @@ class Cluster:
         }
 
     def wait(self) -> None:
-        """Returns when every worker has called it."""
+        """Returns when every worker has called it; the process may end afterwards."""
         if self.num_replicas > 1:
             self._sum([np.zeros(1, np.int32)])
+            time.sleep(_LAST_WORDS_SECS)
 
     def _tell(self, text: str) -> str:
         data = np.frombuffer(text.encode(), np.uint8) if self.is_chief else np.zeros(0, np.uint8)

@@ -136,8 +136,8 @@ def _announce(start: Start, state: TrainState, dataset: Dataset) -> None:
 
 
 def _restore(state: TrainState, start: Start, cluster: Cluster) -> None:
-    tensors = start.found.tensors if start.found else None
-    cluster.decide(state.check_fits(tensors) if tensors else None)
+    tensors = start.found.tensors if start.found else {}
+    cluster.decide(state.check_fits(tensors) if start.found else None)
     state.restore(cluster.share(tensors, state.variables()))
 
 
@@ -205,7 +205,7 @@ def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batc
             share=input_pipeline.Share(
                 settings.global_batch_size, context.input_pipeline_id * rows, rows
             ),
-            seed=settings.seed,
+            seed=settings.seed or 0,
             first_step=start.step,
             last_step=settings.last_step,
             shuffle=settings.shuffle,

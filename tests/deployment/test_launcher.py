@@ -126,6 +126,13 @@ def test_bad_options_exit_2(tmp_path, options):
     assert subprocess.run(arguments, cwd=ROOT, capture_output=True, timeout=60).returncode == 2
 
 
+def test_flag_that_would_start_over_at_every_restart_is_refused(tmp_path):
+    arguments = [*command(tmp_path, "0"), "--overwrite=True"]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "--overwrite would start over at every restart" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("codes", "expected"),
     [([0, 0], 0), ([75, 0], 75), ([-9, 75], 75), ([75, 2], 2), ([1, -15], 1), ([0, -6], 75)],
