@@ -22,6 +22,16 @@ from errors import InputError
 
 _NAME = re.compile(r"ckpt-(\d+)\.index$")
 _DATA = ".data-00000-of-00001"
+# What a full, read-only or vanished disk raises; a lost peer's errors are not among them.
+DISK_ERRORS = (
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnknownError,
+    tf.errors.InternalError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.NotFoundError,
+    tf.errors.FailedPreconditionError,
+    OSError,
+)
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
 
 
@@ -42,7 +52,7 @@ def save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variabl
     """
     try:
         return _save(train_dir, step, tensors)
-    except (tf.errors.OpError, OSError) as error:
+    except DISK_ERRORS as error:
         with contextlib.suppress(tf.errors.OpError):
             tf.io.gfile.rmtree(_temporary(train_dir, step))
         reason = " ".join(str(error).split())[:200]

@@ -10,6 +10,7 @@ that strategies offer. It is made over int32 words, so that every bit of a float
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,9 @@ PEER_ERRORS = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
+
+
+_LAST_WORDS_SECS = 0.5  # until what a worker sent last has reached its peers
 
 
 class Cluster:
@@ -63,7 +67,7 @@ class Cluster:
         return decision
 
     def share(
-        self, values: Mapping[str, np.ndarray] | None, like: Mapping[str, tf.Variable]
+        self, values: Mapping[str, np.ndarray], like: Mapping[str, tf.Variable]
     ) -> dict[str, np.ndarray]:
         """The chief's tensors, on every worker.
 
@@ -87,9 +91,10 @@ class Cluster:
         }
 
     def wait(self) -> None:
-        """Returns when every worker has called it."""
+        """Returns when every worker has called it; the process may end afterwards."""
         if self.num_replicas > 1:
             self._sum([np.zeros(1, np.int32)])
+            time.sleep(_LAST_WORDS_SECS)
 
     def _tell(self, text: str) -> str:
         data = np.frombuffer(text.encode(), np.uint8) if self.is_chief else np.zeros(0, np.uint8)
@@ -101,14 +106,19 @@ class Cluster:
     def _sum(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """Sums int32 arrays over the workers; each worker's first clone speaks for it."""
 
-        def of_replica():
+        def of_replica(values):
             context = tf.distribute.get_replica_context()
             clones = context.num_replicas_in_sync // self.num_replicas
             speaks = tf.equal(context.replica_id_in_sync_group % clones, 0)
-            own = [tf.where(speaks, array, tf.zeros_like(array)) for array in arrays]
+            own = [tf.where(speaks, value, tf.zeros_like(value)) for value in values]
             return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
 
-        sums = tf.function(lambda: self._strategy.run(of_replica), autograph=False)()
+        def of_all(values):
+            return self._strategy.run(of_replica, args=(values,))
+
+        values = [tf.constant(array) for array in arrays]
+        # A concrete function: each sum has shapes of its own, of which retracing would warn.
+        sums = tf.function(of_all, autograph=False).get_concrete_function(values)(values)
         return [self._strategy.experimental_local_results(each)[0].numpy() for each in sums]
 
 

@@ -136,6 +136,8 @@ def expand_hostlist(text: str) -> Iterator[str]:
     Raises:
       ValueError: a bracket stays open, or a range is none.
     """
+    if text.count("[") != text.count("]"):
+        raise ValueError(f"node list {text!r}")
     for part in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text):
         match = re.fullmatch(r"([^\[\]]*)(?:\[([\d,-]+)\])?([^\[\]]*)", part)
         if not match:

@@ -116,7 +116,7 @@ class RunWriter(NoWriter):
 def _disk_errors(folder: str) -> Iterator[None]:
     try:
         yield
-    except (tf.errors.OpError, OSError) as error:
+    except checkpoints.DISK_ERRORS as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"--train_dir={folder} cannot be written ({reason}): make room and run again; it goes "

@@ -155,8 +155,8 @@ def _announce(start: Start, state: TrainState, dataset: Dataset) -> None:
 
 
 def _restore(state: TrainState, start: Start, cluster: Cluster) -> None:
-    tensors = start.found.tensors if start.found else None
-    cluster.decide(state.check_fits(tensors) if tensors else None)
+    tensors = start.found.tensors if start.found else {}
+    cluster.decide(state.check_fits(tensors) if start.found else None)
     state.restore(cluster.share(tensors, state.variables()))
 
 

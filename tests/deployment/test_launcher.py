@@ -1,0 +1,145 @@
+"""The launcher with small programs as workers: order of ends, restarts, signals, the merged log."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deployment.launcher import free_ports, verdict
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# A worker: appends its place to a file, then does what its argument of that number says.
+WORKER = """
+import json, os, signal, sys, time
+folder, *acts = sys.argv[1:]
+config = json.loads(os.environ["TF_CONFIG"])
+index = config["task"]["index"]
+name = os.path.join(folder, f"starts-{index}")
+open(name, "a").write(json.dumps(config) + "\\n")
+attempt = len(open(name).readlines())
+print(f"worker {index} starts", flush=True)
+act = acts[index].split(",")[min(attempt, len(acts[index].split(","))) - 1]
+if act == "killed": os.kill(os.getpid(), signal.SIGKILL)
+if act == "stuck": time.sleep(100)
+if act == "asked":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+    print("ready", flush=True)
+    time.sleep(100)
+sys.exit(int(act))
+"""
+
+
+def command(folder: pathlib.Path, *acts: str, options: tuple[str, ...] = ()) -> list[str]:
+    (folder / "worker.py").write_text(WORKER)
+    launcher = [sys.executable, "-m", "deployment.launcher", f"--workers={len(acts)}", *options]
+    return [*launcher, "--", str(folder / "worker.py"), str(folder), *acts]
+
+
+def launch(folder: pathlib.Path, *acts: str, options: tuple[str, ...] = ()):
+    return subprocess.run(
+        command(folder, *acts, options=options),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def starts(folder: pathlib.Path, index: int) -> list[dict]:
+    lines = (folder / f"starts-{index}").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_workers_know_each_other_and_the_log_is_merged(tmp_path):
+    done = launch(tmp_path, "0", "0", "0")
+    assert done.returncode == 0
+    clusters = [starts(tmp_path, i)[0]["cluster"]["worker"] for i in range(3)]
+    assert clusters[0] == clusters[1] == clusters[2]
+    assert len(set(clusters[0])) == 3
+    assert {f"[{i}] worker {i} starts" for i in range(3)} <= set(done.stderr.splitlines())
+
+
+@pytest.mark.parametrize("end", ["75", "killed"])
+def test_all_start_again_after_one_ended_early(tmp_path, end):
+    done = launch(tmp_path, "75,0", f"{end},0")
+    assert done.returncode == 0
+    assert [len(starts(tmp_path, i)) for i in range(2)] == [2, 2]
+    assert "starting again (1/10)" in done.stderr
+
+
+def test_restarts_have_a_limit(tmp_path):
+    done = launch(tmp_path, "75", "75", options=("--max_restarts=2",))
+    assert done.returncode == 75
+    assert len(starts(tmp_path, 0)) == 3
+    assert "giving up" in done.stderr
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_code_that_a_restart_would_not_change_stops_all(tmp_path, code):
+    done = launch(tmp_path, "stuck", str(code))
+    assert done.returncode == code
+    assert len(starts(tmp_path, 0)) == 1
+
+
+def test_worker_that_outlives_the_others_too_long_is_killed(tmp_path):
+    done = launch(tmp_path, "75,0", "stuck,0", options=("--grace_secs=1",))
+    assert done.returncode == 0
+    assert "75, -9" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_reaches_the_workers_and_ends_the_run(tmp_path, number):
+    process = subprocess.Popen(
+        command(tmp_path, "asked", "asked"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    ready = 0
+    while ready < 2:
+        ready += "ready" in process.stderr.readline()
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert len(starts(tmp_path, 0)) == 1
+
+
+def test_second_signal_kills_workers_that_do_not_listen(tmp_path):
+    process = subprocess.Popen(
+        command(tmp_path, "asked", "asked"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    ready = 0
+    while ready < 2:
+        ready += "ready" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 75
+
+
+@pytest.mark.parametrize("options", [(), ("--max_restarts=-1",), ("--workers=0",)])
+def test_bad_options_exit_2(tmp_path, options):
+    arguments = [sys.executable, "-m", "deployment.launcher", *options]
+    assert subprocess.run(arguments, cwd=ROOT, capture_output=True, timeout=60).returncode == 2
+
+
+def test_flag_that_would_start_over_at_every_restart_is_refused(tmp_path):
+    arguments = [*command(tmp_path, "0"), "--overwrite=True"]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "--overwrite would start over at every restart" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [([0, 0], 0), ([75, 0], 75), ([-9, 75], 75), ([75, 2], 2), ([1, -15], 1), ([0, -6], 75)],
+)
+def test_verdict(codes, expected):
+    assert verdict(codes) == expected
+
+
+def test_free_ports_are_distinct():
+    assert len(set(free_ports(20))) == 20

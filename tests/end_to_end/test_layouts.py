@@ -1,0 +1,38 @@
+"""The same training on other layouts of clones and workers gives the same losses."""
+
+import numpy as np
+import pytest
+
+from tests.faults import clusters
+
+pytestmark = pytest.mark.slow
+
+STEPS, GLOBAL_BATCH = 20, 12
+
+
+def train(records, folder, *, workers: int = 1, clones: int = 1, steps: int = STEPS) -> np.ndarray:
+    """Losses of all steps so far; the run is resumed where there is one."""
+    batch = GLOBAL_BATCH // (workers * clones)
+    arguments = clusters.flags(records, folder, steps=steps, batch=batch)
+    layout = [f"--num_clones={clones}", "--clone_on_cpu", "--save_interval_secs=600"]
+    ended = clusters.run([*arguments, *layout], folder, workers=workers)
+    assert ended.codes == [0] * workers, ended.output
+    return clusters.losses(folder)
+
+
+@pytest.fixture(scope="module")
+def one_clone(records, tmp_path_factory):
+    return train(records, tmp_path_factory.mktemp("layouts") / "one")
+
+
+@pytest.mark.parametrize(("workers", "clones"), [(1, 2), (1, 4), (2, 1), (3, 1)])
+def test_losses_do_not_depend_on_the_layout(workers, clones, one_clone, records, tmp_path):
+    losses = train(records, tmp_path / "run", workers=workers, clones=clones)
+    assert losses[0] == pytest.approx(one_clone[0], rel=1e-6)
+    np.testing.assert_allclose(losses, one_clone, rtol=1e-4)
+
+
+def test_another_layout_at_a_resume_continues_the_curve(one_clone, records, tmp_path):
+    train(records, tmp_path / "run", clones=2, steps=10)
+    losses = train(records, tmp_path / "run", workers=2)
+    np.testing.assert_allclose(losses, one_clone, rtol=1e-4)

@@ -1,0 +1,52 @@
+"""Workers die, get stuck or are asked to stop; the run ends as if nothing had happened."""
+
+import pytest
+
+from deployment import checkpoints
+from tests.faults import clusters
+from tests.faults.clusters import BATCH, STEPS, Death
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+
+@pytest.mark.parametrize(
+    "deaths",
+    [
+        (Death("SIGKILL", 1, 1), Death("SIGTERM", 0, 4)),
+        (Death("SIGTERM", 1, 2), Death("SIGKILL", 0, 5)),
+        (Death("SIGSTOP", 1, 3),),
+    ],
+    ids=["worker-killed-chief-asked", "worker-asked-chief-killed", "worker-stuck"],
+)
+def test_run_ends_with_the_same_bits_after(deaths, records, undisturbed, tmp_path):
+    arguments = clusters.flags(records, tmp_path / "run", steps=STEPS, batch=BATCH)
+    ends = clusters.run_to_the_end(arguments, tmp_path / "run", workers=2, deaths=deaths)
+    for death, ended in zip(deaths, ends, strict=False):
+        clusters.check(death, ended)
+    assert ends[-1].codes == [0, 0], ends[-1].output
+    clusters.assert_equal_ends(undisturbed, tmp_path / "run", step=STEPS)
+
+
+def test_workers_that_are_asked_to_stop_all_stop_after_the_same_saved_step(records, tmp_path):
+    folder = tmp_path / "run"
+    arguments = clusters.flags(records, folder, steps=1000, batch=BATCH)
+    ended = clusters.run(arguments, folder, workers=2, death=Death("SIGTERM", 1, 2))
+    assert ended.codes == [75, 75], ended.output
+    step = checkpoints.newest(str(folder)).step
+    assert step == clusters.last_step(folder)
+    assert f"Stopped by a signal to another worker at step {step}; saved." in ended.output[0]
+
+
+def test_worker_with_other_flags_is_refused(records, tmp_path):
+    folder = tmp_path / "run"
+    arguments = clusters.flags(records, folder, steps=5, batch=BATCH)
+    ended = clusters.run(arguments, folder, workers=2, own={1: ["--learning_rate=0.5"]})
+    assert ended.codes == [75, 2], ended.output
+    assert "--learning_rate=0.5 differs from the chief's 0.001" in ended.output[1]
+
+
+def test_refusal_of_the_chief_reaches_every_worker(records, undisturbed):
+    arguments = clusters.flags(records, undisturbed, steps=STEPS, batch=BATCH)
+    ended = clusters.run([*arguments, "--anchors=coco"], undisturbed, workers=2)
+    assert ended.codes == [2, 2], ended.output
+    assert "The chief refuses: --anchors=coco differs from the voc" in ended.output[1]
