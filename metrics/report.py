@@ -171,15 +171,17 @@ def _main_error(costs: Mapping[str, np.ndarray], k: int) -> str:
 def _class_table(
     evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, np.ndarray]
 ) -> str:
-    headings = ("class", "objects", "not found", "detections", "AP VOC07", "AP VOC12")
-    headings += (f"precision at {SURE}", f"recall at {SURE}", "main error", "its cost")
+    headings = (
+        *("class", "objects", "not found", "detections", "AP VOC07", "AP VOC12"),
+        *(f"precision at {SURE}", f"recall at {SURE}", "main error", "its cost"),
+    )
     rows = []
     for k, row in enumerate(evaluation.result.classes):
         unfound = int(np.sum(diagnosis.unfound & (evaluation.truth.classes == k + 1)))
         sure = int(np.sum(row.scores >= SURE))
         precision, recall = (row.precision[sure - 1], row.recall[sure - 1]) if sure else (None, 0.0)
-        kind = max(costs, key=lambda name, k=k: np.nan_to_num(costs[name][k]))
-        gain = np.nan_to_num(costs[kind][k])
+        of_class = {name: float(np.nan_to_num(cost[k])) for name, cost in costs.items()}
+        kind, gain = max(of_class.items(), key=lambda pair: pair[1])
         cells = (
             *(row.label, row.num_objects, unfound, row.num_detections),
             *(_number(row.ap_voc07), _number(row.ap_voc12), _number(precision)),
