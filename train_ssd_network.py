@@ -15,7 +15,6 @@ cli.quiet_tensorflow()
 
 from deployment.train_settings import TrainSettings  # noqa: E402
 from deployment.training import train  # noqa: E402
-from deployment.watchdog import end_at_once  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
 
@@ -26,5 +25,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     define_flags(TrainSettings)
-    with end_at_once():
-        cli.run(main, usage=__doc__)
+    cli.run(main, usage=__doc__)

@@ -5,13 +5,11 @@ reaches, and without saving, because only a finished step leaves the weights who
 the whole process was stopped (SIGSTOP, a suspended laptop) does not count.
 """
 
-import contextlib
 import os
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 EXIT_RUN_AGAIN = 75
 _POLL_SECS = 1.0
@@ -22,25 +20,6 @@ def leave(sentence: str) -> None:
     sys.stdout.flush()
     print(sentence, file=sys.stderr, flush=True)
     os._exit(EXIT_RUN_AGAIN)
-
-
-@contextlib.contextmanager
-def end_at_once() -> Iterator[None]:
-    """Ends the process at the end of the block, with the code that it would have had.
-
-    The usual end takes TensorFlow's servers down and waits for workers that may never answer.
-    """
-    code = 0
-    try:
-        yield
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 class Watchdog:

@@ -5,8 +5,6 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 from deployment.watchdog import Watchdog
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -50,23 +48,3 @@ def test_stuck_process_exits_75_with_a_sentence():
     )
     assert (done.returncode, done.stdout) == (75, "begun\n")
     assert "after the start" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("last", "code"), [("sys.exit(3)", 3), ("sys.exit()", 0), ("pass", 0), ("1 / 0", 1)]
-)
-def test_end_at_once_keeps_code_and_output(last, code):
-    done = python(
-        "import sys\nfrom deployment.watchdog import end_at_once\n"
-        f"with end_at_once():\n  print('said')\n  {last}"
-    )
-    assert (done.returncode, done.stdout) == (code, "said\n")
-    assert ("ZeroDivisionError" in done.stderr) == (code == 1)
-
-
-def test_end_at_once_does_not_wait_for_threads():
-    done = python(
-        "import threading, time\nfrom deployment.watchdog import end_at_once\n"
-        "threading.Thread(target=time.sleep, args=(50,)).start()\nwith end_at_once(): pass"
-    )
-    assert done.returncode == 0
