@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from deployment import cluster_environment
+from deployment import cluster_environment, rendezvous
 from deployment.cluster_environment import Place
 from errors import InputError
 
@@ -87,6 +87,7 @@ class DeploymentConfig:
                 f"--num_clones={self.num_clones} with --num_replicas={self.num_replicas} on CPUs: "
                 "TensorFlow gives each worker one CPU clone; start more workers instead."
             )
+        rendezvous.meet(self.worker_hosts, self.replica_id)
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": self.worker_hosts}),
             task_type="worker",
