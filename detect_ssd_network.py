@@ -21,6 +21,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 from deployment import detection, picture_sources  # noqa: E402
 from deployment.detector import Detector  # noqa: E402
+from deployment.exported import ExportedDetector, is_export  # noqa: E402
 from deployment.progress import Progress  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
@@ -30,7 +31,8 @@ def main() -> None:
     settings = from_flags(detection.DetectSettings)
     source = picture_sources.open_source(settings.input)
     detection.check_outputs(source, settings)
-    detector = Detector.from_checkpoint(settings.checkpoint_path)
+    path = settings.checkpoint_path
+    detector = ExportedDetector(path) if is_export(path) else Detector.from_checkpoint(path)
     unit = "frames" if source.is_video else "pictures"
     with Progress(source.total, "detecting", unit=unit, log_seconds=10.0) as progress:
         summary = detection.run(detector, source, settings, progress=progress)

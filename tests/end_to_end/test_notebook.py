@@ -22,7 +22,7 @@ def test_notebook_is_kept_small_and_without_outputs(cells):
 
 
 def test_notebook_uses_the_four_verbs(cells):
-    source = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     names = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
     assert {"preprocess", "predict", "postprocess", "loss", "feature_maps"} <= names
 

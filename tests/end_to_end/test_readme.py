@@ -49,20 +49,29 @@ def shell(commands: str, folder: pathlib.Path) -> None:
 
 
 def test_readme_has_these_commands_and_no_others():
-    assert shell_blocks().keys() == {"Start", "Your own pictures"}
+    assert list(shell_blocks()) == ["Start", "Your own pictures", "Ship it", "Several workers"]
     start = re.sub(r" +#.*", "", shell_blocks()["Start"]).splitlines()
     assert start == ["make demo", "make test"]
 
 
-def test_commands_for_own_pictures_run(checkout, voc_dir):
+def small(commands: str) -> str:
+    """The same commands, with a training of a few steps."""
+    lines = [
+        line + SMALL if " train_ssd_network.py " in line else line for line in commands.splitlines()
+    ]
+    return "\n".join(lines)
+
+
+def test_commands_of_the_readme_run_one_after_the_other(checkout, voc_dir):
     (checkout / "my_pictures").symlink_to(voc_dir)
-    commands = shell_blocks()["Your own pictures"]
-    train = next(line for line in commands.splitlines() if " train_ssd_network.py " in line)
-    shell(commands.replace(train, train + SMALL), checkout)
-    metrics = json.loads((checkout / "runs" / "mine" / "eval" / "metrics.json").read_text())
-    assert metrics["num_images"] == 6
-    lines = (checkout / "runs" / "mine" / "detections" / "detections.jsonl").read_text()
-    assert len(lines.splitlines()) == 18
+    for heading in ("Your own pictures", "Ship it", "Several workers"):
+        shell(small(shell_blocks()[heading]), checkout)
+    results = checkout / "runs" / "mine"
+    assert json.loads((results / "eval" / "metrics.json").read_text())["num_images"] == 6
+    for folder in ("detections", "exported"):
+        assert len((results / folder / "detections.jsonl").read_text().splitlines()) == 18
+    one, two = (runs.read_metrics(checkout / "runs" / name) for name in ("mine", "two"))
+    assert [line["step"] for line in one] == [line["step"] for line in two] == [1, 2, 3, 4]
 
 
 @pytest.mark.slow
