@@ -134,6 +134,6 @@ def leave_when_a_peer_dies(num_replicas: int) -> Iterator[None]:
         if num_replicas == 1:
             raise
         watchdog.leave(
-            f"Another worker is gone ({type(error).__name__}: {' '.join(str(error).split())[:160]})"
-            ". Run the same command again on every worker; it goes on from the last checkpoint."
+            f"Another worker is gone ({type(error).__name__}). Run the same command again "
+            "on every worker; it goes on from the last checkpoint."
         )

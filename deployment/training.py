@@ -63,6 +63,7 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
 
 def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watchdog) -> bool:
     strategy = deployment.strategy()
+    watchdog.beat("the workers met")
     cluster = Cluster(deployment, strategy)
     dataset = _dataset(settings)
     with contextlib.ExitStack() as until:
@@ -80,6 +81,7 @@ def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watc
             _import_weights(state, start, cluster)
         if cluster.is_chief:
             _describe_run(start.settings, dataset)
+        watchdog.beat("the network was made")
         interrupts = until.enter_context(Interrupts())
         return _Loop(start, state, dataset, strategy, cluster).run(interrupts, watchdog)
 
