@@ -46,7 +46,7 @@ def _gather(port: int, workers: int) -> None:
                 if ready is server:
                     connection = closing.enter_context(server.accept()[0])
                     number = _number(connection)
-                    if number in range(1, workers):
+                    if number is not None and 1 <= number < workers:
                         present[number] = connection
                 else:  # a worker says nothing while it waits: it is gone
                     present = {n: c for n, c in present.items() if c is not ready}
