@@ -149,7 +149,7 @@ def configure(
     return DeploymentConfig(
         num_clones=num_clones,
         clone_on_cpu=clone_on_cpu,
-        num_replicas=place.num_replicas or 1,
+        num_replicas=1 if place.num_replicas is None else place.num_replicas,
         replica_id=place.task or 0,
         worker_hosts=place.hosts if place.num_replicas != 1 else (),
     )
