@@ -1,7 +1,8 @@
 """The same training on other layouts of clones and workers gives the same losses.
 
 Sums are rounded in another order, and training amplifies what that leaves, the more so the higher
-the rate: at .001, in 20 steps from scratch, to some 1e-4. Hence a rate of .0001 here.
+the rate: from 1.5e-7 at the first step, at a rate of .0001, to between 5e-5 and 3e-4 at the
+nineteenth, where the loss has fallen from 51 to 19. Hence a rate of .00002 here.
 """
 
 import numpy as np
@@ -19,7 +20,7 @@ def train(records, folder, *, workers: int = 1, clones: int = 1, steps: int = ST
     batch = GLOBAL_BATCH // (workers * clones)
     arguments = clusters.flags(records, folder, steps=steps, batch=batch)
     layout = [f"--num_clones={clones}", "--clone_on_cpu", "--save_interval_secs=600",
-              "--learning_rate=0.0001"]  # fmt: skip
+              "--learning_rate=0.00002"]  # fmt: skip
     ended = clusters.run([*arguments, *layout], folder, workers=workers)
     assert ended.codes == [0] * workers, ended.output
     return clusters.losses(folder)
@@ -35,11 +36,11 @@ def test_losses_do_not_depend_on_the_layout(workers, clones, one_clone, records,
     losses = train(records, tmp_path / "run", workers=workers, clones=clones)
     assert losses[0] == pytest.approx(one_clone[0], rel=1e-6)
     assert losses[-1] == pytest.approx(one_clone[-1], rel=1e-4)
-    np.testing.assert_allclose(losses, one_clone, rtol=1e-3)
+    np.testing.assert_allclose(losses, one_clone, rtol=1e-4)
 
 
 def test_another_layout_at_a_resume_continues_the_curve(one_clone, records, tmp_path):
     train(records, tmp_path / "run", clones=2, steps=10)
     losses = train(records, tmp_path / "run", workers=2)
     assert losses[-1] == pytest.approx(one_clone[-1], rel=1e-4)
-    np.testing.assert_allclose(losses, one_clone, rtol=1e-3)
+    np.testing.assert_allclose(losses, one_clone, rtol=1e-4)
