@@ -27,6 +27,7 @@ DISK_ERRORS = (
     tf.errors.ResourceExhaustedError,
     tf.errors.UnknownError,
     tf.errors.InternalError,
+    tf.errors.OutOfRangeError,  # of a limit on the size of files
     tf.errors.PermissionDeniedError,
     tf.errors.NotFoundError,
     tf.errors.FailedPreconditionError,
