@@ -2,7 +2,8 @@
 
 Every shape is a list of contours under the even-odd rule, so a ring is two circles. Its rim is
 painted inside the outline and its shadow does not belong to it: the bounding box of the contours
-is the bounding box of what is seen. Colours never depend on the class: only the form tells it.
+is the bounding box of what is seen. A class has two usual colours, as things have, and
+takes another where these would not stand out: colour helps to tell the class, form is sure.
 """
 
 from collections.abc import Callable
@@ -111,16 +112,19 @@ def _lab(colour: np.ndarray) -> np.ndarray:
 
 
 def choose_colour(
-    rng: np.random.Generator, avoid: list[np.ndarray], *, distance: float = 42.0
+    rng: np.random.Generator, avoid: list[np.ndarray], *, name: str, distance: float = 42.0
 ) -> np.ndarray:
     """A vivid colour, f32[3] RGB in 0-255, at least `distance` (CIE Lab) from those in `avoid`.
 
-    Where no colour of the palette is that far, the farthest is taken.
+    The usual two of the shape `name` come first. Where no colour of the palette is that far, the
+    farthest is taken.
     """
     jitter = rng.uniform(-10.0, 10.0, (len(_VIVID), 3))
     palette = np.clip(np.float32(_VIVID) + jitter, 0.0, 255.0).astype(np.float32)
     keep_off = np.stack([_lab(colour) for colour in avoid])
-    for k in (order := rng.permutation(len(palette))):
+    first = 2 * sorted(_OUTLINES).index(name)
+    order = sorted(rng.permutation(len(palette)), key=lambda k: k not in (first, first + 1))
+    for k in order:
         if np.linalg.norm(keep_off - _lab(palette[k]), axis=1).min() >= distance:
             return palette[k]
     gaps = [np.linalg.norm(keep_off - _lab(palette[k]), axis=1).min() for k in order]

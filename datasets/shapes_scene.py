@@ -198,7 +198,7 @@ def _paint(rng: np.random.Generator, shapes: list[Shape], board: _Board) -> np.n
         near = [
             colours[j] for j in range(k) if _overlap(board.windows[k].box, [board.windows[j]]) > 0.0
         ]
-        colours.append(shapes_drawing.choose_colour(rng, [*tones, *near]))
+        colours.append(shapes_drawing.choose_colour(rng, [*tones, *near], name=shape.name))
         opacity = rng.uniform(0.12, 0.22) if shape.faint else 1.0
         shapes_drawing.paint(canvas, shape.contours, colour=colours[-1], rng=rng, opacity=opacity)
     return np.clip(np.round(canvas), 0.0, 255.0).astype(np.uint8)

@@ -73,7 +73,7 @@ def test_coverage_fits_its_bounding_box_within_a_pixel():
 def test_colour_keeps_away_from_those_to_avoid():
     avoid = [np.float32([250, 199, 62]), np.float32([240, 240, 240]), np.float32([226, 61, 68])]
     for seed in range(20):
-        colour = shapes_drawing.choose_colour(np.random.default_rng(seed), avoid)
+        colour = shapes_drawing.choose_colour(np.random.default_rng(seed), avoid, name="star")
         gaps = [
             np.linalg.norm(shapes_drawing._lab(colour) - shapes_drawing._lab(other))
             for other in avoid
@@ -83,7 +83,9 @@ def test_colour_keeps_away_from_those_to_avoid():
 
 def test_colour_farthest_away_is_taken_when_none_is_far_enough():
     red = np.float32([226, 61, 68])
-    colour = shapes_drawing.choose_colour(np.random.default_rng(0), [red], distance=1000.0)
+    colour = shapes_drawing.choose_colour(
+        np.random.default_rng(0), [red], name="star", distance=1000.0
+    )
     assert np.linalg.norm(shapes_drawing._lab(colour) - shapes_drawing._lab(red)) > 90.0
 
 
@@ -133,3 +135,13 @@ def test_ground_has_two_near_tones_and_is_never_flat(seed):
     assert image.std() > 1.0
     assert np.abs(tones[0] - tones[1]).max() < 60.0
     assert -40.0 < image.min() < image.max() < 320.0
+
+
+def test_class_takes_its_usual_colours_where_they_stand_out():
+    ground = [np.float32([128, 128, 128])]
+    for k, name in enumerate(sorted(shapes_drawing._OUTLINES)):
+        usual = np.float32(shapes_drawing._VIVID[2 * k : 2 * k + 2])
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            colour = shapes_drawing.choose_colour(rng, ground, name=name, distance=5.0)
+            assert np.abs(usual - colour).max(axis=1).min() <= 10.0
