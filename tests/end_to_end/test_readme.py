@@ -79,7 +79,7 @@ def test_demo_learns_what_the_readme_promises(checkout):
     """What `make demo` runs, whole."""
     (checkout / "scripts").unlink()
     (checkout / "scripts").mkdir()
-    for path in (runs.ROOT / "scripts").iterdir():
+    for path in (runs.ROOT / "scripts").glob("*.*"):
         (checkout / "scripts" / path.name).write_bytes(path.read_bytes())
     shell("bash scripts/demo.sh", checkout)
     metrics = json.loads((checkout / "demo" / "eval" / "metrics.json").read_text())
