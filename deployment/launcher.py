@@ -25,7 +25,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import IO
 
-EXIT_RUN_AGAIN = 75
+from deployment.watchdog import EXIT_RUN_AGAIN
+
 _POLL_SECS = 0.1
 
 
