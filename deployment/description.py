@@ -16,7 +16,7 @@ class Description:
     Attributes:
       model_name: a name of `nets_factory`.
       labels: class names; class id k has the name labels[k - 1].
-      anchors: preset of the anchor sizes.
+      anchors: preset of the anchors, or the sides of their squares.
       depth_multiplier: factor on the channels of every layer.
       input_scale: factor on RGB minus mean.
       precision: type the network was trained with: float32 or bfloat16.
@@ -30,7 +30,7 @@ class Description:
     precision: str = "float32"
 
     def __post_init__(self):
-        nets_factory.get_network(self.model_name).parameters.sizes(self.anchors)
+        nets_factory.get_network(self.model_name).parameters.squares(self.anchors)
         if not self.depth_multiplier > 0:
             raise InputError(
                 f"--depth_multiplier={self.depth_multiplier} must be above 0: 1 is full width."

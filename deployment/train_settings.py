@@ -33,7 +33,9 @@ class TrainSettings:
     preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
     train_image_size: int | None = setting(None, "Checked against the network's picture size.")
     anchors: str | None = setting(
-        None, "Preset of anchor sizes: voc, or coco with smaller ones. voc unless imported."
+        None,
+        "Preset: voc, or coco with smaller ones; or the sides of the squares, small-large a layer: "
+        "21-50,60-81,... voc unless imported.",
     )
     depth_multiplier: float = setting(1.0, "Factor on the channels of every layer.")
     input_scale: str = setting("auto", "Factor on RGB minus mean; auto is 1/58 from scratch.")

@@ -5,20 +5,20 @@ import numpy as np
 from nets.parameters import FeatureLayer, SSDParameters
 
 
-def make(parameters: SSDParameters, preset: str) -> np.ndarray:
+def make(parameters: SSDParameters, anchors: str) -> np.ndarray:
     """All anchors of a network, in the order layer, row, column, anchor.
 
     Args:
       parameters: the network's geometry.
-      preset: name of the anchor sizes, "voc" or "coco".
+      anchors: preset or sides of the squares, as `SSDParameters.squares` takes it.
 
     Returns:
       f32[A, 4] relative [ymin, xmin, ymax, xmax], not clipped.
     """
-    sizes = parameters.sizes(preset)
+    squares = parameters.squares(anchors)
     layers = [
         _layer_anchors(parameters, layer, small, large)
-        for layer, small, large in zip(parameters.layers, sizes, sizes[1:], strict=False)
+        for layer, (small, large) in zip(parameters.layers, squares, strict=True)
     ]
     return np.concatenate(layers).astype(np.float32)
 
@@ -35,7 +35,7 @@ def _layer_anchors(
 
 
 def _shapes(layer: FeatureLayer, small: float, large: float) -> tuple[np.ndarray, np.ndarray]:
-    """Heights and widths in pixels: small square, geometric mean of both sizes, then the ratios."""
+    """Heights and widths in pixels: both squares, then the small one in each ratio."""
     roots = np.sqrt(np.array(layer.ratios))
-    squares = np.array([small, np.sqrt(small * large)])
+    squares = np.array([small, large])
     return np.concatenate([squares, small / roots]), np.concatenate([squares, small * roots])

@@ -1,8 +1,13 @@
 """The parameter tuple that holds all geometry of an SSD network."""
 
+import itertools
+import math
+import re
 from typing import NamedTuple
 
 from errors import InputError
+
+_SIDES = re.compile(r"([1-9]\d*(?:\.\d+)?)-([1-9]\d*(?:\.\d+)?)")
 
 
 class FeatureLayer(NamedTuple):
@@ -35,7 +40,8 @@ class SSDParameters(NamedTuple):
       name: variable scope and model name.
       image_size: height and width of the input, pixels.
       layers: the predicting layers, largest feature map first.
-      anchor_sizes: preset -> one size more than there are layers, pixels.
+      anchor_sizes: preset -> one size more than there are layers, pixels. A layer's squares are its
+        own size and the geometric mean of that and the next.
       anchor_offset: centre of the first anchor, in steps.
       prior_scaling: variances of x, y, w, h in the box coder.
     """
@@ -52,15 +58,25 @@ class SSDParameters(NamedTuple):
         """A: anchors of all layers together."""
         return sum(layer.size**2 * layer.anchors_per_cell for layer in self.layers)
 
-    def sizes(self, preset: str) -> tuple[float, ...]:
-        """Anchor sizes of a preset, pixels.
+    def squares(self, anchors: str) -> tuple[tuple[float, float], ...]:
+        """Sides of each layer's two square anchors, pixels, small and large.
+
+        Args:
+          anchors: name of a preset, or the sides themselves: `small-large`, a pair a layer, such as
+            "21-50,60-81,111-134,162-186,213-237,264-288".
 
         Raises:
-          InputError: the preset is unknown.
+          InputError: neither.
         """
-        if preset not in self.anchor_sizes:
+        if anchors in self.anchor_sizes:
+            sizes = self.anchor_sizes[anchors]
+            return tuple((a, math.sqrt(a * b)) for a, b in itertools.pairwise(sizes))
+        pairs = [_SIDES.fullmatch(pair) for pair in anchors.split(",")]
+        squares = tuple((float(pair[1]), float(pair[2])) for pair in pairs if pair)
+        if len(squares) != len(self.layers) or None in pairs:
             known = ", ".join(sorted(self.anchor_sizes))
             raise InputError(
-                f"--anchors={preset} is not a preset of {self.name}: use one of {known}."
+                f"--anchors={anchors} is not a preset of {self.name}: use one of {known}, or give "
+                f"{len(self.layers)} pairs small-large of sides in pixels, a pair a layer."
             )
-        return self.anchor_sizes[preset]
+        return squares

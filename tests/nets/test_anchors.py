@@ -122,6 +122,15 @@ def test_presets_differ_in_every_layer():
         assert (areas[1][start:end] < areas[0][start:end]).all()
 
 
+def test_sides_given_in_pixels_are_those_of_the_squares():
+    given = "21-50,60-81,111-134,162-186,213-237,264-288"
+    made = anchors.make(PARAMETERS, given) * 300
+    heights, widths = (made[:, 2:] - made[:, :2]).T
+    first = [(21, 21), (50, 50), (21 / 2**0.5, 21 * 2**0.5), (21 * 2**0.5, 21 / 2**0.5)]
+    np.testing.assert_allclose(np.stack([heights, widths], 1)[:4], first, atol=1e-3)
+    np.testing.assert_allclose(heights[STARTS[1] : STARTS[1] + 2], [60, 81], atol=1e-3)
+
+
 def test_unknown_preset_is_refused():
     with pytest.raises(InputError, match=r"--anchors=imagenet .* coco, voc"):
         anchors.make(PARAMETERS, "imagenet")

@@ -1,5 +1,7 @@
 """The parameter tuples: counts and presets."""
 
+import re
+
 import pytest
 
 from errors import InputError
@@ -24,15 +26,24 @@ def test_number_of_anchors_is_summed_over_cells():
     assert PARAMETERS.num_anchors == 8732
 
 
-def test_sizes_are_those_of_the_preset():
-    assert TINY.sizes("one") == (1.0, 2.0, 3.0)
-    assert PARAMETERS.sizes("voc") == (30, 60, 111, 162, 213, 264, 315)
-    assert PARAMETERS.sizes("coco") == (21, 45, 99, 153, 207, 261, 315)
+def test_squares_of_a_preset_are_its_sizes_and_their_geometric_means():
+    assert TINY.squares("one") == ((1.0, pytest.approx(2**0.5)), (2.0, pytest.approx(6**0.5)))
+    assert [small for small, _ in PARAMETERS.squares("voc")] == [30, 60, 111, 162, 213, 264]
+    assert [small for small, _ in PARAMETERS.squares("coco")] == [21, 45, 99, 153, 207, 261]
+    assert PARAMETERS.squares("coco")[-1][1] == pytest.approx((261 * 315) ** 0.5)
 
 
-def test_unknown_preset_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match=r"--anchors=two is not a preset of tiny: use one of one"):
-        TINY.sizes("two")
+def test_squares_may_be_given_in_pixels():
+    assert TINY.squares("2-5,7.5-9") == ((2.0, 5.0), (7.5, 9.0))
+
+
+@pytest.mark.parametrize(
+    "anchors", ["two", "", "2-5", "2-5,7-9,10-11", "2-5,7", "2-5,0-9", "2-5,-7-9", "2-5, 7-9"]
+)
+def test_other_anchors_are_refused_with_both_rules(anchors):
+    rule = f"--anchors={anchors} is not a preset of tiny: use one of one, or give 2 pairs"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        TINY.squares(anchors)
 
 
 def test_every_preset_has_one_size_more_than_there_are_layers():
