@@ -65,7 +65,7 @@ def generate(
     output_dir: str,
     *,
     seed: int = 0,
-    num_train: int = 800,
+    num_train: int = 2400,
     num_test: int = 200,
     folder: str = "VOC2007",
     on_picture: Callable[[int], None] | None = None,

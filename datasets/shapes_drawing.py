@@ -21,7 +21,7 @@ _VIVID = (
     (226, 61, 68),
     (240, 128, 44),
     (250, 199, 62),
-    (122, 184, 66),
+    (74, 150, 58),
     (34, 153, 110),
     (42, 178, 199),
     (46, 117, 204),
@@ -29,7 +29,7 @@ _VIVID = (
     (176, 76, 178),
     (231, 92, 148),
     (247, 243, 232),
-    (52, 58, 72),
+    (196, 226, 52),
 )
 
 
@@ -112,7 +112,7 @@ def _lab(colour: np.ndarray) -> np.ndarray:
 
 
 def choose_colour(
-    rng: np.random.Generator, avoid: list[np.ndarray], *, name: str, distance: float = 42.0
+    rng: np.random.Generator, avoid: list[np.ndarray], *, name: str, distance: float = 30.0
 ) -> np.ndarray:
     """A vivid colour, f32[3] RGB in 0-255, at least `distance` (CIE Lab) from those in `avoid`.
 

@@ -14,7 +14,7 @@ from datasets import shapes_drawing, shapes_grounds
 from datasets.shapes_drawing import Contours
 
 SMALLEST, LARGEST = 0.08, 0.60  # longer side of a shape, as a part of the picture's shorter side
-CLEARLY_VISIBLE = 0.40
+CLEARLY_VISIBLE = 0.50
 _BARELY_VISIBLE = 0.15  # less than that would not be worth a box
 _COUNTS = {0: 0.02, 1: 0.08, 2: 0.16, 3: 0.22, 4: 0.2, 5: 0.15, 6: 0.1, 7: 0.07}
 _KINDS = {"plain": 0.76, "faint": 0.04, "cut off": 0.1, "covering": 0.1}

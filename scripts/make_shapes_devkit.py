@@ -23,7 +23,7 @@ class ShapesSettings:
 
     output_dir: str = setting("", "Where the folder VOC2007 is made.")
     seed: int = setting(0, "Decides every picture.")
-    num_train: int = setting(800, "Number of training pictures.")
+    num_train: int = setting(2400, "Number of training pictures.")
     num_test: int = setting(200, "Number of held-out pictures.")
 
     def __post_init__(self):

@@ -19,7 +19,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 TEXTS = sorted(
     path
     for path in [
-        *(path for path in ROOT.iterdir() if path.is_file()),
+        *(path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"),
         *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")),
     ]
     if path.suffix in {"", ".py", ".md", ".sh", ".toml", ".yaml", ".flags", ".ipynb", ".txt"}

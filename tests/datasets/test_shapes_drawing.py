@@ -78,7 +78,7 @@ def test_colour_keeps_away_from_those_to_avoid():
             np.linalg.norm(shapes_drawing._lab(colour) - shapes_drawing._lab(other))
             for other in avoid
         ]
-        assert min(gaps) >= 42.0
+        assert min(gaps) >= 30.0
 
 
 def test_colour_farthest_away_is_taken_when_none_is_far_enough():
