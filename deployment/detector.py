@@ -18,6 +18,7 @@ from deployment.description import Description
 from errors import InputError
 from nets import anchors, detections, losses, nets_factory, variables
 from nets.matching import Targets
+from optimization.averages import averaged
 from preprocessing import preprocessing_factory
 
 
@@ -87,8 +88,15 @@ class Detector(tf.Module):
         tf.function(self.predict, autograph=False).get_concrete_function(spec)
 
     @classmethod
-    def from_checkpoint(cls, checkpoint_path: str, *, precision: str = "auto") -> "Detector":
+    def from_checkpoint(
+        cls, checkpoint_path: str, *, precision: str = "auto", use_moving_average: bool = True
+    ) -> "Detector":
         """The detector that a checkpoint (or the newest of a train_dir) holds.
+
+        Args:
+          checkpoint_path: of a checkpoint of a training, or its folder.
+          precision: type of the arithmetic; auto is the fastest that the machine has.
+          use_moving_average: take averaged weights where the checkpoint has them.
 
         Raises:
           InputError: no checkpoint there, or one that does not describe itself.
@@ -102,7 +110,7 @@ class Detector(tf.Module):
             )
         description = Description.from_json(tensors["description"].item().decode())
         detector = cls(description, precision=hardware.resolve_precision(precision))
-        detector.load(tensors)
+        detector.load(averaged(tensors) if use_moving_average else tensors)
         return detector
 
     @property

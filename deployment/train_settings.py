@@ -68,6 +68,9 @@ class TrainSettings:
     label_smoothing: float = setting(0.0, "Share of the target spread over all classes.")
     weight_decay: float = setting(5e-4, "Factor of the L2 loss; decoupled decay with adamw.")
     clip_gradient_norm: float = setting(0.0, "Largest global gradient norm; 0 clips nothing.")
+    moving_average_decay: float | None = setting(
+        None, "Keep moving averages of the weights, for eval, detect and export; such as 0.9999."
+    )
 
     optimizer: str = setting("momentum", "Update rule.", choices=OPTIMIZERS)
     opt_epsilon: float | None = setting(None, "Epsilon; each optimizer's usual by default.")
@@ -116,6 +119,11 @@ class TrainSettings:
             raise InputError(f"--match_threshold={self.match_threshold} must lie in (0, 1].")
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"--label_smoothing={self.label_smoothing} must lie in [0, 1).")
+        if self.moving_average_decay is not None and not 0 < self.moving_average_decay < 1:
+            raise InputError(
+                f"--moving_average_decay={self.moving_average_decay} must lie in (0, 1): 0.9999 is "
+                "usual; without the flag there are no averages."
+            )
         if self.precision not in hardware.PRECISIONS:
             hardware.resolve_precision(self.precision)
         self._check_image_size()

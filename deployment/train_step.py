@@ -13,6 +13,7 @@ import tensorflow as tf
 from deployment.detector import Detector, count_positives
 from nets import losses
 from nets.matching import Targets
+from optimization.averages import MovingAverages
 from optimization.optimizers import Optimizer
 from optimization.schedules import Schedule
 
@@ -61,6 +62,7 @@ class TrainStep(tf.Module):
         *,
         trained: dict[str, tf.Variable],
         options: StepOptions,
+        averages: MovingAverages | None = None,
     ):
         super().__init__(name="train_step")
         self._strategy = tf.distribute.get_strategy()
@@ -69,7 +71,7 @@ class TrainStep(tf.Module):
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )  # fmt: skip
         self._detector, self._optimizer, self._schedule = detector, optimizer, schedule
-        self._trained, self._options = trained, options
+        self._trained, self._options, self._averages = trained, options, averages
         self._decayed = [variable for name, variable in trained.items() if is_decayed(name)]
         self._run = tf.function(self._run_replicas, autograph=False)
 
@@ -111,9 +113,10 @@ class TrainStep(tf.Module):
         finite = tf.math.is_finite(norm)
         rate = self._schedule(self.step)
         regularisation = self._regularisation()
-        self._optimizer.apply(
-            self._clip(gradients, norm), rate=rate, step=tf.identity(self.step), keep=finite
-        )
+        step = tf.identity(self.step)
+        self._optimizer.apply(self._clip(gradients, norm), rate=rate, step=step, keep=finite)
+        if self._averages:
+            self._averages.apply(step=step, keep=finite)
         return {
             "loss_classification": summed[0],
             "loss_localisation": summed[1],

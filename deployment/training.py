@@ -171,8 +171,7 @@ def _import_weights(state: TrainState, start: Start, cluster: Cluster) -> None:
         plan, refusal = None, error
     cluster.decide(refusal)
     values = {name: variable.numpy() for name, variable in weights.items()}
-    for name, value in cluster.share(values, weights).items():
-        weights[name].assign(value)
+    state.begin_with(cluster.share(values, weights))
     if plan:
         counts = ", ".join(f"{plan.count(action)} {action}" for action in pretrained.ACTIONS)
         print(f"Starting from {start.settings.checkpoint_path}: variables {counts}.")
