@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from deployment import checkpoints, train_dir
+from deployment.numerics import require_finite
 from deployment.progress import Progress
 from deployment.train_settings import TrainSettings
 from errors import InputError
@@ -87,7 +88,10 @@ class RunWriter(NoWriter):
             return
         with _disk_errors(self._settings.train_dir):
             self._log.flush()
-        checkpoints.save(self._settings.train_dir, step, self._tensors())
+        tensors = self._tensors()
+        if self._settings.check_numerics:
+            require_finite(tensors, step)
+        checkpoints.save(self._settings.train_dir, step, tensors)
         checkpoints.keep_newest(self._settings.train_dir, self._settings.max_to_keep)
         self._saved, self._saved_step = time.monotonic(), step
 

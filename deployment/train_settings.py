@@ -72,6 +72,10 @@ class TrainSettings:
         None, "Keep moving averages of the weights, for eval, detect and export; such as 0.9999."
     )
 
+    check_numerics: bool = setting(
+        True, "Leave out updates whose loss or gradient is not finite; stop after five in a row."
+    )
+
     optimizer: str = setting("momentum", "Update rule.", choices=OPTIMIZERS)
     opt_epsilon: float | None = setting(None, "Epsilon; each optimizer's usual by default.")
     momentum: float = setting(0.9, "Of momentum.")

@@ -40,6 +40,7 @@ class StepOptions(NamedTuple):
     label_smoothing: float = 0.0
     weight_decay: float = 0.0
     clip_gradient_norm: float = 0.0
+    check_numerics: bool = True
 
 
 def is_decayed(name: str) -> bool:
@@ -84,8 +85,9 @@ class TrainStep(tf.Module):
 
         Returns:
           f32 scalars, the same on every worker: loss, loss_classification, loss_localisation,
-          loss_regularisation, learning_rate, positives, gradient_norm, finite (1 when the update
-          was made), stop (above 0 when any worker was asked to stop).
+          loss_regularisation, learning_rate, positives, gradient_norm, finite (1 when loss and
+          gradient are, without which check_numerics leaves the update out), stop (above 0 when any
+          worker was asked to stop).
         """
         return self._run(batch, tf.constant(float(stop)))
 
@@ -110,13 +112,14 @@ class TrainStep(tf.Module):
         *gradients, summed = _sum_over_replicas([*gradients, own_losses])
         gradients = self._decay(gradients)
         norm = tf.linalg.global_norm(gradients)
-        finite = tf.math.is_finite(norm)
         rate = self._schedule(self.step)
         regularisation = self._regularisation()
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(tf.reduce_sum(summed) + regularisation)
+        keep = finite if self._options.check_numerics else tf.constant(True)
         step = tf.identity(self.step)
-        self._optimizer.apply(self._clip(gradients, norm), rate=rate, step=step, keep=finite)
+        self._optimizer.apply(self._clip(gradients, norm), rate=rate, step=step, keep=keep)
         if self._averages:
-            self._averages.apply(step=step, keep=finite)
+            self._averages.apply(step=step, keep=keep)
         return {
             "loss_classification": summed[0],
             "loss_localisation": summed[1],

@@ -20,6 +20,7 @@ from deployment.cluster import Cluster, leave_when_a_peer_dies
 from deployment.detector import Detector
 from deployment.interrupts import Interrupts
 from deployment.model_deploy import DeploymentConfig
+from deployment.numerics import NumericsCheck
 from deployment.run_start import Start
 from deployment.run_writer import NoWriter, RunWriter
 from deployment.train_settings import TrainSettings
@@ -30,8 +31,6 @@ from errors import InputError
 from nets import matching, pretrained
 from preprocessing import preprocessing_factory
 from settings import to_flagfile
-
-MAX_NON_FINITE = 5
 
 
 def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
@@ -95,7 +94,7 @@ class _Loop:
         self._batches = _batches(start, state, self._source, strategy)
         self._cluster = cluster
         self._writer = NoWriter()
-        self._bad_steps = 0
+        self._numerics = NumericsCheck(self._settings, self._source, dataset.labels)
         if cluster.is_chief:
             self._writer = RunWriter(start.settings, start=start.step, tensors=state.tensors)
             _announce(start, state, dataset)
@@ -107,7 +106,8 @@ class _Loop:
                 result = self._take_step(stop=interrupts.received is not None)
                 step += 1
                 stop = bool(result["stop"].numpy())
-                self._check_finite(step, result)
+                if problem := self._numerics.after_step(step, result):
+                    self._writer.message(problem)
                 self._writer.after_step(step, result)
                 watchdog.beat(f"step {step}")
             self._writer.save(step)
@@ -124,19 +124,6 @@ class _Loop:
             if self._source.error:
                 raise self._source.error from error
             raise
-
-    def _check_finite(self, step: int, result: dict[str, tf.Tensor]) -> None:
-        """Counts updates that were left out because their gradient was not finite."""
-        if result["finite"].numpy():
-            self._bad_steps = 0
-            return
-        self._bad_steps += 1
-        self._writer.message(f"Step {step}: the gradient is not finite; update left out.")
-        if self._bad_steps == MAX_NON_FINITE:
-            raise InputError(
-                f"The gradient was not finite in {MAX_NON_FINITE} steps up to {step}: lower "
-                "--learning_rate, or pass --clip_gradient_norm=10 and --slow_start_step=500."
-            )
 
 
 def _announce(start: Start, state: TrainState, dataset: Dataset) -> None:

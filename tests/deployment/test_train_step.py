@@ -89,6 +89,30 @@ def test_gradient_that_is_not_finite_changes_nothing():
     assert step.step.numpy() == 1
 
 
+def far_off() -> Batch:
+    """Offsets so large that the loss overflows, though its gradient, signs, does not."""
+    plain = batch()
+    return plain._replace(offsets=tf.fill(plain.offsets.shape, 3e38))
+
+
+def test_loss_that_is_not_finite_changes_nothing():
+    step, variables = make(StepOptions())
+    before = values(variables)
+    result = step(far_off())
+    assert np.isinf(float(result["loss"]))
+    assert np.isfinite(float(result["gradient_norm"]))
+    assert float(result["finite"]) == 0
+    for name, value in before.items():
+        np.testing.assert_array_equal(values(variables)[name], value)
+
+
+def test_unchecked_step_is_made_all_the_same():
+    step, variables = make(StepOptions(check_numerics=False))
+    before = values(variables)
+    assert float(step(far_off())["finite"]) == 0
+    assert any(np.any(values(variables)[name] != value) for name, value in before.items())
+
+
 def test_batch_without_objects_gives_no_loss_and_no_nan():
     step, _ = make(StepOptions())
     result = step(batch(positives=0))
