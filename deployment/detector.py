@@ -176,6 +176,8 @@ class Detector(tf.Module):
         normalizer: tf.Tensor | None = None,
         loss_alpha: float = 1.0,
         negative_ratio: float = 3.0,
+        min_negatives_per_image: int = 0,
+        mined: tf.Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> dict[str, tf.Tensor]:
         """The multibox loss: {"classification", "localisation"}, f32 scalars.
@@ -186,6 +188,8 @@ class Detector(tf.Module):
           normalizer: what the sums are divided by; by default the batch's positives, at least 1.
           loss_alpha: weight of the localisation.
           negative_ratio: hard negatives for each positive.
+          min_negatives_per_image: hard negatives of a picture with few positives or none.
+          mined: how far mining has set in, f32 scalar; see `losses.hard_negatives`.
           label_smoothing: share of the target spread over all classes.
         """
         if normalizer is None:
@@ -195,6 +199,8 @@ class Detector(tf.Module):
             predictions.offsets,
             targets,
             negative_ratio=negative_ratio,
+            min_negatives=min_negatives_per_image,
+            mined=mined,
             label_smoothing=label_smoothing,
         )
         return {

@@ -8,6 +8,7 @@ from nets import nets_factory
 from settings import check_at_least, require, setting
 from tf_utils import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 
+LOSS_NORMALIZERS = ("matches", "batch")
 MAX_STEPS = 2**40  # as good as for ever
 
 
@@ -46,7 +47,7 @@ class TrainSettings:
     ignore_missing_vars: bool = setting(False, "Start new what the checkpoint lacks.")
     initialize_last_layer: bool = setting(True, "Take the box predictors from the checkpoint.")
     last_layers_contain_logits_only: bool = setting(
-        False, "Without initialize_last_layer: start only the class predictors new."
+        False, "The last layer is the predictors of classes, without those of boxes."
     )
     dry_run: bool = setting(False, "Print where each variable starts from, and stop.")
 
@@ -64,9 +65,20 @@ class TrainSettings:
 
     loss_alpha: float = setting(1.0, "Weight of the localisation loss.")
     negative_ratio: float = setting(3.0, "Hard negatives for each positive.")
+    min_negatives_per_image: int = setting(
+        0, "Hard negatives of a picture with few objects or none, which else would teach nothing."
+    )
+    hard_example_mining_step: int = setting(
+        0, "Go over from all negatives to the hard ones in so many steps."
+    )
+    loss_normalizer: str = setting(
+        "matches", "The loss is divided by matched anchors or pictures.", choices=LOSS_NORMALIZERS
+    )
     match_threshold: float = setting(0.5, "Overlap from which an anchor is positive.")
     label_smoothing: float = setting(0.0, "Share of the target spread over all classes.")
     weight_decay: float = setting(5e-4, "Factor of the L2 loss; decoupled decay with adamw.")
+    bias_gradient_multiplier: float = setting(1.0, "On gradients of biases; Caffe's SSD has 2.")
+    last_layer_gradient_multiplier: float = setting(1.0, "On gradients of the predictors.")
     clip_gradient_norm: float = setting(0.0, "Largest global gradient norm; 0 clips nothing.")
     moving_average_decay: float | None = setting(
         None, "Keep moving averages of the weights, for eval, detect and export; such as 0.9999."
@@ -118,6 +130,8 @@ class TrainSettings:
         )
         check_at_least(self, 0, "loss_alpha", "negative_ratio", "slow_start_step", "seed")
         check_at_least(self, 0, "stall_timeout_secs")
+        check_at_least(self, 0, "min_negatives_per_image", "hard_example_mining_step")
+        check_at_least(self, 0, "bias_gradient_multiplier", "last_layer_gradient_multiplier")
         self._check_distribution()
         if not 0 < self.match_threshold <= 1:
             raise InputError(f"--match_threshold={self.match_threshold} must lie in (0, 1].")

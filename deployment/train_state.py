@@ -70,6 +70,9 @@ class TrainState:
             trained=trained,
             options=StepOptions(**options),
             averages=self._averages,
+            multipliers=_configure(
+                tf_utils.get_gradient_multipliers, settings, variables=trained.keys()
+            ),
         )
 
     def tensors(self) -> dict[str, tf.Tensor | tf.Variable]:

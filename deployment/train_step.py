@@ -6,6 +6,7 @@ takes. Weight decay comes from the variables, once, never from a collection that
 to.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -37,7 +38,10 @@ class StepOptions(NamedTuple):
 
     loss_alpha: float = 1.0
     negative_ratio: float = 3.0
+    min_negatives_per_image: int = 0
+    hard_example_mining_step: int = 0
     label_smoothing: float = 0.0
+    loss_normalizer: str = "matches"
     weight_decay: float = 0.0
     clip_gradient_norm: float = 0.0
     check_numerics: bool = True
@@ -64,7 +68,19 @@ class TrainStep(tf.Module):
         trained: dict[str, tf.Variable],
         options: StepOptions,
         averages: MovingAverages | None = None,
+        multipliers: Mapping[str, float] | None = None,
     ):
+        """Compiles nothing yet.
+
+        Args:
+          detector: the network.
+          optimizer: of the trained variables.
+          schedule: the learning rate.
+          trained: the variables that are trained, by name.
+          options: what the step does besides.
+          averages: moved after every update.
+          multipliers: factors on the gradients of some variables, before any clipping.
+        """
         super().__init__(name="train_step")
         self._strategy = tf.distribute.get_strategy()
         self.step = tf.Variable(
@@ -73,6 +89,7 @@ class TrainStep(tf.Module):
         )  # fmt: skip
         self._detector, self._optimizer, self._schedule = detector, optimizer, schedule
         self._trained, self._options, self._averages = trained, options, averages
+        self._multipliers = dict(multipliers or {})
         self._decayed = [variable for name, variable in trained.items() if is_decayed(name)]
         self._run = tf.function(self._run_replicas, autograph=False)
 
@@ -106,11 +123,13 @@ class TrainStep(tf.Module):
         targets = Targets(batch.classes, batch.offsets)
         (counts,) = _sum_over_replicas([tf.stack([count_positives(targets), stop])])
         positives, stop = tf.unstack(counts)
-        parts, gradients = self._gradients(batch.images, targets, tf.maximum(1.0, positives))
+        parts, gradients = self._gradients(
+            batch.images, targets, self._normalizer(positives, batch)
+        )
         own_losses = tf.stack([parts["classification"], parts["localisation"]])
         # One call: a worker's collectives cost a round each, the losses none beside the gradients.
         *gradients, summed = _sum_over_replicas([*gradients, own_losses])
-        gradients = self._decay(gradients)
+        gradients = self._multiply(self._decay(gradients))
         norm = tf.linalg.global_norm(gradients)
         rate = self._schedule(self.step)
         regularisation = self._regularisation()
@@ -141,10 +160,24 @@ class TrainStep(tf.Module):
                 normalizer=normalizer,
                 loss_alpha=options.loss_alpha,
                 negative_ratio=options.negative_ratio,
+                min_negatives_per_image=options.min_negatives_per_image,
+                mined=self._mined(),
                 label_smoothing=options.label_smoothing,
             )
             loss = tf.add_n(list(parts.values()))
         return parts, tape.gradient(loss, list(self._trained.values()))
+
+    def _normalizer(self, positives: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """What the global batch's sums are divided by."""
+        if self._options.loss_normalizer == "matches":
+            return tf.maximum(1.0, positives)
+        pictures = tf.shape(batch.classes)[0] * self._strategy.num_replicas_in_sync
+        return tf.cast(pictures, tf.float32)
+
+    def _mined(self) -> tf.Tensor | None:
+        """How far the mining of hard negatives has set in; None for all the way."""
+        steps = self._options.hard_example_mining_step
+        return tf.minimum(tf.cast(self.step, tf.float32) / steps, 1.0) if steps else None
 
     def _decay(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Adds the gradient of the regularisation loss."""
@@ -153,6 +186,12 @@ class TrainStep(tf.Module):
         return [
             gradient + self._options.weight_decay * variable if is_decayed(name) else gradient
             for (name, variable), gradient in zip(self._trained.items(), gradients, strict=True)
+        ]
+
+    def _multiply(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [
+            self._multipliers[name] * gradient if name in self._multipliers else gradient
+            for name, gradient in zip(self._trained, gradients, strict=True)
         ]
 
     def _regularisation(self) -> tf.Tensor:

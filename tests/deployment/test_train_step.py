@@ -12,11 +12,17 @@ from optimization import optimizers, schedules
 RATE = 0.1
 
 
-def make(options: StepOptions) -> tuple[TrainStep, dict[str, tf.Variable]]:
+def make_detector() -> Detector:
     description = Description(
         model_name="ssd_300_vgg", labels=("a",), depth_multiplier=0.03, input_scale=1 / 58
     )
-    detector = Detector(description, seed=1)
+    return Detector(description, seed=1)
+
+
+def make(
+    options: StepOptions, multipliers: dict[str, float] | None = None
+) -> tuple[TrainStep, dict[str, tf.Variable]]:
+    detector = make_detector()
     variables = detector.variables_by_name
     step = TrainStep(
         detector,
@@ -24,6 +30,7 @@ def make(options: StepOptions) -> tuple[TrainStep, dict[str, tf.Variable]]:
         schedules.fixed(RATE),
         trained=variables,
         options=options,
+        multipliers=multipliers,
     )
     return step, variables
 
@@ -118,3 +125,67 @@ def test_batch_without_objects_gives_no_loss_and_no_nan():
     result = step(batch(positives=0))
     assert float(result["loss"]) == 0
     assert float(result["finite"]) == 1
+
+
+def moves(step: TrainStep, variables: dict[str, tf.Variable], given: Batch) -> dict:
+    """What a step subtracts from each variable, and what it reports."""
+    before = values(variables)
+    result = step(given)
+    return {name: value - values(variables)[name] for name, value in before.items()} | result
+
+
+def test_multiplied_gradients_move_variables_so_much_further():
+    conv6, loc = (f"ssd_300_vgg/{name}/biases" for name in ("conv6", "block7_box/conv_loc"))
+    options = StepOptions(weight_decay=0.01)
+    plain, multiplied = (
+        moves(*make(options, multipliers), batch()) for multipliers in ({}, {conv6: 2.0, loc: 0.0})
+    )
+    assert np.abs(plain[conv6]).max() > 0
+    for name in make_detector().variables_by_name:
+        factor = {conv6: 2.0, loc: 0.0}.get(name, 1.0)
+        np.testing.assert_allclose(multiplied[name], factor * plain[name], atol=1e-6, err_msg=name)
+
+
+def test_decay_is_multiplied_and_clipping_comes_last():
+    name = "ssd_300_vgg/conv6/weights"
+    options = StepOptions(weight_decay=0.01, clip_gradient_norm=0.5)
+    step, variables = make(options, dict.fromkeys(make_detector().variables_by_name, 3.0))
+    plain = moves(*make(options._replace(clip_gradient_norm=0.0)), batch())
+    found = moves(step, variables, batch())
+    norm = 3.0 * float(plain["gradient_norm"])
+    assert float(found["gradient_norm"]) == pytest.approx(norm, rel=1e-5)
+    np.testing.assert_allclose(found[name], plain[name] * 3.0 * 0.5 / norm, rtol=1e-3, atol=1e-7)
+
+
+def test_loss_may_be_divided_by_pictures():
+    by_matches, by_pictures = (
+        make(StepOptions(loss_normalizer=name))[0](batch(positives=3))
+        for name in ("matches", "batch")
+    )
+    for part in ("loss_classification", "loss_localisation"):
+        assert float(by_pictures[part]) == pytest.approx(float(by_matches[part]) * 3 / 2, rel=1e-5)
+
+
+def entropies(given: Batch) -> np.ndarray:
+    """f32[B, A]: losses of the untrained network, by NumPy from its logits."""
+    detector = make_detector()
+    logits = detector.predict(given.images).logits.numpy().astype(np.float64)
+    true = np.take_along_axis(logits, given.classes.numpy()[..., None], axis=2)[..., 0]
+    return np.log(np.exp(logits).sum(axis=2)) - true
+
+
+def test_pictures_without_objects_teach_by_their_least_number_of_negatives():
+    given = batch(positives=0)
+    expected = np.sort(entropies(given), axis=1)[:, -7:].sum()
+    found = make(StepOptions(min_negatives_per_image=7))[0](given)
+    assert float(found["loss_classification"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_annealed_mining_begins_with_all_negatives_and_ends_with_the_hard_ones():
+    step, _ = make(StepOptions(hard_example_mining_step=10))
+    expected = entropies(batch()).sum() / 3
+    assert float(step(batch())["loss_classification"]) == pytest.approx(expected, rel=1e-4)
+    mined, annealed = make(StepOptions())[0], make(StepOptions(hard_example_mining_step=10))[0]
+    for each in (mined, annealed):
+        each.step.assign(10)
+    assert float(mined(batch())["loss"]) == float(annealed(batch())["loss"])
