@@ -51,7 +51,10 @@ class TrainSettings:
     )
     dry_run: bool = setting(False, "Print where each variable starts from, and stop.")
 
-    batch_size: int = setting(32, "Pictures a step, for each clone.")
+    batch_size: int = setting(32, "Pictures a clone holds at a time: a step, unless accumulated.")
+    accumulate_steps: int = setting(
+        1, "Batches whose gradients make one step, exactly that of one batch of all of them."
+    )
     max_number_of_steps: int | None = setting(None, "Steps of the whole run; endless by default.")
     seed: int | None = setting(None, "Of weights, order and augmentation; drawn when absent.")
     num_clones: int = setting(1, "Replicas on this host.")
@@ -124,6 +127,7 @@ class TrainSettings:
     def __post_init__(self):
         require(self, "train_dir", "dataset_dir")
         check_at_least(self, 1, "batch_size", "max_number_of_steps", "num_clones", "decay_steps")
+        check_at_least(self, 1, "accumulate_steps")
         check_at_least(self, 1, "log_every_n_steps", "num_preprocessing_threads")
         check_at_least(
             self, 0, "learning_rate", "weight_decay", "clip_gradient_norm", "max_to_keep"
@@ -154,7 +158,7 @@ class TrainSettings:
     @property
     def global_batch_size(self) -> int:
         """Pictures a step over all clones of all workers."""
-        return self.batch_size * self.num_clones * (self.num_replicas or 1)
+        return self.batch_size * self.accumulate_steps * self.num_clones * (self.num_replicas or 1)
 
     def _check_distribution(self) -> None:
         if self.master:

@@ -2,8 +2,9 @@
 
 Losses are sums over a replica's pictures divided by the positives of the **global** batch, and
 gradients are summed over replicas: k clones of batch b take the step that one clone of batch k * b
-takes. Weight decay comes from the variables, once, never from a collection that every clone adds
-to.
+takes, and so does one clone that accumulates k batches, since all their positives are counted
+before the first. Weight decay comes from the variables, once, never from a collection that every
+clone adds to.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import tensorflow as tf
 from deployment.detector import Detector, count_positives
 from nets import losses
 from nets.matching import Targets
+from optimization.accumulation import sum_over_parts
 from optimization.averages import MovingAverages
 from optimization.optimizers import Optimizer
 from optimization.schedules import Schedule
@@ -44,6 +46,7 @@ class StepOptions(NamedTuple):
     loss_normalizer: str = "matches"
     weight_decay: float = 0.0
     clip_gradient_norm: float = 0.0
+    accumulate_steps: int = 1
     check_numerics: bool = True
 
 
@@ -123,12 +126,9 @@ class TrainStep(tf.Module):
         targets = Targets(batch.classes, batch.offsets)
         (counts,) = _sum_over_replicas([tf.stack([count_positives(targets), stop])])
         positives, stop = tf.unstack(counts)
-        parts, gradients = self._gradients(
-            batch.images, targets, self._normalizer(positives, batch)
-        )
-        own_losses = tf.stack([parts["classification"], parts["localisation"]])
+        own = self._gradients_and_losses(batch, self._normalizer(positives, batch))
         # One call: a worker's collectives cost a round each, the losses none beside the gradients.
-        *gradients, summed = _sum_over_replicas([*gradients, own_losses])
+        *gradients, summed = _sum_over_replicas(own)
         gradients = self._multiply(self._decay(gradients))
         norm = tf.linalg.global_norm(gradients)
         rate = self._schedule(self.step)
@@ -150,13 +150,23 @@ class TrainStep(tf.Module):
             "stop": stop,
         }
 
-    def _gradients(self, images: tf.Tensor, targets: Targets, normalizer: tf.Tensor):
+    def _gradients_and_losses(self, batch: Batch, normalizer: tf.Tensor) -> list[tf.Tensor]:
+        """Gradients of the trained variables, and f32[2]: classification and localisation."""
+        shapes = [*(variable.shape for variable in self._trained.values()), tf.TensorShape([2])]
+        return sum_over_parts(
+            lambda part: self._of_part(part, normalizer),
+            batch,
+            parts=self._options.accumulate_steps,
+            shapes=shapes,
+        )
+
+    def _of_part(self, batch: Batch, normalizer: tf.Tensor) -> list[tf.Tensor]:
         options = self._options
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self._trained.values()))
             parts = self._detector.loss(
-                self._detector.predict(images),
-                targets,
+                self._detector.predict(batch.images),
+                Targets(batch.classes, batch.offsets),
                 normalizer=normalizer,
                 loss_alpha=options.loss_alpha,
                 negative_ratio=options.negative_ratio,
@@ -165,7 +175,8 @@ class TrainStep(tf.Module):
                 label_smoothing=options.label_smoothing,
             )
             loss = tf.add_n(list(parts.values()))
-        return parts, tape.gradient(loss, list(self._trained.values()))
+        gradients = tape.gradient(loss, list(self._trained.values()))
+        return [*gradients, tf.stack([parts["classification"], parts["localisation"]])]
 
     def _normalizer(self, positives: tf.Tensor, batch: Batch) -> tf.Tensor:
         """What the global batch's sums are divided by."""

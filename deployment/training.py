@@ -235,7 +235,7 @@ def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batc
             source,
             preprocess=preprocess,
             match=match,
-            batch_size=settings.batch_size,
+            batch_size=settings.batch_size * settings.accumulate_steps,
             share=input_pipeline.Share(
                 settings.global_batch_size, context.input_pipeline_id * rows, rows
             ),

@@ -166,6 +166,28 @@ def test_loss_may_be_divided_by_pictures():
         assert float(by_pictures[part]) == pytest.approx(float(by_matches[part]) * 3 / 2, rel=1e-5)
 
 
+def uneven_batch() -> Batch:
+    """Four pictures; nearly all positives lie in the first half."""
+    images = tf.concat([batch().images, batch(value=30.0).images], axis=0)
+    classes = np.zeros((4, 8732), np.int32)
+    classes[0, 100:109] = classes[1, 300:303] = classes[3, 50] = 1
+    return Batch(images, tf.constant(classes), tf.ones([4, 8732, 4]))
+
+
+@pytest.mark.parametrize("normalizer", ["matches", "batch"])
+def test_accumulated_parts_take_the_step_of_the_whole_batch(normalizer):
+    options = StepOptions(loss_normalizer=normalizer, weight_decay=0.01, clip_gradient_norm=1.0)
+    whole, *accumulated = (
+        moves(*make(options._replace(accumulate_steps=parts)), uneven_batch())
+        for parts in (1, 2, 4)
+    )
+    for found in accumulated:
+        for name, value in whole.items():
+            np.testing.assert_allclose(found[name], value, rtol=2e-4, atol=2e-7, err_msg=name)
+        for name in ("loss", "gradient_norm", "positives"):
+            assert float(found[name]) == pytest.approx(float(whole[name]), rel=2e-6)
+
+
 def entropies(given: Batch) -> np.ndarray:
     """f32[B, A]: losses of the untrained network, by NumPy from its logits."""
     detector = make_detector()
