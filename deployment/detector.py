@@ -154,9 +154,13 @@ class Detector(tf.Module):
 
     def feature_maps(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """f32[B, S, S, 3] -> what each predicting layer reads, f32[B, H, W, D] by layer name."""
+        end_points = self.end_points(inputs)
+        return {layer.name: end_points[layer.name] for layer in self.parameters.layers}
+
+    def end_points(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """f32[B, S, S, 3] -> activations at the end of every block, f32[B, H, W, D] by its name."""
         *_, end_points = self._run(inputs)
-        names = [layer.name for layer in self.parameters.layers]
-        return {name: tf.cast(end_points[name], tf.float32) for name in names}
+        return {name: tf.cast(values, tf.float32) for name, values in end_points.items()}
 
     def postprocess(self, predictions: Predictions, **thresholds) -> detections.Detections:
         """Predictions -> detections; the thresholds are those of `detections.detect`."""

@@ -120,7 +120,14 @@ class TrainSettings:
     slow_start_type: str = setting("linear", "Rise or hold.", choices=("linear", "constant"))
 
     log_every_n_steps: int = setting(10, "Steps between lines of metrics.jsonl.")
-    save_summaries_secs: float = setting(60.0, "Seconds between TensorBoard scalars.")
+    save_summaries_secs: float = setting(60.0, "Seconds between TensorBoard summaries.")
+    summarize_gradients: bool = setting(
+        False, "Histograms of weights, gradients and activations in TensorBoard, too."
+    )
+    save_summaries_images: bool = setting(
+        False, "Pictures as trained on, with objects and matched anchors, in TensorBoard, too."
+    )
+    profile_dir: str = setting("", "Folder for a trace of a few steps; see TensorBoard's profiler.")
     save_interval_secs: float = setting(600.0, "Seconds between checkpoints.")
     max_to_keep: int = setting(5, "Newest checkpoints kept; 0 keeps all.")
 

@@ -20,6 +20,8 @@ from optimization.averages import MovingAverages
 from optimization.optimizers import Optimizer
 from optimization.schedules import Schedule
 
+GRADIENT = "/gradient"  # behind a variable's name, in a step's result
+
 
 class Batch(NamedTuple):
     """A replica's share of a global batch.
@@ -48,6 +50,7 @@ class StepOptions(NamedTuple):
     clip_gradient_norm: float = 0.0
     accumulate_steps: int = 1
     check_numerics: bool = True
+    summarize_gradients: bool = False
 
 
 def is_decayed(name: str) -> bool:
@@ -107,7 +110,7 @@ class TrainStep(tf.Module):
           f32 scalars, the same on every worker: loss, loss_classification, loss_localisation,
           loss_regularisation, learning_rate, positives, gradient_norm, finite (1 when loss and
           gradient are, without which check_numerics leaves the update out), stop (above 0 when any
-          worker was asked to stop).
+          worker was asked to stop). With summarize_gradients also VARIABLE/gradient, as applied.
         """
         return self._run(batch, tf.constant(float(stop)))
 
@@ -115,12 +118,12 @@ class TrainStep(tf.Module):
         with self._strategy.scope():
             results = self._strategy.run(self._replica_step, args=(batch, stop))
             self.step.assign_add(1)
-        scalars = {
+        values = {
             name: self._strategy.experimental_local_results(value)[0]
             for name, value in results.items()
         }
         parts = ("loss_classification", "loss_localisation", "loss_regularisation")
-        return {"loss": tf.add_n([scalars[part] for part in parts]), **scalars}
+        return {"loss": tf.add_n([values[part] for part in parts]), **values}
 
     def _replica_step(self, batch: Batch, stop: tf.Tensor) -> dict[str, tf.Tensor]:
         targets = Targets(batch.classes, batch.offsets)
@@ -136,7 +139,8 @@ class TrainStep(tf.Module):
         finite = tf.math.is_finite(norm) & tf.math.is_finite(tf.reduce_sum(summed) + regularisation)
         keep = finite if self._options.check_numerics else tf.constant(True)
         step = tf.identity(self.step)
-        self._optimizer.apply(self._clip(gradients, norm), rate=rate, step=step, keep=keep)
+        gradients = self._clip(gradients, norm)
+        self._optimizer.apply(gradients, rate=rate, step=step, keep=keep)
         if self._averages:
             self._averages.apply(step=step, keep=keep)
         return {
@@ -148,13 +152,19 @@ class TrainStep(tf.Module):
             "gradient_norm": norm,
             "finite": tf.cast(finite, tf.float32),
             "stop": stop,
+            **self._summarised(gradients),
         }
+
+    def _summarised(self, gradients: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        if not self._options.summarize_gradients:
+            return {}
+        return {f"{name}{GRADIENT}": g for name, g in zip(self._trained, gradients, strict=True)}
 
     def _gradients_and_losses(self, batch: Batch, normalizer: tf.Tensor) -> list[tf.Tensor]:
         """Gradients of the trained variables, and f32[2]: classification and localisation."""
         shapes = [*(variable.shape for variable in self._trained.values()), tf.TensorShape([2])]
         return sum_over_parts(
-            lambda part: self._of_part(part, normalizer),
+            lambda *part: self._of_part(Batch(*part), normalizer),
             batch,
             parts=self._options.accumulate_steps,
             shapes=shapes,

@@ -21,11 +21,13 @@ from deployment.detector import Detector
 from deployment.interrupts import Interrupts
 from deployment.model_deploy import DeploymentConfig
 from deployment.numerics import NumericsCheck
+from deployment.profiling import StepProfiler
 from deployment.run_start import Start
 from deployment.run_writer import NoWriter, RunWriter
 from deployment.train_settings import TrainSettings
 from deployment.train_state import TrainState
 from deployment.train_step import Batch
+from deployment.train_summaries import TrainSummaries
 from deployment.watchdog import Watchdog
 from errors import InputError
 from nets import matching, pretrained
@@ -96,19 +98,31 @@ class _Loop:
         self._writer = NoWriter()
         self._numerics = NumericsCheck(self._settings, self._source, dataset.labels)
         if cluster.is_chief:
-            self._writer = RunWriter(start.settings, start=start.step, tensors=state.tensors)
+            self._writer = RunWriter(
+                start.settings,
+                start=start.step,
+                tensors=state.tensors,
+                summaries=TrainSummaries(
+                    state.detector,
+                    strategy,
+                    histograms=start.settings.summarize_gradients,
+                    images=start.settings.save_summaries_images,
+                ),
+            )
             _announce(start, state, dataset)
 
     def run(self, interrupts: Interrupts, watchdog: Watchdog) -> bool:
         step, stop = self._start, False
-        with self._writer:
+        traced = self._settings.profile_dir if self._cluster.is_chief else ""
+        with self._writer, StepProfiler(traced, start=step) as profiler:
             while step < self._settings.last_step and not stop:
-                result = self._take_step(stop=interrupts.received is not None)
+                with profiler.step(step):
+                    batch, result = self._take_step(stop=interrupts.received is not None)
                 step += 1
                 stop = bool(result["stop"].numpy())
                 if problem := self._numerics.after_step(step, result):
                     self._writer.message(problem)
-                self._writer.after_step(step, result)
+                self._writer.after_step(step, result, batch)
                 watchdog.beat(f"step {step}")
             self._writer.save(step)
         self._cluster.wait()
@@ -117,9 +131,10 @@ class _Loop:
             print(f"Stopped by {by} at step {step}; saved.")
         return step == self._settings.last_step
 
-    def _take_step(self, *, stop: bool) -> dict[str, tf.Tensor]:
+    def _take_step(self, *, stop: bool) -> tuple[Batch, dict[str, tf.Tensor]]:
         try:
-            return self._state.step(next(self._batches), stop=stop)
+            batch = next(self._batches)
+            return batch, self._state.step(batch, stop=stop)
         except tf.errors.OpError as error:
             if self._source.error:
                 raise self._source.error from error

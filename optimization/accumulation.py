@@ -6,35 +6,32 @@ that row alone, with all that the rows have in common, such as a normaliser, kno
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import tensorflow as tf
 
-Rows = TypeVar("Rows", bound=tuple)
-
 
 def sum_over_parts(
-    compute: Callable[[Rows], list[tf.Tensor]],
-    batch: Rows,
+    compute: Callable[..., list[tf.Tensor]],
+    batch: Sequence[tf.Tensor],
     *,
     parts: int,
     shapes: Sequence[tf.TensorShape],
 ) -> list[tf.Tensor]:
-    """The sum of `compute(part)` over equal parts of a batch, one after the other.
+    """The sum of `compute(*part)` over equal parts of a batch, one after the other.
 
     Args:
-      compute: a NamedTuple of tensors -> f32 tensors.
-      batch: the NamedTuple of tensors [B, ...]; B is a multiple of `parts`.
+      compute: as many tensors as the batch has -> f32 tensors.
+      batch: tensors [B, ...]; B is a multiple of `parts`.
       parts: 1 computes the batch as it is.
       shapes: of what `compute` returns.
     """
     if parts == 1:
-        return compute(batch)
+        return compute(*batch)
     split = [tf.reshape(rows, [parts, -1, *rows.shape[1:]]) for rows in batch]
 
     def add(number: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        part = type(batch)(*(rows[number] for rows in split))
-        return number + 1, *(a + b for a, b in zip(sums, compute(part), strict=True))
+        own = compute(*(rows[number] for rows in split))
+        return number + 1, *(a + b for a, b in zip(sums, own, strict=True))
 
     start = (tf.constant(0), *(tf.zeros(shape) for shape in shapes))
     # One part at a time: TensorFlow would else work ahead and hold several in memory.

@@ -1,33 +1,25 @@
 """Sums over parts of a batch."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from optimization.accumulation import sum_over_parts
 
-
-class Rows(NamedTuple):
-    values: tf.Tensor
-    numbers: tf.Tensor
-
-
-BATCH = Rows(tf.reshape(tf.range(24.0), [6, 4]), tf.constant([1, 2, 3, 4, 5, 6]))
+BATCH = (tf.reshape(tf.range(24.0), [6, 4]), tf.constant([1, 2, 3, 4, 5, 6]))
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 6])
 def test_sum_does_not_depend_on_the_parts(parts):
     seen = []
 
-    def compute(rows: Rows) -> list[tf.Tensor]:
-        seen.append(rows.values.shape[0])
-        weighted = rows.values * tf.cast(rows.numbers, tf.float32)[:, None]
-        return [tf.reduce_sum(weighted, axis=0), tf.reduce_sum(rows.values)]
+    def compute(values: tf.Tensor, numbers: tf.Tensor) -> list[tf.Tensor]:
+        seen.append(values.shape[0])
+        weighted = values * tf.cast(numbers, tf.float32)[:, None]
+        return [tf.reduce_sum(weighted, axis=0), tf.reduce_sum(values)]
 
     @tf.function(autograph=False)
-    def run(batch: Rows) -> list[tf.Tensor]:
+    def run(batch) -> list[tf.Tensor]:
         return sum_over_parts(compute, batch, parts=parts, shapes=[(4,), ()])
 
     weighted, plain = run(BATCH)
@@ -40,9 +32,9 @@ def test_sum_does_not_depend_on_the_parts(parts):
 def test_gradients_may_be_taken_of_each_part():
     variable = tf.Variable([2.0, 3.0, 5.0, 7.0])
 
-    def compute(rows: Rows) -> list[tf.Tensor]:
+    def compute(values: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum((rows.values * variable) ** 2)
+            loss = tf.reduce_sum((values * variable) ** 2)
         return [tape.gradient(loss, variable)]
 
     run = tf.function(
