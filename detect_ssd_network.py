@@ -23,6 +23,7 @@ from deployment import detection, picture_sources  # noqa: E402
 from deployment.detector import Detector  # noqa: E402
 from deployment.exported import ExportedDetector, is_export  # noqa: E402
 from deployment.progress import Progress  # noqa: E402
+from errors import InputError  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
 
@@ -31,8 +32,7 @@ def main() -> None:
     settings = from_flags(detection.DetectSettings)
     source = picture_sources.open_source(settings.input)
     detection.check_outputs(source, settings)
-    path = settings.checkpoint_path
-    detector = ExportedDetector(path) if is_export(path) else Detector.from_checkpoint(path)
+    detector = _load(settings.checkpoint_path, use_moving_average=settings.use_moving_average)
     unit = "frames" if source.is_video else "pictures"
     with Progress(source.total, "detecting", unit=unit, log_seconds=10.0) as progress:
         summary = detection.run(detector, source, settings, progress=progress)
@@ -42,6 +42,17 @@ def main() -> None:
         f"{summary.pictures} {unit}{lost}, {summary.detections} detections, "
         f"{speed:.1f} pictures/s: {settings.output_dir}"
     )
+
+
+def _load(path: str, *, use_moving_average: bool) -> Detector | ExportedDetector:
+    if not is_export(path):
+        return Detector.from_checkpoint(path, use_moving_average=use_moving_average)
+    if not use_moving_average:
+        raise InputError(
+            f"--use_moving_average=False: {path} is an export, whose weights were chosen when it "
+            "was made; drop the flag, or export again with it."
+        )
+    return ExportedDetector(path)
 
 
 if __name__ == "__main__":

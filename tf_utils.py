@@ -4,7 +4,7 @@ Plain functions of values. The names are those of the slim research code's `tf_u
 return is described in `optimization/`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -143,6 +143,27 @@ def get_variables_to_train(
         for name, variable in variables.items()
         if any(in_scope(name, scope) for scope in trainable_scopes)
     }
+
+
+def get_gradient_multipliers(
+    *,
+    variables: Iterable[str],
+    bias_gradient_multiplier: float,
+    last_layer_gradient_multiplier: float,
+    last_layers_contain_logits_only: bool,
+) -> dict[str, float]:
+    """Factors on the gradients of the variables for which they are not 1, by name.
+
+    A bias of the last layer gets both. The arguments are the flags of these names.
+    """
+
+    def factor(name: str) -> float:
+        is_last = pretrained.is_last_layer(name, logits_only=last_layers_contain_logits_only)
+        return (bias_gradient_multiplier if name.endswith("/biases") else 1.0) * (
+            last_layer_gradient_multiplier if is_last else 1.0
+        )
+
+    return {name: factor(name) for name in variables if factor(name) != 1.0}
 
 
 def get_init_fn(

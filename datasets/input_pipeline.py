@@ -53,6 +53,10 @@ class RecordSource:
         data.set_shape([])
         return data
 
+    def locate(self, index: int) -> tuple[str, int]:
+        """The shard and the byte offset of a record, for messages."""
+        return self._reader.locate(index)
+
     def _read(self, index: np.ndarray) -> bytes:
         try:
             return self._reader.read(int(index))
@@ -109,6 +113,30 @@ def training_batches(
     dataset = dataset.map(lambda row: _sample_number(row, share))
     dataset = dataset.map(load, num_parallel_calls=num_threads or tf.data.AUTOTUNE)
     return dataset.batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def examples_of_step(
+    source: RecordSource,
+    step: int,
+    *,
+    global_batch_size: int,
+    seed: int,
+    shuffle: bool,
+    labels_offset: int = 0,
+) -> list[tuple[int, dict[str, tf.Tensor]]]:
+    """The records that `training_batches` makes global batch `step` of, all workers' together.
+
+    Returns:
+      Number of the record and what `records.parse_example` reads in it, row by row.
+    """
+    order = _order(len(source), seed=seed, shuffle=shuffle)
+    first = step * global_batch_size
+    samples = tf.range(first, first + global_batch_size, dtype=tf.int64)
+    indices = [order(sample) for sample in samples]
+    return [
+        (int(index), records.parse_example(source.read(index), labels_offset=labels_offset))
+        for index in indices
+    ]
 
 
 def evaluation_batches(

@@ -28,6 +28,7 @@ class DetectSettings:
     checkpoint_path: str = setting("", "Checkpoint, or the train_dir that holds it.")
     input: str = setting("", "Picture, folder, glob (in quotes), video, or camera:N.")
     output_dir: str = setting("", "Folder for the results; made where missing.")
+    use_moving_average: bool = setting(True, "Averaged weights where the checkpoint has them.")
     select_threshold: float = setting(0.5, "Lowest score that is reported.")
     nms_threshold: float = setting(0.45, "Overlap from which the lower score goes, class by class.")
     keep_top_k: int = setting(200, "Most detections of a picture, before --classes.")

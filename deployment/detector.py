@@ -18,6 +18,7 @@ from deployment.description import Description
 from errors import InputError
 from nets import anchors, detections, losses, nets_factory, variables
 from nets.matching import Targets
+from optimization.averages import averaged
 from preprocessing import preprocessing_factory
 
 
@@ -87,8 +88,15 @@ class Detector(tf.Module):
         tf.function(self.predict, autograph=False).get_concrete_function(spec)
 
     @classmethod
-    def from_checkpoint(cls, checkpoint_path: str, *, precision: str = "auto") -> "Detector":
+    def from_checkpoint(
+        cls, checkpoint_path: str, *, precision: str = "auto", use_moving_average: bool = True
+    ) -> "Detector":
         """The detector that a checkpoint (or the newest of a train_dir) holds.
+
+        Args:
+          checkpoint_path: of a checkpoint of a training, or its folder.
+          precision: type of the arithmetic; auto is the fastest that the machine has.
+          use_moving_average: take averaged weights where the checkpoint has them.
 
         Raises:
           InputError: no checkpoint there, or one that does not describe itself.
@@ -102,7 +110,7 @@ class Detector(tf.Module):
             )
         description = Description.from_json(tensors["description"].item().decode())
         detector = cls(description, precision=hardware.resolve_precision(precision))
-        detector.load(tensors)
+        detector.load(averaged(tensors) if use_moving_average else tensors)
         return detector
 
     @property
@@ -146,9 +154,13 @@ class Detector(tf.Module):
 
     def feature_maps(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """f32[B, S, S, 3] -> what each predicting layer reads, f32[B, H, W, D] by layer name."""
+        end_points = self.end_points(inputs)
+        return {layer.name: end_points[layer.name] for layer in self.parameters.layers}
+
+    def end_points(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """f32[B, S, S, 3] -> activations at the end of every block, f32[B, H, W, D] by its name."""
         *_, end_points = self._run(inputs)
-        names = [layer.name for layer in self.parameters.layers]
-        return {name: tf.cast(end_points[name], tf.float32) for name in names}
+        return {name: tf.cast(values, tf.float32) for name, values in end_points.items()}
 
     def postprocess(self, predictions: Predictions, **thresholds) -> detections.Detections:
         """Predictions -> detections; the thresholds are those of `detections.detect`."""
@@ -168,6 +180,8 @@ class Detector(tf.Module):
         normalizer: tf.Tensor | None = None,
         loss_alpha: float = 1.0,
         negative_ratio: float = 3.0,
+        min_negatives_per_image: int = 0,
+        mined: tf.Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> dict[str, tf.Tensor]:
         """The multibox loss: {"classification", "localisation"}, f32 scalars.
@@ -178,6 +192,8 @@ class Detector(tf.Module):
           normalizer: what the sums are divided by; by default the batch's positives, at least 1.
           loss_alpha: weight of the localisation.
           negative_ratio: hard negatives for each positive.
+          min_negatives_per_image: hard negatives of a picture with few positives or none.
+          mined: how far mining has set in, f32 scalar; see `losses.hard_negatives`.
           label_smoothing: share of the target spread over all classes.
         """
         if normalizer is None:
@@ -187,6 +203,8 @@ class Detector(tf.Module):
             predictions.offsets,
             targets,
             negative_ratio=negative_ratio,
+            min_negatives=min_negatives_per_image,
+            mined=mined,
             label_smoothing=label_smoothing,
         )
         return {

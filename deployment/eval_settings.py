@@ -31,6 +31,10 @@ class EvalSettings:
 
     model_name: str | None = setting(None, "Checked against the checkpoint's.")
     num_classes: int | None = setting(None, "Checked against the checkpoint's.")
+    use_moving_average: bool = setting(True, "Averaged weights where the checkpoint has them.")
+    moving_average_decay: float | None = setting(
+        None, "Insist on averages; its value has acted in the training already."
+    )
     precision: str = setting("auto", "Arithmetic; auto is the fastest that the machine has.")
 
     select_threshold: float = setting(0.01, "Lowest score of a detection.")
@@ -52,6 +56,11 @@ class EvalSettings:
         check_at_least(self, 1, "batch_size", "max_num_batches", "num_preprocessing_threads")
         check_at_least(self, 1, "select_top_k", "keep_top_k")
         hardware.resolve_precision(self.precision)
+        if self.moving_average_decay is not None and not self.use_moving_average:
+            raise InputError(
+                f"--moving_average_decay={self.moving_average_decay} asks for the averages that "
+                "--use_moving_average=False declines: drop one of them."
+            )
         for name in ("select_threshold", "nms_threshold", "matching_threshold"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)} must lie in [0, 1).")

@@ -21,6 +21,7 @@ from deployment.train_dir import write_text
 from errors import InputError
 from metrics import devkit, pictures, report, tables
 from metrics.voc import Detections, GroundTruth, Result, concatenate, evaluate, gather_truth
+from optimization import averages
 from preprocessing import preprocessing_factory
 
 SHEET_PICTURES = 12
@@ -53,7 +54,11 @@ def evaluate_checkpoint(settings: EvalSettings) -> Result:
     """
     hardware.let_gpu_memory_grow()
     path = checkpoints.resolve(settings.checkpoint_path)
-    detector = Detector.from_checkpoint(path, precision=settings.precision)
+    if settings.moving_average_decay is not None:
+        _require_averages(path, settings)
+    detector = Detector.from_checkpoint(
+        path, precision=settings.precision, use_moving_average=settings.use_moving_average
+    )
     dataset = _dataset(settings, detector)
     source = input_pipeline.RecordSource(dataset.shards)
     run = run_detector(detector, source, settings)
@@ -76,6 +81,14 @@ def evaluate_checkpoint(settings: EvalSettings) -> Result:
         )
         report.write(settings.report_dir, data)
     return result
+
+
+def _require_averages(path: str, settings: EvalSettings) -> None:
+    if not any(name.endswith(averages.SUFFIX) for name, _ in tf.train.list_variables(path)):
+        raise InputError(
+            f"--moving_average_decay={settings.moving_average_decay} asks for moving averages and "
+            f"{path} has none: drop the flag; averages are used wherever there are any."
+        )
 
 
 def evaluate_devkit_files(settings: EvalSettings) -> Result:

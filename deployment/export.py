@@ -19,6 +19,7 @@ from deployment.export_settings import ExportSettings
 from deployment.train_dir import write_text
 from errors import InputError
 from nets.nets_factory import get_network
+from optimization.averages import averaged
 from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
 
 ABOUT = "export.json"
@@ -37,7 +38,7 @@ def export(settings: ExportSettings) -> list[str]:
     path = checkpoints.resolve(settings.checkpoint_path)
     tensors = checkpoints.read(path)
     description = describe(tensors, settings)
-    weights = moving_averages(tensors) if settings.use_moving_average else tensors
+    weights = averaged(tensors) if settings.use_moving_average else tensors
     partial = f"{folder}.partial"
     _remove(partial)
     tf.io.gfile.makedirs(partial)
@@ -73,15 +74,6 @@ def describe(tensors: dict[str, np.ndarray], settings: ExportSettings) -> Descri
         if asked not in (None, "", true):
             raise InputError(f"--{name}: {asked} differs from the checkpoint's {true}: drop it.")
     return known
-
-
-def moving_averages(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors, weights replaced by their moving averages where there are any."""
-    ending = "/ExponentialMovingAverage"
-    averages = {
-        name.removesuffix(ending): value for name, value in tensors.items() if name.endswith(ending)
-    }
-    return tensors | averages
 
 
 def _describe_by_shapes(tensors: dict[str, np.ndarray], settings: ExportSettings) -> Description:

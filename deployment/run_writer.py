@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from deployment import checkpoints, train_dir
+from deployment.numerics import require_finite
 from deployment.progress import Progress
 from deployment.train_settings import TrainSettings
+from deployment.train_step import GRADIENT, Batch
+from deployment.train_summaries import TrainSummaries
 from errors import InputError
 
 _NOT_WRITTEN = ("finite", "stop")
@@ -26,8 +29,8 @@ class NoWriter:
     def message(self, text: str) -> None:
         """Says something to the user."""
 
-    def after_step(self, step: int, result: dict[str, tf.Tensor]) -> None:
-        """Writes what is due."""
+    def after_step(self, step: int, result: dict[str, tf.Tensor], batch: Batch) -> None:
+        """Writes what is due after a step on a batch."""
 
     def save(self, step: int) -> None:
         """Saves a checkpoint unless that of this step is saved already."""
@@ -36,15 +39,23 @@ class NoWriter:
 class RunWriter(NoWriter):
     """Metrics, TensorBoard events, progress and checkpoints; asks after each step what is due."""
 
-    def __init__(self, settings: TrainSettings, *, start: int, tensors: Callable[[], dict]):
+    def __init__(
+        self,
+        settings: TrainSettings,
+        *,
+        start: int,
+        tensors: Callable[[], dict],
+        summaries: TrainSummaries | None = None,
+    ):
         """Opens the files.
 
         Args:
           settings: of the run.
           start: steps made before.
           tensors: gives what a checkpoint holds.
+          summaries: writes more than scalars where it is given.
         """
-        self._settings, self._tensors = settings, tensors
+        self._settings, self._tensors, self._summaries = settings, tensors, summaries
         with _disk_errors(settings.train_dir):
             self._log = train_dir.MetricsLog(settings.train_dir, step=start)
             self._events = tf.summary.create_file_writer(settings.train_dir)
@@ -72,12 +83,17 @@ class RunWriter(NoWriter):
         """Prints a line above the bar."""
         self._progress.message(text)
 
-    def after_step(self, step: int, result: dict[str, tf.Tensor]) -> None:
+    def after_step(self, step: int, result: dict[str, tf.Tensor], batch: Batch) -> None:
         """Writes the metrics, the summaries and the checkpoint that are due."""
         last = step == self._settings.last_step
         if last or step % self._settings.log_every_n_steps == 0:
             with _disk_errors(self._settings.train_dir):
-                self._write_metrics(step, result, last)
+                values = self._write_metrics(step, result)
+                if (
+                    last
+                    or time.monotonic() - self._summarised >= self._settings.save_summaries_secs
+                ):
+                    self._write_events(step, values, result, batch)
         if time.monotonic() - self._saved >= self._settings.save_interval_secs:
             self.save(step)
 
@@ -87,12 +103,19 @@ class RunWriter(NoWriter):
             return
         with _disk_errors(self._settings.train_dir):
             self._log.flush()
-        checkpoints.save(self._settings.train_dir, step, self._tensors())
+        tensors = self._tensors()
+        if self._settings.check_numerics:
+            require_finite(tensors, step)
+        checkpoints.save(self._settings.train_dir, step, tensors)
         checkpoints.keep_newest(self._settings.train_dir, self._settings.max_to_keep)
         self._saved, self._saved_step = time.monotonic(), step
 
-    def _write_metrics(self, step: int, result: dict[str, tf.Tensor], last: bool) -> None:
-        values = {name: float(value) for name, value in result.items() if name not in _NOT_WRITTEN}
+    def _write_metrics(self, step: int, result: dict[str, tf.Tensor]) -> dict[str, float]:
+        values = {
+            name: float(value)
+            for name, value in result.items()
+            if name not in _NOT_WRITTEN and not name.endswith(GRADIENT)
+        }
         now = time.monotonic()
         pictures = (step - self._logged_step) * self._settings.global_batch_size
         values["images_per_second"] = pictures / (now - self._logged)
@@ -104,12 +127,18 @@ class RunWriter(NoWriter):
             learning_rate=values["learning_rate"],
             images_per_second=values["images_per_second"],
         )
-        if last or now - self._summarised >= self._settings.save_summaries_secs:
-            self._summarised = now
-            with self._events.as_default(step=step):
-                for name, value in values.items():
-                    tf.summary.scalar(name, value)
-            self._events.flush()
+        return values
+
+    def _write_events(
+        self, step: int, values: dict[str, float], result: dict[str, tf.Tensor], batch: Batch
+    ) -> None:
+        with self._events.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+            if self._summaries:
+                self._summaries.write(batch, result)
+        self._events.flush()
+        self._summarised = time.monotonic()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,8 +82,9 @@ class MetricsLog:
         self._file = tf.io.gfile.GFile(self._path, "a")
 
     def write(self, values: Mapping[str, float]) -> None:
-        """Adds one line; `values` holds "step"."""
-        self._file.write(json.dumps(dict(values)) + "\n")
+        """Adds one line; `values` holds "step". JSON has no NaN: what is not finite is null."""
+        line = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps(line) + "\n")
 
     def flush(self) -> None:
         """Hands the lines to the operating system."""

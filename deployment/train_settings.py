@@ -8,6 +8,7 @@ from nets import nets_factory
 from settings import check_at_least, require, setting
 from tf_utils import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 
+LOSS_NORMALIZERS = ("matches", "batch")
 MAX_STEPS = 2**40  # as good as for ever
 
 
@@ -48,11 +49,14 @@ class TrainSettings:
     ignore_missing_vars: bool = setting(False, "Start new what the checkpoint lacks.")
     initialize_last_layer: bool = setting(True, "Take the box predictors from the checkpoint.")
     last_layers_contain_logits_only: bool = setting(
-        False, "Without initialize_last_layer: start only the class predictors new."
+        False, "The last layer is the predictors of classes, without those of boxes."
     )
     dry_run: bool = setting(False, "Print where each variable starts from, and stop.")
 
-    batch_size: int = setting(32, "Pictures a step, for each clone.")
+    batch_size: int = setting(32, "Pictures a clone holds at a time: a step, unless accumulated.")
+    accumulate_steps: int = setting(
+        1, "Batches whose gradients make one step, exactly that of one batch of all of them."
+    )
     max_number_of_steps: int | None = setting(None, "Steps of the whole run; endless by default.")
     seed: int | None = setting(None, "Of weights, order and augmentation; drawn when absent.")
     num_clones: int = setting(1, "Replicas on this host.")
@@ -66,10 +70,28 @@ class TrainSettings:
 
     loss_alpha: float = setting(1.0, "Weight of the localisation loss.")
     negative_ratio: float = setting(3.0, "Hard negatives for each positive.")
+    min_negatives_per_image: int = setting(
+        0, "Hard negatives of a picture with few objects or none, which else would teach nothing."
+    )
+    hard_example_mining_step: int = setting(
+        0, "Go over from all negatives to the hard ones in so many steps."
+    )
+    loss_normalizer: str = setting(
+        "matches", "The loss is divided by matched anchors or pictures.", choices=LOSS_NORMALIZERS
+    )
     match_threshold: float = setting(0.5, "Overlap from which an anchor is positive.")
     label_smoothing: float = setting(0.0, "Share of the target spread over all classes.")
     weight_decay: float = setting(5e-4, "Factor of the L2 loss; decoupled decay with adamw.")
+    bias_gradient_multiplier: float = setting(1.0, "On gradients of biases; Caffe's SSD has 2.")
+    last_layer_gradient_multiplier: float = setting(1.0, "On gradients of the predictors.")
     clip_gradient_norm: float = setting(0.0, "Largest global gradient norm; 0 clips nothing.")
+    moving_average_decay: float | None = setting(
+        None, "Keep moving averages of the weights, for eval, detect and export; such as 0.9999."
+    )
+
+    check_numerics: bool = setting(
+        True, "Leave out updates whose loss or gradient is not finite; stop after five in a row."
+    )
 
     optimizer: str = setting("momentum", "Update rule.", choices=OPTIMIZERS)
     opt_epsilon: float | None = setting(None, "Epsilon; each optimizer's usual by default.")
@@ -100,24 +122,39 @@ class TrainSettings:
     slow_start_type: str = setting("linear", "Rise or hold.", choices=("linear", "constant"))
 
     log_every_n_steps: int = setting(10, "Steps between lines of metrics.jsonl.")
-    save_summaries_secs: float = setting(60.0, "Seconds between TensorBoard scalars.")
+    save_summaries_secs: float = setting(60.0, "Seconds between TensorBoard summaries.")
+    summarize_gradients: bool = setting(
+        False, "Histograms of weights, gradients and activations in TensorBoard, too."
+    )
+    save_summaries_images: bool = setting(
+        False, "Pictures as trained on, with objects and matched anchors, in TensorBoard, too."
+    )
+    profile_dir: str = setting("", "Folder for a trace of a few steps; see TensorBoard's profiler.")
     save_interval_secs: float = setting(600.0, "Seconds between checkpoints.")
     max_to_keep: int = setting(5, "Newest checkpoints kept; 0 keeps all.")
 
     def __post_init__(self):
         require(self, "train_dir", "dataset_dir")
         check_at_least(self, 1, "batch_size", "max_number_of_steps", "num_clones", "decay_steps")
+        check_at_least(self, 1, "accumulate_steps")
         check_at_least(self, 1, "log_every_n_steps", "num_preprocessing_threads")
         check_at_least(
             self, 0, "learning_rate", "weight_decay", "clip_gradient_norm", "max_to_keep"
         )
         check_at_least(self, 0, "loss_alpha", "negative_ratio", "slow_start_step", "seed")
         check_at_least(self, 0, "stall_timeout_secs")
+        check_at_least(self, 0, "min_negatives_per_image", "hard_example_mining_step")
+        check_at_least(self, 0, "bias_gradient_multiplier", "last_layer_gradient_multiplier")
         self._check_distribution()
         if not 0 < self.match_threshold <= 1:
             raise InputError(f"--match_threshold={self.match_threshold} must lie in (0, 1].")
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"--label_smoothing={self.label_smoothing} must lie in [0, 1).")
+        if self.moving_average_decay is not None and not 0 < self.moving_average_decay < 1:
+            raise InputError(
+                f"--moving_average_decay={self.moving_average_decay} must lie in (0, 1): 0.9999 is "
+                "usual; without the flag there are no averages."
+            )
         if self.precision not in hardware.PRECISIONS:
             hardware.resolve_precision(self.precision)
         self._check_image_size()
@@ -130,7 +167,7 @@ class TrainSettings:
     @property
     def global_batch_size(self) -> int:
         """Pictures a step over all clones of all workers."""
-        return self.batch_size * self.num_clones * (self.num_replicas or 1)
+        return self.batch_size * self.accumulate_steps * self.num_clones * (self.num_replicas or 1)
 
     def _check_distribution(self) -> None:
         if self.master:

@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,13 @@ from deployment.initialization import Origin
 from deployment.train_settings import TrainSettings
 from deployment.train_step import StepOptions, TrainStep, is_decayed
 from errors import InputError
+from optimization.averages import MovingAverages
 from optimization.optimizers import Optimizer
 
-_FIXED = ("seed", "optimizer", "global_batch_size", "shuffle", "augment", "dataset_name")
+_FIXED = (
+    *("seed", "optimizer", "global_batch_size", "shuffle", "augment", "dataset_name"),
+    "moving_average_decay",
+)
 
 
 class TrainState:
@@ -50,6 +55,10 @@ class TrainState:
             trained,
             decayed=[name for name in trained if is_decayed(name)],
         )
+        decay = settings.moving_average_decay
+        self._averages = (
+            None if decay is None else MovingAverages(decay, self.detector.variables_by_name)
+        )
         schedule = _configure(tf_utils.configure_learning_rate, settings, num_samples=num_samples)
         options = {name: getattr(settings, name) for name in StepOptions._fields}
         if settings.optimizer == "adamw":
@@ -60,6 +69,10 @@ class TrainState:
             schedule,
             trained=trained,
             options=StepOptions(**options),
+            averages=self._averages,
+            multipliers=_configure(
+                tf_utils.get_gradient_multipliers, settings, variables=trained.keys()
+            ),
         )
 
     def tensors(self) -> dict[str, tf.Tensor | tf.Variable]:
@@ -85,11 +98,19 @@ class TrainState:
         for name, variable in self.variables().items():
             variable.assign(tensors[name])
 
+    def begin_with(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Starts a new run from other weights than its random ones."""
+        for name, variable in self.detector.variables_by_name.items():
+            variable.assign(weights[name])
+        if self._averages:
+            self._averages.restart()
+
     def variables(self) -> dict[str, tf.Variable]:
-        """Weights, slots and step counter by name."""
+        """Weights, slots, moving averages and step counter by name."""
         return {
             **self.detector.variables_by_name,
             **self._optimizer.slots,
+            **(self._averages.slots if self._averages else {}),
             "global_step": self.step.step,
         }
 

@@ -2,10 +2,12 @@
 
 Losses are sums over a replica's pictures divided by the positives of the **global** batch, and
 gradients are summed over replicas: k clones of batch b take the step that one clone of batch k * b
-takes. Weight decay comes from the variables, once, never from a collection that every clone adds
-to.
+takes, and so does one clone that accumulates k batches, since all their positives are counted
+before the first. Weight decay comes from the variables, once, never from a collection that every
+clone adds to.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -13,8 +15,12 @@ import tensorflow as tf
 from deployment.detector import Detector, count_positives
 from nets import losses
 from nets.matching import Targets
+from optimization.accumulation import sum_over_parts
+from optimization.averages import MovingAverages
 from optimization.optimizers import Optimizer
 from optimization.schedules import Schedule
+
+GRADIENT = "/gradient"  # behind a variable's name, in a step's result
 
 
 class Batch(NamedTuple):
@@ -36,9 +42,15 @@ class StepOptions(NamedTuple):
 
     loss_alpha: float = 1.0
     negative_ratio: float = 3.0
+    min_negatives_per_image: int = 0
+    hard_example_mining_step: int = 0
     label_smoothing: float = 0.0
+    loss_normalizer: str = "matches"
     weight_decay: float = 0.0
     clip_gradient_norm: float = 0.0
+    accumulate_steps: int = 1
+    check_numerics: bool = True
+    summarize_gradients: bool = False
 
 
 def is_decayed(name: str) -> bool:
@@ -61,7 +73,20 @@ class TrainStep(tf.Module):
         *,
         trained: dict[str, tf.Variable],
         options: StepOptions,
+        averages: MovingAverages | None = None,
+        multipliers: Mapping[str, float] | None = None,
     ):
+        """Compiles nothing yet.
+
+        Args:
+          detector: the network.
+          optimizer: of the trained variables.
+          schedule: the learning rate.
+          trained: the variables that are trained, by name.
+          options: what the step does besides.
+          averages: moved after every update.
+          multipliers: factors on the gradients of some variables, before any clipping.
+        """
         super().__init__(name="train_step")
         self._strategy = tf.distribute.get_strategy()
         self.step = tf.Variable(
@@ -69,7 +94,8 @@ class TrainStep(tf.Module):
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )  # fmt: skip
         self._detector, self._optimizer, self._schedule = detector, optimizer, schedule
-        self._trained, self._options = trained, options
+        self._trained, self._options, self._averages = trained, options, averages
+        self._multipliers = dict(multipliers or {})
         self._decayed = [variable for name, variable in trained.items() if is_decayed(name)]
         self._run = tf.function(self._run_replicas, autograph=False)
 
@@ -82,8 +108,9 @@ class TrainStep(tf.Module):
 
         Returns:
           f32 scalars, the same on every worker: loss, loss_classification, loss_localisation,
-          loss_regularisation, learning_rate, positives, gradient_norm, finite (1 when the update
-          was made), stop (above 0 when any worker was asked to stop).
+          loss_regularisation, learning_rate, positives, gradient_norm, finite (1 when loss and
+          gradient are, without which check_numerics leaves the update out), stop (above 0 when any
+          worker was asked to stop). With summarize_gradients also VARIABLE/gradient, as applied.
         """
         return self._run(batch, tf.constant(float(stop)))
 
@@ -91,29 +118,31 @@ class TrainStep(tf.Module):
         with self._strategy.scope():
             results = self._strategy.run(self._replica_step, args=(batch, stop))
             self.step.assign_add(1)
-        scalars = {
+        values = {
             name: self._strategy.experimental_local_results(value)[0]
             for name, value in results.items()
         }
         parts = ("loss_classification", "loss_localisation", "loss_regularisation")
-        return {"loss": tf.add_n([scalars[part] for part in parts]), **scalars}
+        return {"loss": tf.add_n([values[part] for part in parts]), **values}
 
     def _replica_step(self, batch: Batch, stop: tf.Tensor) -> dict[str, tf.Tensor]:
         targets = Targets(batch.classes, batch.offsets)
         (counts,) = _sum_over_replicas([tf.stack([count_positives(targets), stop])])
         positives, stop = tf.unstack(counts)
-        parts, gradients = self._gradients(batch.images, targets, tf.maximum(1.0, positives))
-        own_losses = tf.stack([parts["classification"], parts["localisation"]])
+        own = self._gradients_and_losses(batch, self._normalizer(positives, batch))
         # One call: a worker's collectives cost a round each, the losses none beside the gradients.
-        *gradients, summed = _sum_over_replicas([*gradients, own_losses])
-        gradients = self._decay(gradients)
+        *gradients, summed = _sum_over_replicas(own)
+        gradients = self._multiply(self._decay(gradients))
         norm = tf.linalg.global_norm(gradients)
-        finite = tf.math.is_finite(norm)
         rate = self._schedule(self.step)
         regularisation = self._regularisation()
-        self._optimizer.apply(
-            self._clip(gradients, norm), rate=rate, step=tf.identity(self.step), keep=finite
-        )
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(tf.reduce_sum(summed) + regularisation)
+        keep = finite if self._options.check_numerics else tf.constant(True)
+        step = tf.identity(self.step)
+        gradients = self._clip(gradients, norm)
+        self._optimizer.apply(gradients, rate=rate, step=step, keep=keep)
+        if self._averages:
+            self._averages.apply(step=step, keep=keep)
         return {
             "loss_classification": summed[0],
             "loss_localisation": summed[1],
@@ -123,22 +152,53 @@ class TrainStep(tf.Module):
             "gradient_norm": norm,
             "finite": tf.cast(finite, tf.float32),
             "stop": stop,
+            **self._summarised(gradients),
         }
 
-    def _gradients(self, images: tf.Tensor, targets: Targets, normalizer: tf.Tensor):
+    def _summarised(self, gradients: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        if not self._options.summarize_gradients:
+            return {}
+        return {f"{name}{GRADIENT}": g for name, g in zip(self._trained, gradients, strict=True)}
+
+    def _gradients_and_losses(self, batch: Batch, normalizer: tf.Tensor) -> list[tf.Tensor]:
+        """Gradients of the trained variables, and f32[2]: classification and localisation."""
+        shapes = [*(variable.shape for variable in self._trained.values()), tf.TensorShape([2])]
+        return sum_over_parts(
+            lambda *part: self._of_part(Batch(*part), normalizer),
+            batch,
+            parts=self._options.accumulate_steps,
+            shapes=shapes,
+        )
+
+    def _of_part(self, batch: Batch, normalizer: tf.Tensor) -> list[tf.Tensor]:
         options = self._options
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self._trained.values()))
             parts = self._detector.loss(
-                self._detector.predict(images),
-                targets,
+                self._detector.predict(batch.images),
+                Targets(batch.classes, batch.offsets),
                 normalizer=normalizer,
                 loss_alpha=options.loss_alpha,
                 negative_ratio=options.negative_ratio,
+                min_negatives_per_image=options.min_negatives_per_image,
+                mined=self._mined(),
                 label_smoothing=options.label_smoothing,
             )
             loss = tf.add_n(list(parts.values()))
-        return parts, tape.gradient(loss, list(self._trained.values()))
+        gradients = tape.gradient(loss, list(self._trained.values()))
+        return [*gradients, tf.stack([parts["classification"], parts["localisation"]])]
+
+    def _normalizer(self, positives: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """What the global batch's sums are divided by."""
+        if self._options.loss_normalizer == "matches":
+            return tf.maximum(1.0, positives)
+        pictures = tf.shape(batch.classes)[0] * self._strategy.num_replicas_in_sync
+        return tf.cast(pictures, tf.float32)
+
+    def _mined(self) -> tf.Tensor | None:
+        """How far the mining of hard negatives has set in; None for all the way."""
+        steps = self._options.hard_example_mining_step
+        return tf.minimum(tf.cast(self.step, tf.float32) / steps, 1.0) if steps else None
 
     def _decay(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Adds the gradient of the regularisation loss."""
@@ -147,6 +207,12 @@ class TrainStep(tf.Module):
         return [
             gradient + self._options.weight_decay * variable if is_decayed(name) else gradient
             for (name, variable), gradient in zip(self._trained.items(), gradients, strict=True)
+        ]
+
+    def _multiply(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [
+            self._multipliers[name] * gradient if name in self._multipliers else gradient
+            for name, gradient in zip(self._trained, gradients, strict=True)
         ]
 
     def _regularisation(self) -> tf.Tensor:

@@ -20,18 +20,19 @@ from deployment.cluster import Cluster, leave_when_a_peer_dies
 from deployment.detector import Detector
 from deployment.interrupts import Interrupts
 from deployment.model_deploy import DeploymentConfig
+from deployment.numerics import NumericsCheck
+from deployment.profiling import StepProfiler
 from deployment.run_start import Start
 from deployment.run_writer import NoWriter, RunWriter
 from deployment.train_settings import TrainSettings
 from deployment.train_state import TrainState
 from deployment.train_step import Batch
+from deployment.train_summaries import TrainSummaries
 from deployment.watchdog import Watchdog
 from errors import InputError
 from nets import matching, pretrained
 from preprocessing import preprocessing_factory
 from settings import to_flagfile
-
-MAX_NON_FINITE = 5
 
 
 def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
@@ -95,20 +96,33 @@ class _Loop:
         self._batches = _batches(start, state, self._source, strategy)
         self._cluster = cluster
         self._writer = NoWriter()
-        self._bad_steps = 0
+        self._numerics = NumericsCheck(self._settings, self._source, dataset.labels)
         if cluster.is_chief:
-            self._writer = RunWriter(start.settings, start=start.step, tensors=state.tensors)
+            self._writer = RunWriter(
+                start.settings,
+                start=start.step,
+                tensors=state.tensors,
+                summaries=TrainSummaries(
+                    state.detector,
+                    strategy,
+                    histograms=start.settings.summarize_gradients,
+                    images=start.settings.save_summaries_images,
+                ),
+            )
             _announce(start, state, dataset)
 
     def run(self, interrupts: Interrupts, watchdog: Watchdog) -> bool:
         step, stop = self._start, False
-        with self._writer:
+        traced = self._settings.profile_dir if self._cluster.is_chief else ""
+        with self._writer, StepProfiler(traced, start=step) as profiler:
             while step < self._settings.last_step and not stop:
-                result = self._take_step(stop=interrupts.received is not None)
+                with profiler.step(step):
+                    batch, result = self._take_step(stop=interrupts.received is not None)
                 step += 1
                 stop = bool(result["stop"].numpy())
-                self._check_finite(step, result)
-                self._writer.after_step(step, result)
+                if problem := self._numerics.after_step(step, result):
+                    self._writer.message(problem)
+                self._writer.after_step(step, result, batch)
                 watchdog.beat(f"step {step}")
             self._writer.save(step)
         self._cluster.wait()
@@ -117,26 +131,14 @@ class _Loop:
             print(f"Stopped by {by} at step {step}; saved.")
         return step == self._settings.last_step
 
-    def _take_step(self, *, stop: bool) -> dict[str, tf.Tensor]:
+    def _take_step(self, *, stop: bool) -> tuple[Batch, dict[str, tf.Tensor]]:
         try:
-            return self._state.step(next(self._batches), stop=stop)
+            batch = next(self._batches)
+            return batch, self._state.step(batch, stop=stop)
         except tf.errors.OpError as error:
             if self._source.error:
                 raise self._source.error from error
             raise
-
-    def _check_finite(self, step: int, result: dict[str, tf.Tensor]) -> None:
-        """Counts updates that were left out because their gradient was not finite."""
-        if result["finite"].numpy():
-            self._bad_steps = 0
-            return
-        self._bad_steps += 1
-        self._writer.message(f"Step {step}: the gradient is not finite; update left out.")
-        if self._bad_steps == MAX_NON_FINITE:
-            raise InputError(
-                f"The gradient was not finite in {MAX_NON_FINITE} steps up to {step}: lower "
-                "--learning_rate, or pass --clip_gradient_norm=10 and --slow_start_step=500."
-            )
 
 
 def _announce(start: Start, state: TrainState, dataset: Dataset) -> None:
@@ -171,8 +173,7 @@ def _import_weights(state: TrainState, start: Start, cluster: Cluster) -> None:
         plan, refusal = None, error
     cluster.decide(refusal)
     values = {name: variable.numpy() for name, variable in weights.items()}
-    for name, value in cluster.share(values, weights).items():
-        weights[name].assign(value)
+    state.begin_with(cluster.share(values, weights))
     if plan:
         counts = ", ".join(f"{plan.count(action)} {action}" for action in pretrained.ACTIONS)
         print(f"Starting from {start.settings.checkpoint_path}: variables {counts}.")
@@ -249,7 +250,7 @@ def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batc
             source,
             preprocess=preprocess,
             match=match,
-            batch_size=settings.batch_size,
+            batch_size=settings.batch_size * settings.accumulate_steps,
             share=input_pipeline.Share(
                 settings.global_batch_size, context.input_pipeline_id * rows, rows
             ),

@@ -96,6 +96,7 @@ def draw_boxes(
     scores: np.ndarray | None = None,
     difficult: np.ndarray | None = None,
     colours: Mapping[str, Colour] | None = None,
+    plates: bool = True,
 ) -> np.ndarray:
     """Draws boxes with their names on a copy of a picture.
 
@@ -107,6 +108,7 @@ def draw_boxes(
       scores: f32[K], written behind the names where given.
       difficult: bool[K]; a thin line for those that are.
       colours: name to RGB, as of `class_colours`; a name that is missing gets one by its letters.
+      plates: write the names; without them only colours tell the classes.
 
     Returns:
       uint8[H, W, 3] RGB.
@@ -123,6 +125,8 @@ def draw_boxes(
     for box, name, _, thin in reversed(items):
         _frame(canvas, box, _colour_of(name, colours or {}), thin)
     taken: list[_Plate] = []
+    if not plates:
+        return canvas
     for box, name, score, _ in items:
         text = name if score is None else f"{name} {score:.2f}"
         taken.append(_place_plate(canvas, text, box, taken))

@@ -24,6 +24,8 @@ def multibox(
     targets: Targets,
     *,
     negative_ratio: float = 3.0,
+    min_negatives: int = 0,
+    mined: tf.Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> LossSums:
     """Softmax cross-entropy over positives and hard negatives; smooth L1 over positives.
@@ -33,11 +35,15 @@ def multibox(
       offsets: f32[B, A, 4].
       targets: classes i32[B, A] and offsets f32[B, A, 4].
       negative_ratio: negatives for each positive of a picture.
+      min_negatives: as of `hard_negatives`.
+      mined: as of `hard_negatives`.
       label_smoothing: share of the target spread over all classes.
     """
     positive = targets.classes > 0
     entropy = cross_entropy(logits, targets.classes, label_smoothing=label_smoothing)
-    chosen = positive | hard_negatives(entropy, positive, negative_ratio=negative_ratio)
+    chosen = positive | hard_negatives(
+        entropy, positive, negative_ratio=negative_ratio, min_negatives=min_negatives, mined=mined
+    )
     distance = tf.reduce_sum(smooth_l1(offsets - targets.offsets), axis=-1)
     return LossSums(
         classification=tf.reduce_sum(tf.where(chosen, entropy, 0.0)),
@@ -56,15 +62,26 @@ def cross_entropy(
     return tf.nn.softmax_cross_entropy_with_logits(labels=hot, logits=logits)
 
 
-def hard_negatives(entropy: tf.Tensor, positive: tf.Tensor, *, negative_ratio: float) -> tf.Tensor:
+def hard_negatives(
+    entropy: tf.Tensor,
+    positive: tf.Tensor,
+    *,
+    negative_ratio: float,
+    min_negatives: int = 0,
+    mined: tf.Tensor | None = None,
+) -> tf.Tensor:
     """The background anchors that each picture learns from, most wrong first.
 
-    Exactly min(negative_ratio * positives, background anchors) of each picture.
+    Exactly max(negative_ratio * positives, min_negatives) of each picture, or all its background
+    anchors where these are fewer.
 
     Args:
       entropy: f32[B, A], loss of each anchor.
       positive: bool[B, A].
       negative_ratio: negatives for each positive.
+      min_negatives: of each picture, so that one without objects teaches too.
+      mined: f32 scalar in [0, 1], for a start with all background anchors: the share of those
+        that mining would drop which is dropped. None drops them all.
 
     Returns:
       bool[B, A].
@@ -73,8 +90,11 @@ def hard_negatives(entropy: tf.Tensor, positive: tf.Tensor, *, negative_ratio: f
     order = tf.argsort(score, axis=1, direction="DESCENDING", stable=True)
     rank = tf.argsort(order, axis=1, stable=True)
     num_positive = tf.reduce_sum(tf.cast(positive, tf.float32), axis=1)
-    wanted = tf.cast(tf.floor(negative_ratio * num_positive), tf.int32)
-    return (rank < wanted[:, None]) & ~positive
+    wanted = tf.maximum(tf.floor(negative_ratio * num_positive), float(min_negatives))
+    if mined is not None:
+        available = tf.cast(tf.shape(entropy)[1], tf.float32) - num_positive
+        wanted = available - tf.floor(mined * tf.maximum(available - wanted, 0.0))
+    return (rank < tf.cast(wanted, tf.int32)[:, None]) & ~positive
 
 
 def smooth_l1(values: tf.Tensor) -> tf.Tensor:

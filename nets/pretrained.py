@@ -124,6 +124,11 @@ def keeps_heads(there: Iterable[str], request: Request) -> bool:
     )
 
 
+def is_last_layer(name: str, *, logits_only: bool = False) -> bool:
+    """Whether a variable is of the predictors of classes and boxes, or of classes alone."""
+    return "/conv_cls/" in name or ("/conv_loc/" in name and not logits_only)
+
+
 def format_plan(plan: Plan, *, frozen: Collection[str] = ()) -> str:
     """A line for each variable, and one that counts; `frozen` ones are marked."""
     width = max(len(row.name) for row in plan.rows)
@@ -175,18 +180,14 @@ def _vgg_source(name: str, scope: str, model_name: str) -> str:
 def _row(name: str, there: Shapes, request: Request, scope: str, model_name: str) -> Row:
     if any(in_scope(name, excluded) for excluded in request.checkpoint_exclude_scopes):
         return Row(name, "new")
-    if not request.initialize_last_layer and _is_last_layer(name, request):
+    logits_only = request.last_layers_contain_logits_only
+    if not request.initialize_last_layer and is_last_layer(name, logits_only=logits_only):
         return Row(name, "new")
     source = _source(name, scope, model_name)
     if source in there:
         return Row(name, "restored" if source == name else "renamed", source)
     source = _vgg_source(name, scope, model_name)
     return Row(name, "reduced", source) if source in there else Row(name, "missing")
-
-
-def _is_last_layer(name: str, request: Request) -> bool:
-    logits = "/conv_cls/" in name
-    return logits if request.last_layers_contain_logits_only else logits or "/conv_loc/" in name
 
 
 def _check(rows: list[Row], variables: Shapes, there: Shapes, request: Request) -> None:
@@ -197,10 +198,7 @@ def _check(rows: list[Row], variables: Shapes, there: Shapes, request: Request) 
             "or name them in --checkpoint_exclude_scopes."
         )
     wrong = [row for row in rows if row.source and _shape(row, there) != tuple(variables[row.name])]
-    if wrong and all(
-        _is_last_layer(row.name, request._replace(last_layers_contain_logits_only=False))
-        for row in wrong
-    ):
+    if wrong and all(is_last_layer(row.name) for row in wrong):
         raise InputError(
             f"The checkpoint's {_some([row.name for row in wrong])} belong to another number of "
             "classes or anchors: pass --initialize_last_layer=False to start the predictors new."

@@ -126,3 +126,16 @@ def test_wrong_flags_end_with_2_and_a_sentence(checkpoint, pictures, tmp_path, f
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_raw_weights_of_an_export_are_refused(pictures, tmp_path):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "export.json").write_text("{}")
+    done = detect(
+        f"--checkpoint_path={tmp_path / 'export'}",
+        f"--input={pictures}",
+        f"--output_dir={tmp_path / 'out'}",
+        "--use_moving_average=False",
+    )
+    assert done.returncode == 2
+    assert "is an export" in done.stderr

@@ -11,6 +11,14 @@ from errors import InputError
 from optimization import optimizers
 from optimization.optimizers import Optimizer
 
+NAMES = (
+    "ssd_300_vgg/conv6/weights",
+    "ssd_300_vgg/conv6/biases",
+    "ssd_300_vgg/block4_box/L2Normalization/gamma",
+    "ssd_300_vgg/block4_box/conv_loc/weights",
+    "ssd_300_vgg/block4_box/conv_loc/biases",
+    "ssd_300_vgg/block4_box/conv_cls/biases",
+)
 RATE = {
     "learning_rate_decay_type": "fixed",
     "learning_rate": 0.01,
@@ -294,3 +302,23 @@ def test_scope_that_holds_nothing_is_refused_with_the_scopes_there_are(scope):
 def test_trained_variables_are_the_very_ones():
     for name, variable in tf_utils.get_variables_to_train(VARIABLES, ["other"]).items():
         assert variable is VARIABLES[name]
+
+
+@pytest.mark.parametrize(
+    ("bias", "last", "logits_only", "expected"),
+    [
+        (1.0, 1.0, False, {}),
+        (2.0, 1.0, False, {1: 2.0, 4: 2.0, 5: 2.0}),
+        (1.0, 10.0, False, {3: 10.0, 4: 10.0, 5: 10.0}),
+        (2.0, 10.0, True, {1: 2.0, 4: 2.0, 5: 20.0}),
+        (0.0, 1.0, False, {1: 0.0, 4: 0.0, 5: 0.0}),
+    ],
+)
+def test_multipliers_of_biases_and_of_the_last_layer(bias, last, logits_only, expected):
+    found = tf_utils.get_gradient_multipliers(
+        variables=NAMES,
+        bias_gradient_multiplier=bias,
+        last_layer_gradient_multiplier=last,
+        last_layers_contain_logits_only=logits_only,
+    )
+    assert found == {NAMES[k]: factor for k, factor in expected.items()}

@@ -13,7 +13,7 @@ import tensorflow as tf
 from deployment import checkpoints
 from deployment.description import Description
 from deployment.detector import Detector
-from deployment.export import describe, export, moving_averages
+from deployment.export import describe, export
 from deployment.export_settings import ExportSettings
 from deployment.exported import ExportedDetector, is_export
 from errors import InputError
@@ -251,14 +251,6 @@ def test_export_says_what_it_holds(exported):
     assert Description.from_json(json.dumps(about["description"])) == DESCRIPTION
     with open(f"{exported}/labels.txt") as file:
         assert file.read().split() == list(DESCRIPTION.labels)
-
-
-def test_moving_averages_take_the_place_of_weights():
-    tensors = {"a": np.zeros(2), "a/ExponentialMovingAverage": np.ones(2), "b": np.full(2, 5.0)}
-    averaged = moving_averages(tensors)
-    np.testing.assert_array_equal(averaged["a"], [1, 1])
-    np.testing.assert_array_equal(averaged["b"], [5, 5])
-    np.testing.assert_array_equal(tensors["a"], [0, 0])
 
 
 @pytest.mark.parametrize("average", [True, False])

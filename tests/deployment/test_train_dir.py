@@ -1,6 +1,7 @@
 """The folder of a run: lock, clearing, and the metrics log."""
 
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -71,6 +72,14 @@ def test_log_writes_floats_unrounded(tmp_path):
     log.write({"step": 1, "loss": 1 / 3})
     log.close()
     assert read_lines(tmp_path) == [{"step": 1, "loss": 1 / 3}]
+
+
+def test_log_has_null_for_what_json_has_no_number_for(tmp_path):
+    log = train_dir.MetricsLog(str(tmp_path), step=0)
+    log.write({"step": 1, "loss": math.nan, "gradient_norm": math.inf, "learning_rate": 0.5})
+    log.close()
+    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert line == '{"step": 1, "loss": null, "gradient_norm": null, "learning_rate": 0.5}'
 
 
 def test_log_of_a_resumed_run_has_no_gap_and_no_repeat(tmp_path):

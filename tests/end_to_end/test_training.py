@@ -169,3 +169,39 @@ def test_clones_take_the_steps_of_one_clone(records, tmp_path):
         losses.append([line["loss"] for line in runs.read_metrics(folder)])
     np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=1e-6)
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+KNOBS = (
+    "--moving_average_decay=0.5",
+    "--min_negatives_per_image=5",
+    "--hard_example_mining_step=3",
+    "--bias_gradient_multiplier=2",
+    "--last_layer_gradient_multiplier=3",
+    "--weight_decay=0.001",
+    "--clip_gradient_norm=5",
+    "--summarize_gradients",
+    "--save_summaries_images",
+)
+
+
+def test_clones_that_accumulate_take_the_steps_of_one_large_batch(records, tmp_path):
+    """2 clones x 2 batches of 1 and 1 clone x batch 4, with every knob turned: the same run."""
+    layouts = {"one": (1, 1, 4), "parts": (2, 2, 1)}
+    for name, (clones, parts, batch) in layouts.items():
+        runs.run(
+            "train_ssd_network.py",
+            *runs.train_flags(records, tmp_path / name, steps=4),
+            *KNOBS,
+            f"--num_clones={clones}",
+            f"--accumulate_steps={parts}",
+            f"--batch_size={batch}",
+            "--precision=float32",
+        )
+    one, parts = ([line["loss"] for line in runs.read_metrics(tmp_path / n)] for n in layouts)
+    np.testing.assert_allclose(one[0], parts[0], rtol=1e-6)
+    np.testing.assert_allclose(one, parts, rtol=1e-4)
+    weights, others = (weights_of(tmp_path / name) for name in layouts)
+    averages = [name for name in weights if name.endswith("/ExponentialMovingAverage")]
+    assert len(averages) == 71
+    for name in averages:
+        np.testing.assert_allclose(weights[name], others[name], atol=1e-4, err_msg=name)

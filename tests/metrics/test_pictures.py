@@ -59,6 +59,11 @@ def test_name_stands_above_the_box():
     assert left == 30
 
 
+def test_without_plates_frames_alone_are_drawn():
+    drawn = draw([[0.5, 0.1, 0.9, 0.6]], ["cat"], plates=False)
+    assert changed(drawn, grey()) == (100, 30, 179, 179)
+
+
 def test_scores_widen_the_plate():
     names = ["cat"]
     plain = of_colour(draw([[0.5, 0.1, 0.9, 0.6]], names), RED)[:99]

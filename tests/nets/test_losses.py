@@ -153,6 +153,28 @@ def test_positives_with_huge_losses_are_never_mined():
     assert made.numpy().tolist() == [[False, False, False, True, False]]
 
 
+@pytest.mark.parametrize(("positives", "expected"), [(0, 5), (1, 5), (2, 6), (17, 3)])
+def test_picture_has_its_least_number_of_negatives_where_there_are_so_many(positives, expected):
+    positive = np.arange(20)[None] < positives
+    entropy = f32(np.arange(20.0)[None])
+    made = losses.hard_negatives(
+        entropy, tf.constant(positive), negative_ratio=3.0, min_negatives=5
+    ).numpy()
+    assert made[0].nonzero()[0].tolist() == list(range(20 - expected, 20))
+
+
+@pytest.mark.parametrize(("mined", "expected"), [(0.0, [18, 20]), (0.25, [15, 15]), (1.0, [6, 0])])
+def test_mining_sets_in_between_all_negatives_and_the_hard_ones(mined, expected):
+    positive = np.zeros((2, 20), bool)
+    positive[0, :2] = True
+    entropy = f32(np.tile(np.arange(20.0), (2, 1)))
+    made = losses.hard_negatives(
+        entropy, tf.constant(positive), negative_ratio=3.0, mined=tf.constant(mined)
+    ).numpy()
+    assert made.sum(axis=1).tolist() == expected
+    assert all(row[20 - count :].all() for row, count in zip(made, expected, strict=True))
+
+
 def test_gradient_is_that_of_the_chosen_anchors_alone():
     logits, offsets, classes, wanted = example(8, [2, 0, 6])
     chosen = plain_loss(logits, offsets, classes, wanted)[2]

@@ -1,0 +1,119 @@
+"""What a checkpoint of a training holds: moving averages among it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deployment import checkpoints, train_state
+from deployment.detector import Detector
+from deployment.initialization import Origin
+from deployment.train_settings import TrainSettings
+from deployment.train_state import TrainState
+from deployment.train_step import Batch
+from errors import InputError
+
+SUFFIX = "/ExponentialMovingAverage"
+SETTINGS = TrainSettings(
+    train_dir="train",
+    dataset_dir="records",
+    seed=1,
+    precision="float32",
+    depth_multiplier=0.03,
+    batch_size=1,
+    learning_rate=0.0001,
+    learning_rate_decay_type="fixed",
+    moving_average_decay=0.3,
+)
+
+
+def make(settings: TrainSettings = SETTINGS) -> TrainState:
+    settings, description = train_state.resolve(settings, ("a", "b"), None, Origin())
+    return TrainState(settings, description, num_samples=10)
+
+
+def batch(seed: int) -> Batch:
+    classes = np.zeros((1, 8732), np.int32)
+    classes[0, 100 * seed : 100 * seed + 3] = 1
+    images = tf.random.stateless_normal([1, 300, 300, 3], (seed, 0)) * 50.0
+    return Batch(images, tf.constant(classes), tf.ones([1, 8732, 4]))
+
+
+def numbers(state: TrainState) -> dict[str, np.ndarray]:
+    return {name: variable.numpy() for name, variable in state.variables().items()}
+
+
+@pytest.fixture(scope="module")
+def history():
+    """The state after 0, 1, 2 and 3 steps, and what a checkpoint of the last holds."""
+    state = make()
+    values = [numbers(state)]
+    for seed in (1, 2, 3):
+        state.step(batch(seed))
+        values.append(numbers(state))
+    return values, state.tensors()
+
+
+def test_averages_in_the_state_follow_numpy(history):
+    values, _ = history
+    names = [name.removesuffix(SUFFIX) for name in values[0] if name.endswith(SUFFIX)]
+    assert len(names) == 71
+    for name in names:
+        average = values[0][name]
+        for decay, after in zip((0.1, 2 / 11, 0.25), values[1:], strict=True):
+            average = decay * average + (1 - decay) * after[name]
+        np.testing.assert_allclose(values[3][name + SUFFIX], average, atol=1e-7, err_msg=name)
+    moved = f"{names[0]}{SUFFIX}"
+    assert np.abs(values[3][moved] - values[3][names[0]]).max() > 1e-6
+
+
+def test_restored_state_goes_on_to_the_last_bit(history, tmp_path):
+    _, tensors = history
+    path = checkpoints.save(str(tmp_path), 3, tensors)
+    again = make()
+    assert again.check_fits(checkpoints.read(path)) is None
+    again.restore(checkpoints.read(path))
+    straight = make()
+    for seed in (1, 2, 3, 4):
+        straight.step(batch(seed))
+    again.step(batch(4))
+    for name, value in numbers(straight).items():
+        np.testing.assert_array_equal(numbers(again)[name], value, err_msg=name)
+
+
+def test_detector_takes_the_averages_unless_told_otherwise(history, tmp_path):
+    values, tensors = history
+    path = checkpoints.save(str(tmp_path), 3, tensors)
+    for use, suffix in ((True, SUFFIX), (False, "")):
+        detector = Detector.from_checkpoint(path, precision="float32", use_moving_average=use)
+        for name, variable in detector.variables_by_name.items():
+            np.testing.assert_array_equal(variable, values[3][name + suffix], err_msg=name)
+
+
+def test_averages_begin_at_imported_weights():
+    state = make()
+    weights = {name: v.numpy() + 1.0 for name, v in state.detector.variables_by_name.items()}
+    state.begin_with(weights)
+    for name, value in weights.items():
+        np.testing.assert_array_equal(numbers(state)[name], value)
+        np.testing.assert_array_equal(numbers(state)[name + SUFFIX], value)
+
+
+def test_without_the_flag_there_are_no_averages():
+    state = make(dataclasses.replace(SETTINGS, moving_average_decay=None))
+    assert not any(name.endswith(SUFFIX) for name in state.variables())
+
+
+def test_another_decay_at_a_resume_is_refused(history):
+    _, tensors = history
+    earlier = {name: np.asarray(value) for name, value in tensors.items()}
+    other = dataclasses.replace(SETTINGS, moving_average_decay=0.9)
+    with pytest.raises(InputError, match=r"--moving_average_decay=0.9 differs from the 0.3"):
+        train_state.resolve(other, ("a", "b"), earlier, Origin())
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, -0.5])
+def test_decay_outside_its_range_is_refused(decay):
+    with pytest.raises(InputError, match="--moving_average_decay"):
+        dataclasses.replace(SETTINGS, moving_average_decay=decay)
