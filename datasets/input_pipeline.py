@@ -6,17 +6,16 @@ Starting at any step costs nothing, because records are read by number and the s
 function, not a buffer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from datasets import records
+from datasets.order import DRAW_STREAM, Pool, make_order, stream_key
 from datasets.record_reader import RecordReader
 from errors import InputError
-
-_ORDER_STREAM, _DRAW_STREAM = 1, 2
 
 
 class Share(NamedTuple):
@@ -71,6 +70,7 @@ def training_batches(
     seed: int,
     first_step: int,
     last_step: int,
+    pools: Sequence[Pool] = (),
     shuffle: bool = True,
     use_difficult: bool = True,
     labels_offset: int = 0,
@@ -87,12 +87,13 @@ def training_batches(
       seed: of order and augmentation.
       first_step: the global batch to begin with.
       last_step: the global batch to end before.
+      pools: of a weighted mixture; () is one pool of all records.
       shuffle: a new permutation every epoch; otherwise the order of the records.
       use_difficult: keep objects marked difficult.
       labels_offset: subtracted from the records' labels.
       num_threads: pictures prepared at a time; None lets tf.data decide.
     """
-    order = _order(len(source), seed=seed, shuffle=shuffle)
+    order = make_order(pools or [Pool(len(source))], seed=seed, shuffle=shuffle)
 
     @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor):
@@ -101,8 +102,8 @@ def training_batches(
         if not use_difficult:
             keep = ~example["difficult"]
             boxes, labels = tf.boolean_mask(boxes, keep), tf.boolean_mask(labels, keep)
-        draw = tf.stack([tf.constant(seed * 4 + _DRAW_STREAM, tf.int64), sample])
-        image, boxes, labels = preprocess(example["encoded"], boxes, labels, seed=draw)
+        key = stream_key(seed, DRAW_STREAM, sample)
+        image, boxes, labels = preprocess(example["encoded"], boxes, labels, seed=key)
         return image, *match(boxes, labels)
 
     dataset = tf.data.Dataset.range(first_step * share.rows, last_step * share.rows)
@@ -149,16 +150,3 @@ def evaluation_batches(
 def _sample_number(row: tf.Tensor, share: Share) -> tf.Tensor:
     step, own_row = row // share.rows, row % share.rows
     return step * share.global_batch_size + share.first_row + own_row
-
-
-def _order(num_samples: int, *, seed: int, shuffle: bool) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Sample number -> record number: a permutation for each epoch, in O(1) memory."""
-
-    def order(sample: tf.Tensor) -> tf.Tensor:
-        epoch, position = sample // num_samples, sample % num_samples
-        if not shuffle or num_samples == 1:
-            return position
-        key = tf.stack([tf.constant(seed * 4 + _ORDER_STREAM, tf.int64), epoch])
-        return tf.random.experimental.index_shuffle(position, key, num_samples - 1)
-
-    return order

@@ -17,7 +17,7 @@ class EvalSettings:
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
     report_dir: str = setting("", "Folder for a page of tables, curves, errors and pictures.")
 
-    dataset_name: str = setting("pascalvoc_2007", "Name of the records; see docs/data.md.")
+    dataset_name: str = setting("pascalvoc_2007", "Names of the records; see docs/data.md.")
     dataset_split_name: str = setting("test", "Split of the records, or of voc_dir.")
     dataset_dir: str = setting("", "Folder of the records.")
     labels_file: str | None = setting(None, "Class names, one a line, for records without any.")

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from datasets import dataset_factory, input_pipeline, records, voc
+from datasets import input_pipeline, records, voc
 from datasets.dataset_factory import Dataset
+from datasets.mixture import get_mixture
 from deployment import checkpoints, hardware
 from deployment.detector import Detector, Picture, unpad
 from deployment.eval_settings import EvalSettings
@@ -199,11 +200,12 @@ def _picture(example: dict[str, tf.Tensor]) -> np.ndarray:
 
 
 def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:
-    dataset = dataset_factory.get_dataset(
+    dataset = get_mixture(
         settings.dataset_name,
         settings.dataset_split_name,
         settings.dataset_dir,
         labels_file=settings.labels_file,
+        labels_offset=settings.labels_offset,
     )
     known = detector.description
     if dataset.labels != known.labels:

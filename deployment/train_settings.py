@@ -18,9 +18,12 @@ class TrainSettings:
     train_dir: str = setting("", "Folder for checkpoints, metrics and events; resumed when used.")
     overwrite: bool = setting(False, "Start over in a used train_dir; what is there is removed.")
 
-    dataset_name: str = setting("pascalvoc_2007", "Name of the records; see docs/data.md.")
-    dataset_split_name: str = setting("train", "Split of the records.")
-    dataset_dir: str = setting("", "Folder of the records.")
+    dataset_name: str = setting("pascalvoc_2007", "Names of the records; see docs/data.md.")
+    dataset_split_name: str = setting("train", "Split of the records, or one for each name.")
+    dataset_dir: str = setting("", "Folder of the records, or one for each name.")
+    dataset_weights: tuple[float, ...] = setting(
+        (), "How often pictures of each of several data sets come; all alike when empty."
+    )
     labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
     num_classes: int | None = setting(None, "Classes with background; checked against the labels.")

@@ -20,7 +20,10 @@ from deployment.train_step import StepOptions, TrainStep, is_decayed
 from errors import InputError
 from optimization.optimizers import Optimizer
 
-_FIXED = ("seed", "optimizer", "global_batch_size", "shuffle", "augment", "dataset_name")
+_FIXED = (
+    *("seed", "optimizer", "global_batch_size", "shuffle", "augment"),
+    *("dataset_name", "dataset_weights"),
+)
 
 
 class TrainState:
@@ -144,7 +147,8 @@ def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
 
 def run_facts(settings: TrainSettings) -> dict[str, Any]:
     """What decides the course of a run and must stay when it is resumed."""
-    return {name: getattr(settings, name) for name in _FIXED}
+    facts = {name: getattr(settings, name) for name in _FIXED}
+    return json.loads(json.dumps(facts))  # as a checkpoint gives them back
 
 
 def _read_earlier(

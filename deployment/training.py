@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
-from datasets import dataset_factory, input_pipeline
+from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
+from datasets.mixture import get_mixture
 from deployment import (
     hardware,
     initialization,
@@ -92,7 +93,7 @@ class _Loop:
     def __init__(self, start: Start, state: TrainState, dataset: Dataset, strategy, cluster):
         self._settings, self._start, self._state = start.settings, start.step, state
         self._source = input_pipeline.RecordSource(dataset.shards)
-        self._batches = _batches(start, state, self._source, strategy)
+        self._batches = _batches(start, state, self._source, dataset, strategy)
         self._cluster = cluster
         self._writer = NoWriter()
         self._bad_steps = 0
@@ -207,11 +208,13 @@ def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> Depl
 
 
 def _dataset(settings: TrainSettings) -> Dataset:
-    dataset = dataset_factory.get_dataset(
+    dataset = get_mixture(
         settings.dataset_name,
         settings.dataset_split_name,
         settings.dataset_dir,
+        weights=settings.dataset_weights,
         labels_file=settings.labels_file,
+        labels_offset=settings.labels_offset,
     )
     if settings.num_classes not in (None, len(dataset.labels) + 1):
         raise InputError(
@@ -221,7 +224,9 @@ def _dataset(settings: TrainSettings) -> Dataset:
     return dataset
 
 
-def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batch]:
+def _batches(
+    start: Start, state: TrainState, source, dataset: Dataset, strategy
+) -> Iterator[Batch]:
     """The strategy's iterator over this worker's batches, from the step to go on with."""
     settings = start.settings
     preprocessing = preprocessing_factory.get_preprocessing(
@@ -256,6 +261,7 @@ def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batc
             seed=settings.seed or 0,
             first_step=start.step,
             last_step=settings.last_step,
+            pools=dataset.pools,
             shuffle=settings.shuffle,
             use_difficult=settings.use_difficult,
             labels_offset=settings.labels_offset,

@@ -169,3 +169,14 @@ def test_clones_take_the_steps_of_one_clone(records, tmp_path):
         losses.append([line["loss"] for line in runs.read_metrics(folder)])
     np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=1e-6)
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+def test_weighted_mixture_trains_and_keeps_its_weights(tmp_path, records):
+    flags = [
+        *runs.train_flags(records, tmp_path / "run", steps=2),
+        "--dataset_split_name=train,test",
+    ]
+    runs.run("train_ssd_network.py", *flags, "--dataset_weights=3,1")
+    assert "--dataset_weights=3.0,1.0" in (tmp_path / "run" / "flags.txt").read_text()
+    refused = runs.run("train_ssd_network.py", *flags, "--dataset_weights=1,1", code=2)
+    assert "--dataset_weights=[1.0, 1.0] differs from the [3.0, 1.0] of the run" in refused.stderr

@@ -1,0 +1,89 @@
+"""Batches from real records: order, shares of workers, mixtures, evaluation's one epoch."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from datasets.input_pipeline import RecordSource, Share, evaluation_batches, training_batches
+from datasets.order import Pool
+
+
+@pytest.fixture
+def source(tmp_path, write_tfrecord, ssd_tensorflow_record) -> RecordSource:
+    """Nine records of pictures with one object, whose class is the record's number from 1."""
+    examples = [ssd_tensorflow_record([(k + 1, b"x")]) for k in range(9)]
+    shards = (
+        write_tfrecord(tmp_path / "a_000.tfrecord", examples[:6]),
+        write_tfrecord(tmp_path / "a_001.tfrecord", examples[6:]),
+    )
+    return RecordSource(shards)
+
+
+def preprocess(encoded, boxes, labels, *, seed):
+    """The picture's first numbers are those of its seed."""
+    return tf.cast(seed, tf.float32), boxes, labels
+
+
+def match(boxes, labels):
+    return labels, boxes
+
+
+def batches(source, *, first=0, last=4, share=None, **options):
+    """(classes, seeds) of the batches of two rows."""
+    share = share or Share(global_batch_size=4, first_row=0, rows=4)
+    data = training_batches(
+        source,
+        preprocess=preprocess,
+        match=match,
+        batch_size=2,
+        share=share,
+        seed=3,
+        first_step=first,
+        last_step=last,
+        **options,
+    )
+    rows = [(labels.numpy()[:, 0].tolist(), seeds.numpy().tolist()) for seeds, labels, _ in data]
+    return [row[0] for row in rows], [row[1] for row in rows]
+
+
+def test_epochs_are_whole(source):
+    classes, _ = batches(source, last=9)  # 36 samples: four epochs of nine
+    epochs = np.reshape(classes, [4, 9])
+    assert (np.sort(epochs) == np.arange(1, 10)).all()
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_beginning_later_gives_the_same_batches_and_draws(source):
+    classes, seeds = batches(source, last=5)
+    later = batches(source, first=3, last=5)
+    assert later == (classes[6:], seeds[6:])
+    assert len({tuple(seed) for batch in seeds for seed in batch}) == 20
+
+
+def test_workers_share_the_rows_of_every_global_batch(source):
+    whole = np.reshape(batches(source)[0], [4, 4])
+    for worker in (0, 1):
+        own = batches(source, share=Share(global_batch_size=4, first_row=2 * worker, rows=2))[0]
+        assert own == whole[:, 2 * worker : 2 * worker + 2].tolist()
+
+
+def test_weighted_pools_share_every_cycle(source):
+    classes = np.ravel(batches(source, pools=[Pool(6, 1), Pool(3, 1)])[0])
+    assert (np.reshape(classes > 6, [8, 2]).sum(axis=1) == 1).all()
+    times = np.unique(classes[classes > 6], return_counts=True)[1]
+    assert sorted(times) == [2, 3, 3]  # eight of three records: two epochs and two more
+
+
+def test_order_without_shuffle_is_that_of_the_records(source):
+    assert batches(source, last=2, shuffle=False)[0] == [[1, 2], [3, 4], [5, 6], [7, 8]]
+
+
+def test_evaluation_reads_every_record_once(source):
+    data = evaluation_batches(
+        source,
+        decode=lambda encoded: tf.io.decode_image(encoded, expand_animations=False),
+        preprocess=lambda picture: tf.zeros([2, 2, 3]),
+        batch_size=4,
+    )
+    labels = [batch["labels"].numpy()[:, 0].tolist() for batch in data]
+    assert labels == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
