@@ -89,7 +89,7 @@ def training_batches(
       last_step: the global batch to end before.
       pools: of a weighted mixture; () is one pool of all records.
       shuffle: a new permutation every epoch; otherwise the order of the records.
-      use_difficult: keep objects marked difficult.
+      use_difficult: keep objects marked difficult; crowds never are.
       labels_offset: subtracted from the records' labels.
       num_threads: pictures prepared at a time; None lets tf.data decide.
     """
@@ -99,9 +99,8 @@ def training_batches(
     def load(sample: tf.Tensor):
         example = records.parse_example(source.read(order(sample)), labels_offset=labels_offset)
         boxes, labels = example["boxes"], example["labels"]
-        if not use_difficult:
-            keep = ~example["difficult"]
-            boxes, labels = tf.boolean_mask(boxes, keep), tf.boolean_mask(labels, keep)
+        keep = ~example["crowd" if use_difficult else "difficult"]
+        boxes, labels = tf.boolean_mask(boxes, keep), tf.boolean_mask(labels, keep)
         key = stream_key(seed, DRAW_STREAM, sample)
         image, boxes, labels = preprocess(example["encoded"], boxes, labels, seed=key)
         return image, *match(boxes, labels)

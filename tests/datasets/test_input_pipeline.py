@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from datasets.input_pipeline import RecordSource, Share, evaluation_batches, training_batches
 from datasets.order import Pool
+from datasets.records import encode_example
 
 
 @pytest.fixture
@@ -87,3 +88,34 @@ def test_evaluation_reads_every_record_once(source):
     )
     labels = [batch["labels"].numpy()[:, 0].tolist() for batch in data]
     assert labels == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
+
+
+@pytest.mark.parametrize(("use_difficult", "expected"), [(True, [1, 3]), (False, [1])])
+def test_crowds_are_never_learnt_from(tmp_path, write_tfrecord, use_difficult, expected):
+    example = encode_example(
+        encoded=b"",
+        image_format="JPEG",
+        height=1,
+        width=1,
+        channels=3,
+        filename="a",
+        boxes=np.array([[0, 0, 1, 1]] * 3),
+        labels=[1, 2, 3],
+        names=["a", "b", "c"],
+        difficult=[0, 0, 1],
+        truncated=[0, 0, 0],
+        crowd=[0, 1, 0],
+    )
+    source = RecordSource((write_tfrecord(tmp_path / "a_000.tfrecord", [example] * 2),))
+    data = training_batches(
+        source,
+        preprocess=preprocess,
+        match=match,
+        batch_size=2,
+        share=Share(2, 0, 2),
+        seed=0,
+        first_step=0,
+        last_step=1,
+        use_difficult=use_difficult,
+    )
+    assert next(iter(data))[1].numpy().tolist() == [expected, expected]
