@@ -26,7 +26,7 @@ class Coco(NamedTuple):
       category_ids: COCO's id of each label.
       annotations: by the picture's id as text, in the file's order; the error met where a picture
         or one of its boxes breaks a rule.
-      filenames: of each picture, relative to the pictures' folder.
+      filenames: relative to the pictures' folder; none for a picture whose name leads out of it.
     """
 
     labels: tuple[str, ...]
@@ -53,7 +53,8 @@ def read_coco(path: str) -> Coco:
                 raise InputError(f"{path}: two pictures have the id {image_id}: remove one.")
             annotation = _read_image(image, tuple(objects[image_id]), where=path)
             annotations[image_id] = errors.get(image_id, annotation)
-            filenames[image_id] = str(image["file_name"])
+            if isinstance(annotation, Annotation):
+                filenames[image_id] = annotation.filename
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path} is no COCO file of instances ({type(error).__name__}: {error}): images need "

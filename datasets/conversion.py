@@ -144,7 +144,7 @@ def _examples(
     ids: Iterator[str], source: Source, tally: Tally, *, skip_bad: int
 ) -> Iterator[bytes]:
     """Serialized examples in the order of `ids`, made by a few threads some pictures ahead."""
-    for image_id, made in _in_threads(lambda i: _try_make(i, source), ids):
+    for image_id, made in in_threads(lambda i: _try_make(i, source), ids):
         if isinstance(made, InputError):
             tally.skip(image_id, made, limit=skip_bad)
             continue
@@ -154,7 +154,7 @@ def _examples(
         yield made.example
 
 
-def _in_threads(work: Callable, items: Iterator) -> Iterator[tuple]:
+def in_threads(work: Callable, items: Iterator) -> Iterator[tuple]:
     """Pairs (item, work(item)) in order; at most `_AT_ONCE` results are held."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         waiting = []
