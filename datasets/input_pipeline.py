@@ -9,13 +9,11 @@ function, not a buffer.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from datasets import records
 from datasets.order import DRAW_STREAM, Pool, make_order, stream_key
-from datasets.record_reader import RecordReader
-from errors import InputError
+from datasets.record_source import RecordSource
 
 
 class Share(NamedTuple):
@@ -30,34 +28,6 @@ class Share(NamedTuple):
     global_batch_size: int
     first_row: int
     rows: int
-
-
-class RecordSource:
-    """Records by number as a tf.data operation that remembers what went wrong.
-
-    Attributes:
-      error: the first error in reading, for a message better than tf.data's.
-    """
-
-    def __init__(self, shards: tuple[str, ...]):
-        self._reader = RecordReader(shards)
-        self.error: InputError | None = None
-
-    def __len__(self) -> int:
-        return len(self._reader)
-
-    def read(self, index: tf.Tensor) -> tf.Tensor:
-        """i64 scalar -> string scalar, the serialized example."""
-        data = tf.numpy_function(self._read, [index], tf.string, stateful=False)
-        data.set_shape([])
-        return data
-
-    def _read(self, index: np.ndarray) -> bytes:
-        try:
-            return self._reader.read(int(index))
-        except InputError as error:
-            self.error = self.error or error
-            raise
 
 
 def training_batches(
@@ -131,18 +101,27 @@ def evaluation_batches(
       num_threads: pictures prepared at a time; None lets tf.data decide.
 
     Returns:
-      Dictionaries of image f32[B, S, S, 3], size i32[B, 2] (height, width in pixels), filename
-      string[B], boxes f32[B, N, 4], labels i64[B, N] (0 where padded), difficult bool[B, N].
+      Dictionaries of image f32[B, S, S, 3], size i32[B, 2] (height, width in pixels), record
+      i64[B] (its number), filename string[B], boxes f32[B, N, 4], labels i64[B, N] (0 where
+      padded), difficult and crowd bool[B, N]. Bad records are left out.
     """
 
-    @tf.autograph.experimental.do_not_convert
-    def load(index: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = records.parse_example(source.read(index), labels_offset=labels_offset)
-        picture = decode(example.pop("encoded"))
-        return {"image": preprocess(picture), "size": tf.shape(picture)[:2], **example}
+    threads = num_threads or tf.data.AUTOTUNE
 
-    dataset = tf.data.Dataset.range(len(source))
-    dataset = dataset.map(load, num_parallel_calls=num_threads or tf.data.AUTOTUNE)
+    @tf.autograph.experimental.do_not_convert
+    def read(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return index, source.read_or_empty(index)
+
+    @tf.autograph.experimental.do_not_convert
+    def load(index: tf.Tensor, data: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = records.parse_example(data, labels_offset=labels_offset)
+        picture = decode(example.pop("encoded"))
+        size = tf.shape(picture)[:2]
+        return {"image": preprocess(picture), "size": size, "record": index, **example}
+
+    dataset = tf.data.Dataset.range(len(source)).map(read, num_parallel_calls=threads)
+    dataset = dataset.filter(lambda index, data: tf.strings.length(data) > 0)
+    dataset = dataset.map(load, num_parallel_calls=threads)
     return dataset.padded_batch(batch_size).prefetch(2)
 
 

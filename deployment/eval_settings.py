@@ -22,6 +22,7 @@ class EvalSettings:
     dataset_dir: str = setting("", "Folder of the records.")
     labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
+    skip_bad: int = setting(0, "Leave out up to so many bad records, which are named.")
     num_preprocessing_threads: int | None = setting(None, "Pictures prepared at a time; auto.")
     batch_size: int = setting(8, "Pictures a step; scores do not depend on it.")
     max_num_batches: int | None = setting(None, "Stop after so many batches.")
@@ -51,6 +52,7 @@ class EvalSettings:
             )
         check_at_least(self, 1, "batch_size", "max_num_batches", "num_preprocessing_threads")
         check_at_least(self, 1, "select_top_k", "keep_top_k")
+        check_at_least(self, 0, "skip_bad")
         hardware.resolve_precision(self.precision)
         for name in ("select_threshold", "nms_threshold", "matching_threshold"):
             if not 0 <= getattr(self, name) < 1:

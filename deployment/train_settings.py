@@ -27,6 +27,7 @@ class TrainSettings:
     labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
     num_classes: int | None = setting(None, "Classes with background; checked against the labels.")
+    skip_bad: int = setting(0, "Go on without up to so many bad records, which are named.")
     use_difficult: bool = setting(True, "Learn from objects marked difficult.")
     shuffle: bool = setting(True, "Visit the pictures in a new order every epoch.")
     augment: bool = setting(True, "Distort, expand, crop and flip the pictures.")
@@ -113,7 +114,7 @@ class TrainSettings:
             self, 0, "learning_rate", "weight_decay", "clip_gradient_norm", "max_to_keep"
         )
         check_at_least(self, 0, "loss_alpha", "negative_ratio", "slow_start_step", "seed")
-        check_at_least(self, 0, "stall_timeout_secs")
+        check_at_least(self, 0, "stall_timeout_secs", "skip_bad")
         self._check_distribution()
         if not 0 < self.match_threshold <= 1:
             raise InputError(f"--match_threshold={self.match_threshold} must lie in (0, 1].")

@@ -9,6 +9,7 @@ import tensorflow as tf
 from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
+from datasets.record_source import RecordSource
 from deployment import (
     hardware,
     initialization,
@@ -92,7 +93,7 @@ class _Loop:
 
     def __init__(self, start: Start, state: TrainState, dataset: Dataset, strategy, cluster):
         self._settings, self._start, self._state = start.settings, start.step, state
-        self._source = input_pipeline.RecordSource(dataset.shards)
+        self._source = RecordSource(dataset.shards, skip_bad=self._settings.skip_bad)
         self._batches = _batches(start, state, self._source, dataset, strategy)
         self._cluster = cluster
         self._writer = NoWriter()
@@ -122,8 +123,8 @@ class _Loop:
         try:
             return self._state.step(next(self._batches), stop=stop)
         except tf.errors.OpError as error:
-            if self._source.error:
-                raise self._source.error from error
+            if explained := self._source.explain():
+                raise explained from error
             raise
 
     def _check_finite(self, step: int, result: dict[str, tf.Tensor]) -> None:

@@ -1,11 +1,13 @@
 """Batches from real records: order, shares of workers, mixtures, evaluation's one epoch."""
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.input_pipeline import RecordSource, Share, evaluation_batches, training_batches
+from datasets.input_pipeline import Share, evaluation_batches, training_batches
 from datasets.order import Pool
+from datasets.record_source import RecordSource
 from datasets.records import encode_example
 
 
@@ -93,7 +95,7 @@ def test_evaluation_reads_every_record_once(source):
 @pytest.mark.parametrize(("use_difficult", "expected"), [(True, [1, 3]), (False, [1])])
 def test_crowds_are_never_learnt_from(tmp_path, write_tfrecord, use_difficult, expected):
     example = encode_example(
-        encoded=b"",
+        encoded=cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes(),
         image_format="JPEG",
         height=1,
         width=1,
