@@ -3,6 +3,8 @@
 
   tf_convert_data.py --dataset_dir=VOCdevkit/VOC2007 --split=trainval \\
     --output_name=voc_2007_trainval --output_dir=tfrecords
+  tf_convert_data.py --dataset_name=coco --coco_annotations=instances_val2017.json \\
+    --dataset_dir=val2017 --output_name=coco_val --output_dir=tfrecords
 
 Writes OUTPUT_NAME_NNN.tfrecord, their offset indexes, labels.txt and, last, the manifest
 OUTPUT_NAME.json. `--dry_run` reads and counts the annotations only. Exit codes: 0 done, 2 bad
@@ -21,12 +23,13 @@ import tensorflow as tf  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import track  # noqa: E402
 
-from datasets.pascalvoc_to_tfrecords import Conversion, convert  # noqa: E402
+from datasets import coco_to_tfrecords, pascalvoc_to_tfrecords  # noqa: E402
+from datasets.conversion import Conversion  # noqa: E402
 from datasets.voc_tally import Tally  # noqa: E402
 from errors import InputError  # noqa: E402
 from settings import check_at_least, define_flags, from_flags, require, setting  # noqa: E402
 
-LAYOUTS = ("pascalvoc",)
+LAYOUTS = {"pascalvoc": pascalvoc_to_tfrecords.convert, "coco": coco_to_tfrecords.convert}
 PLAIN_LINE_EVERY = 1000
 
 
@@ -35,11 +38,12 @@ class ConvertSettings:
     """The flags of this script."""
 
     dataset_name: str = setting(
-        "pascalvoc", "Layout of the pictures and annotations: pascalvoc, with any classes."
+        "pascalvoc", "Layout of the pictures and annotations: pascalvoc or coco, any classes."
     )
     dataset_dir: str | None = setting(
-        None, "Folder that holds Annotations, JPEGImages and ImageSets, or one that contains it."
+        None, "Folder of Annotations, JPEGImages and ImageSets, or of COCO's pictures."
     )
+    coco_annotations: str = setting("", "JSON file of COCO's instances, with dataset_name=coco.")
     output_name: str = setting(
         "pascalvoc", "Name of the data set: files are called NAME_NNN.tfrecord."
     )
@@ -59,16 +63,33 @@ class ConvertSettings:
 def main() -> None:
     """Flags -> settings -> one call."""
     settings = from_flags(ConvertSettings)
-    require(settings, "dataset_dir")
+    _check(settings)
+    tf.config.set_visible_devices([], "GPU")  # pictures are checked on the CPU
+    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Conversion)}
+    convert = LAYOUTS[settings.dataset_name]
+    print_result(convert(Conversion(**fields), report=say, progress=show), settings)
+
+
+def _check(settings: ConvertSettings) -> None:
+    if settings.dataset_name == "coco" and settings.dry_run:
+        require(settings, "coco_annotations")
+    else:
+        require(settings, "dataset_dir")
     check_at_least(settings, 0, "num_shards", "skip_bad")
     if settings.dataset_name not in LAYOUTS:
         raise InputError(
             f"--dataset_name={settings.dataset_name} is no layout that can be converted: pass one "
             f"of {', '.join(LAYOUTS)} (pascalvoc is right for any folder in VOC layout)."
         )
-    tf.config.set_visible_devices([], "GPU")  # pictures are checked on the CPU
-    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Conversion)}
-    print_result(convert(Conversion(**fields), report=say, progress=show), settings)
+    if settings.coco_annotations and settings.dataset_name != "coco":
+        raise InputError(
+            f"--coco_annotations={settings.coco_annotations} belongs to --dataset_name=coco: pass "
+            "that too."
+        )
+    if settings.split and settings.dataset_name == "coco":
+        raise InputError(
+            f"--split={settings.split}: a COCO file is one split; choose it by --coco_annotations."
+        )
 
 
 def show(image_ids: Sequence[str]) -> Iterator[str]:

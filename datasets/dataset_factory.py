@@ -1,8 +1,14 @@
 """A data set by name: `get_dataset("pascalvoc_2007", "trainval", folder)`.
 
 Name N and split S mean the records `N_S_NNN.tfrecord`, unless `NAMED` says otherwise. A data set
-of one's own therefore needs no code; an entry in `NAMED` gives several record sets one name, or
-labels to records that came without a manifest.
+of one's own therefore needs no code: convert it, and its manifest tells the rest. To give several
+record sets one name, or labels to records that came without a manifest, add an entry:
+
+    "pets": Named(("cats_2023", "dogs"), labels=("cat", "dog")),
+
+Then `--dataset_name=pets --dataset_split_name=train` reads `cats_2023_train_NNN.tfrecord` and
+`dogs_train_NNN.tfrecord`. Sizes are counted, never written down. A layout that the converters do
+not know needs a reader of annotations: `datasets/coco.py` is one.
 """
 
 import dataclasses
@@ -14,6 +20,7 @@ import tensorflow as tf
 from datasets.foreign_records import Counts, count_records
 from datasets.labels import read_labels
 from datasets.manifest import check_shards, find_partial, find_shards, read_manifest
+from datasets.order import Pool
 from datasets.voc import VOC_LABELS
 from errors import InputError
 
@@ -41,6 +48,8 @@ class Dataset:
       labels: class names; class k is labels[k - 1], class 0 the background.
       num_samples: pictures.
       num_objects: objects by class name, difficult ones left out; None where unknown.
+      pools: what a weighted mixture draws from, in the order of the records; () draws from all
+        alike.
     """
 
     name: str
@@ -49,6 +58,7 @@ class Dataset:
     labels: tuple[str, ...]
     num_samples: int
     num_objects: dict[str, int] | None = None
+    pools: tuple[Pool, ...] = ()
 
     @property
     def num_classes(self) -> int:

@@ -1,9 +1,9 @@
 """Records that came without a manifest: counted once, the counts kept beside them.
 
 Such are the records of SSD-Tensorflow's converter and of the TF Object Detection API. The counts
-stand in `NAME.counts.json` and hold as long as the shards keep their names and sizes. A record
-whose CRC fails is counted as a picture without objects: whether to go on without it is for its
-reader to say.
+stand in `NAME.counts.json` and hold as long as the shards keep their names and sizes. A record that
+cannot be read is counted as a picture without objects: whether to go on without it is for its
+reader to say. When no record can be read, these are not pictures at all, and that is said here.
 """
 
 import collections
@@ -74,32 +74,31 @@ def _recall(path: str, sizes: dict[str, int]) -> Counts | None:
 
 def _count(paths: Sequence[str]) -> Counts:
     objects = collections.Counter()
-    names = {}
+    names: dict[int, str] = {}
+    error = None
     with RecordReader(paths) as reader:
+        bad = 0
         for index in range(len(reader)):
-            contents = _read(reader, index)
-            if contents is None:
-                continue
             where = "{}, byte {}".format(*reader.locate(index))
+            try:
+                contents = read_contents(reader.read(index))
+            except (RecordError, ValueError) as problem:
+                bad, error = bad + 1, error or InputError(_why(problem, where))
+                continue
             _check_ids(contents, where=where)
             counted = _has_area(contents.boxes) & ~np.array(contents.difficult, bool)
             for label, one in zip(contents.labels, counted, strict=True):
                 objects[label] += int(one)
             _add_names(names, contents, where=where)
+        if error and bad == len(reader):
+            raise error
         return Counts(len(reader), dict(sorted(objects.items())), dict(sorted(names.items())))
 
 
-def _read(reader: RecordReader, index: int) -> Contents | None:
-    try:
-        return read_contents(reader.read(index))
-    except RecordError:
-        return None
-    except ValueError as error:
-        raise InputError(
-            "{}, byte {}: this record is no annotated picture: {}.".format(
-                *reader.locate(index), error
-            )
-        ) from error
+def _why(problem: ValueError, where: str) -> str:
+    if isinstance(problem, RecordError):
+        return str(problem)
+    return f"{where}: this record is no annotated picture: {problem}."
 
 
 def _check_ids(contents: Contents, *, where: str) -> None:

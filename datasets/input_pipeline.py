@@ -6,17 +6,14 @@ Starting at any step costs nothing, because records are read by number and the s
 function, not a buffer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from datasets import records
-from datasets.record_reader import RecordReader
-from errors import InputError
-
-_ORDER_STREAM, _DRAW_STREAM = 1, 2
+from datasets.order import DRAW_STREAM, Pool, make_order, stream_key
+from datasets.record_source import RecordSource
 
 
 class Share(NamedTuple):
@@ -33,38 +30,6 @@ class Share(NamedTuple):
     rows: int
 
 
-class RecordSource:
-    """Records by number as a tf.data operation that remembers what went wrong.
-
-    Attributes:
-      error: the first error in reading, for a message better than tf.data's.
-    """
-
-    def __init__(self, shards: tuple[str, ...]):
-        self._reader = RecordReader(shards)
-        self.error: InputError | None = None
-
-    def __len__(self) -> int:
-        return len(self._reader)
-
-    def read(self, index: tf.Tensor) -> tf.Tensor:
-        """i64 scalar -> string scalar, the serialized example."""
-        data = tf.numpy_function(self._read, [index], tf.string, stateful=False)
-        data.set_shape([])
-        return data
-
-    def locate(self, index: int) -> tuple[str, int]:
-        """The shard and the byte offset of a record, for messages."""
-        return self._reader.locate(index)
-
-    def _read(self, index: np.ndarray) -> bytes:
-        try:
-            return self._reader.read(int(index))
-        except InputError as error:
-            self.error = self.error or error
-            raise
-
-
 def training_batches(
     source: RecordSource,
     *,
@@ -75,6 +40,7 @@ def training_batches(
     seed: int,
     first_step: int,
     last_step: int,
+    pools: Sequence[Pool] = (),
     shuffle: bool = True,
     use_difficult: bool = True,
     labels_offset: int = 0,
@@ -91,22 +57,22 @@ def training_batches(
       seed: of order and augmentation.
       first_step: the global batch to begin with.
       last_step: the global batch to end before.
+      pools: of a weighted mixture; () is one pool of all records.
       shuffle: a new permutation every epoch; otherwise the order of the records.
-      use_difficult: keep objects marked difficult.
+      use_difficult: keep objects marked difficult; crowds never are.
       labels_offset: subtracted from the records' labels.
       num_threads: pictures prepared at a time; None lets tf.data decide.
     """
-    order = _order(len(source), seed=seed, shuffle=shuffle)
+    order = make_order(pools or [Pool(len(source))], seed=seed, shuffle=shuffle)
 
     @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor):
         example = records.parse_example(source.read(order(sample)), labels_offset=labels_offset)
         boxes, labels = example["boxes"], example["labels"]
-        if not use_difficult:
-            keep = ~example["difficult"]
-            boxes, labels = tf.boolean_mask(boxes, keep), tf.boolean_mask(labels, keep)
-        draw = tf.stack([tf.constant(seed * 4 + _DRAW_STREAM, tf.int64), sample])
-        image, boxes, labels = preprocess(example["encoded"], boxes, labels, seed=draw)
+        keep = ~example["crowd" if use_difficult else "difficult"]
+        boxes, labels = tf.boolean_mask(boxes, keep), tf.boolean_mask(labels, keep)
+        key = stream_key(seed, DRAW_STREAM, sample)
+        image, boxes, labels = preprocess(example["encoded"], boxes, labels, seed=key)
         return image, *match(boxes, labels)
 
     dataset = tf.data.Dataset.range(first_step * share.rows, last_step * share.rows)
@@ -122,6 +88,7 @@ def examples_of_step(
     global_batch_size: int,
     seed: int,
     shuffle: bool,
+    pools: Sequence[Pool] = (),
     labels_offset: int = 0,
 ) -> list[tuple[int, dict[str, tf.Tensor]]]:
     """The records that `training_batches` makes global batch `step` of, all workers' together.
@@ -129,7 +96,7 @@ def examples_of_step(
     Returns:
       Number of the record and what `records.parse_example` reads in it, row by row.
     """
-    order = _order(len(source), seed=seed, shuffle=shuffle)
+    order = make_order(pools or [Pool(len(source))], seed=seed, shuffle=shuffle)
     first = step * global_batch_size
     samples = tf.range(first, first + global_batch_size, dtype=tf.int64)
     indices = [order(sample) for sample in samples]
@@ -159,34 +126,30 @@ def evaluation_batches(
       num_threads: pictures prepared at a time; None lets tf.data decide.
 
     Returns:
-      Dictionaries of image f32[B, S, S, 3], size i32[B, 2] (height, width in pixels), filename
-      string[B], boxes f32[B, N, 4], labels i64[B, N] (0 where padded), difficult bool[B, N].
+      Dictionaries of image f32[B, S, S, 3], size i32[B, 2] (height, width in pixels), record
+      i64[B] (its number), filename string[B], boxes f32[B, N, 4], labels i64[B, N] (0 where
+      padded), difficult and crowd bool[B, N]. Bad records are left out.
     """
 
-    @tf.autograph.experimental.do_not_convert
-    def load(index: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = records.parse_example(source.read(index), labels_offset=labels_offset)
-        picture = decode(example.pop("encoded"))
-        return {"image": preprocess(picture), "size": tf.shape(picture)[:2], **example}
+    threads = num_threads or tf.data.AUTOTUNE
 
-    dataset = tf.data.Dataset.range(len(source))
-    dataset = dataset.map(load, num_parallel_calls=num_threads or tf.data.AUTOTUNE)
+    @tf.autograph.experimental.do_not_convert
+    def read(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return index, source.read_or_empty(index)
+
+    @tf.autograph.experimental.do_not_convert
+    def load(index: tf.Tensor, data: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = records.parse_example(data, labels_offset=labels_offset)
+        picture = decode(example.pop("encoded"))
+        size = tf.shape(picture)[:2]
+        return {"image": preprocess(picture), "size": size, "record": index, **example}
+
+    dataset = tf.data.Dataset.range(len(source)).map(read, num_parallel_calls=threads)
+    dataset = dataset.filter(lambda index, data: tf.strings.length(data) > 0)
+    dataset = dataset.map(load, num_parallel_calls=threads)
     return dataset.padded_batch(batch_size).prefetch(2)
 
 
 def _sample_number(row: tf.Tensor, share: Share) -> tf.Tensor:
     step, own_row = row // share.rows, row % share.rows
     return step * share.global_batch_size + share.first_row + own_row
-
-
-def _order(num_samples: int, *, seed: int, shuffle: bool) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Sample number -> record number: a permutation for each epoch, in O(1) memory."""
-
-    def order(sample: tf.Tensor) -> tf.Tensor:
-        epoch, position = sample // num_samples, sample % num_samples
-        if not shuffle or num_samples == 1:
-            return position
-        key = tf.stack([tf.constant(seed * 4 + _ORDER_STREAM, tf.int64), epoch])
-        return tf.random.experimental.index_shuffle(position, key, num_samples - 1)
-
-    return order

@@ -1,57 +1,12 @@
-"""Converts a folder in Pascal VOC layout to a data set of TFRecords.
+"""Converts a folder in Pascal VOC layout to a data set of TFRecords."""
 
-Pictures go in byte for byte. Each is decoded once to see that it is whole; where its real size
-differs from the XML's, the real one counts. Which classes there are is told by `voc_source.py`.
-"""
-
-import concurrent.futures
-import dataclasses
-import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
-import tensorflow as tf
+from datasets.conversion import Conversion, convert_source
+from datasets.voc_source import find_source
+from datasets.voc_tally import Tally
 
-from datasets.picture_file import Header, check_picture
-from datasets.records import encode_example
-from datasets.shards import check_output, choose_num_shards, write_shards
-from datasets.voc import Annotation
-from datasets.voc_source import Source, find_source
-from datasets.voc_tally import Boxes, Tally, relative_boxes
-from errors import InputError
-
-_AT_ONCE = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class Conversion:
-    """What to convert, and to where; the fields are the flags of `tf_convert_data.py`.
-
-    Attributes:
-      dataset_dir: a VOC folder, or a folder that holds exactly one.
-      split: name of a file in ImageSets/Main; "" takes every annotated picture.
-      labels_file: class names, one a line; "" takes them from the annotations.
-      num_shards: 0 chooses by size.
-      skip_bad: so many unreadable pictures or annotations are left out.
-      dry_run: only annotations are read and counted; nothing is written.
-    """
-
-    dataset_dir: str
-    output_dir: str = "."
-    output_name: str = "pascalvoc"
-    split: str = ""
-    labels_file: str = ""
-    num_shards: int = 0
-    skip_bad: int = 0
-    dry_run: bool = False
-
-
-class _Converted(NamedTuple):
-    filename: str
-    annotation: Annotation
-    header: Header
-    boxes: Boxes
-    example: bytes
+__all__ = ["Conversion", "convert"]
 
 
 def convert(
@@ -60,14 +15,7 @@ def convert(
     report: Callable[[str], None] = print,
     progress: Callable[[Sequence[str]], Iterator[str]] = iter,
 ) -> Tally:
-    """Converts, or with `dry_run` only counts, a VOC folder.
-
-    Args:
-      report: takes one line of text at a time.
-      progress: wraps the list of picture ids to show how far the work is.
-
-    Returns:
-      The counts; `Tally.table()` prints them.
+    """Converts, or with `dry_run` only counts, a VOC folder; as `convert_source`.
 
     Raises:
       InputError: a rule is broken by the folder, a file in it, or the output folder.
@@ -79,112 +27,4 @@ def convert(
         with_pictures=not conversion.dry_run,
         report=report,
     )
-    tally = Tally(source.labels, report=report)
-    if conversion.dry_run:
-        _count(source, tally, skip_bad=conversion.skip_bad)
-        return tally
-    place = {"output_dir": conversion.output_dir, "name": conversion.output_name}
-    check_output(**place)
-    num_shards = choose_num_shards(
-        num_examples=len(source.ids),
-        num_bytes=sum(map(_file_size, source.pictures.values())),
-        requested=conversion.num_shards,
-    )
-    write_shards(
-        _examples(progress(source.ids), source, tally, skip_bad=conversion.skip_bad),
-        labels=source.labels,
-        num_shards=num_shards,
-        num_examples=len(source.ids),
-        describe=lambda: (tally.classes, tally.notes),
-        **place,
-    )
-    return tally
-
-
-def _file_size(path: str) -> int:
-    try:
-        return tf.io.gfile.stat(path).length
-    except tf.errors.OpError:  # a dangling link: named when it is read
-        return 0
-
-
-def _count(source: Source, tally: Tally, *, skip_bad: int) -> None:
-    """Counts by the sizes that the XML claims; a size of 0 is unknown, then no box is clipped."""
-    for image_id in source.ids:
-        annotation = source.annotations[image_id]
-        if isinstance(annotation, InputError):
-            tally.skip(image_id, annotation, limit=skip_bad)
-            continue
-        height, width = annotation.height or 10**6, annotation.width or 10**6
-        boxes = relative_boxes(annotation, height=height, width=width)
-        tally.add(image_id, annotation, boxes)
-
-
-def _examples(
-    ids: Iterator[str], source: Source, tally: Tally, *, skip_bad: int
-) -> Iterator[bytes]:
-    """Serialized examples in the order of `ids`, made by a few threads some pictures ahead."""
-    for image_id, made in _in_threads(lambda i: _try_make(i, source), ids):
-        if isinstance(made, InputError):
-            tally.skip(image_id, made, limit=skip_bad)
-            continue
-        size = {"height": made.header.height, "width": made.header.width}
-        tally.add_size(made.filename, made.annotation, **size)
-        tally.add(made.filename, made.annotation, made.boxes)
-        yield made.example
-
-
-def _in_threads(work: Callable, items: Iterator) -> Iterator[tuple]:
-    """Pairs (item, work(item)) in order; at most `_AT_ONCE` results are held."""
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting = []
-        for item in items:
-            waiting.append((item, pool.submit(work, item)))
-            if len(waiting) == _AT_ONCE:
-                first, future = waiting.pop(0)
-                yield first, future.result()
-        for item, future in waiting:
-            yield item, future.result()
-
-
-def _try_make(image_id: str, source: Source) -> _Converted | InputError:
-    annotation = source.annotations[image_id]
-    if isinstance(annotation, InputError):
-        return annotation
-    if image_id not in source.pictures:
-        return InputError(f"{source.voc_dir}/JPEGImages has no picture of {image_id}: add it.")
-    try:
-        return _make(source.pictures[image_id], annotation, labels=source.labels)
-    except InputError as error:
-        return error
-
-
-def _make(path: str, annotation: Annotation, *, labels: tuple[str, ...]) -> _Converted:
-    encoded, header = _read_picture(path)
-    boxes = relative_boxes(annotation, height=header.height, width=header.width)
-    kept = [item for item, keep in zip(annotation.objects, boxes.keep, strict=True) if keep]
-    example = encode_example(
-        encoded=encoded,
-        image_format=header.format,
-        height=header.height,
-        width=header.width,
-        channels=header.channels,
-        filename=os.path.basename(path),
-        boxes=boxes.boxes[boxes.keep],
-        labels=[labels.index(item.name) + 1 for item in kept],
-        names=[item.name for item in kept],
-        difficult=[item.difficult for item in kept],
-        truncated=[item.truncated for item in kept],
-    )
-    return _Converted(os.path.basename(path), annotation, header, boxes, example)
-
-
-def _read_picture(path: str) -> tuple[bytes, Header]:
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            encoded = file.read()
-        return encoded, check_picture(encoded)
-    except ValueError as error:
-        raise InputError(f"{path} {error}.") from error
-    except tf.errors.OpError as error:
-        raise InputError(f"{path} cannot be read ({error.message}).") from error
+    return convert_source(source, conversion, report=report, progress=progress)

@@ -35,10 +35,7 @@ def check_picture(data: bytes) -> Header:
       ValueError: what is wrong with it, as the end of a sentence that starts with its name.
     """
     header = read_header(data)
-    if header.height * header.width > MAX_PIXELS:
-        raise ValueError(
-            f"claims {header.width} x {header.height} pixels, more than {MAX_PIXELS}: scale it down"
-        )
+    _check_size(header.height, header.width)
     decode = tf.io.decode_jpeg if header.format == "JPEG" else tf.io.decode_png
     try:
         decode(data, channels=3)
@@ -47,17 +44,42 @@ def check_picture(data: bytes) -> Header:
     return header
 
 
-def read_header(data: bytes) -> Header:
+def check_claims(data: bytes) -> None:
+    """Checks that decoding takes bounded memory, whatever a picture's header claims.
+
+    Raises:
+      ValueError: too many pixels, a broken header, or none of JPEG, PNG, GIF and BMP.
+    """
+    if data.startswith((b"GIF8", b"BM")):
+        at, sides = (6, "<HH") if data[:1] == b"G" else (18, "<ii")
+        if len(data) < 26:
+            raise ValueError("was cut off inside its header: copy it anew")
+        width, height = map(abs, struct.unpack_from(sides, data, at))
+    else:
+        _, height, width, _ = read_header(data, whole=False)
+    _check_size(height, width)
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"claims {width} x {height} pixels, more than {MAX_PIXELS}: scale it down")
+
+
+def read_header(data: bytes, *, whole: bool = True) -> Header:
     """Reads the header of a JPEG or PNG file without decoding it.
+
+    Args:
+      data: the file.
+      whole: whether to look for the file's end too.
 
     Raises:
       ValueError: another format, a broken header, or a JPEG without its end.
     """
     try:
         if data.startswith(_PNG_SIGNATURE):
-            header = _read_png(data)
+            header = _read_png(data, whole=whole)
         elif data.startswith(b"\xff\xd8"):
-            header = _read_jpeg(data)
+            header = _read_jpeg(data, whole=whole)
         else:
             raise ValueError("is neither JPEG nor PNG: save it as one of them")
     except (struct.error, IndexError) as error:
@@ -67,16 +89,16 @@ def read_header(data: bytes) -> Header:
     return header
 
 
-def _read_png(data: bytes) -> Header:
+def _read_png(data: bytes, *, whole: bool) -> Header:
     kind, width, height, _, colour = struct.unpack_from(">4sIIBB", data, 12)
     if kind != b"IHDR" or colour not in _PNG_CHANNELS:
         raise ValueError("has a broken PNG header: export it anew")
-    if b"IEND" not in data[-1024:]:
+    if whole and b"IEND" not in data[-1024:]:
         raise ValueError("was cut off: its PNG end chunk is missing; copy it anew")
     return Header("PNG", height, width, _PNG_CHANNELS[colour])
 
 
-def _read_jpeg(data: bytes) -> Header:
+def _read_jpeg(data: bytes, *, whole: bool) -> Header:
     """Walks the segments up to the first scan; thumbnails inside them are jumped over."""
     header = None
     position = 2
@@ -96,6 +118,6 @@ def _read_jpeg(data: bytes) -> Header:
             break
     if header is None:
         raise ValueError("has no JPEG frame before its first scan: export it anew")
-    if data.find(_JPEG_END, position) < 0:
+    if whole and data.find(_JPEG_END, position) < 0:
         raise ValueError("was cut off: its JPEG end marker is missing; copy it anew")
     return header

@@ -105,7 +105,9 @@ def load_index(path: str) -> np.ndarray | None:
     expected = (_MAGIC, shard_size(path), len(body) // 8, google_crc32c.value(body))
     if len(head) < _HEADER.size or _HEADER.unpack(head) != expected or len(body) % 8:
         return None
-    return np.frombuffer(body, "<u8").astype(np.uint64)
+    offsets = np.frombuffer(body, "<u8").astype(np.uint64)
+    ordered = (offsets[1:] > offsets[:-1]).all() and (offsets < shard_size(path)).all()
+    return offsets if ordered else None
 
 
 def load_or_build(path: str) -> np.ndarray:

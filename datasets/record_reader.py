@@ -25,6 +25,8 @@ from datasets.record_index import (
 
 __all__ = ["RecordError", "RecordReader", "build_index"]
 
+MAX_RECORD_BYTES = 500_000_000  # what a stranger's record may claim of our memory
+
 
 class RecordReader:
     """Reads record i of a list of shards; thread-safe.
@@ -91,6 +93,10 @@ class _Shard:
         offset = int(self.offsets[number])
         last = number + 1 == len(self.offsets)
         end = self._size if last else int(self.offsets[number + 1])
+        if end - offset > MAX_RECORD_BYTES:
+            raise RecordError(
+                self.path, offset, f"a record of {end - offset} bytes is no picture: remove it"
+            )
         raw = self._read_at(offset, end - offset)
         length = read_length(raw[:12], path=self.path, offset=offset, limit=len(raw))
         if length + FRAME_BYTES != end - offset:

@@ -1,8 +1,9 @@
 """The one place that knows the feature keys of a record (`tf.train.Example`).
 
-Written are the keys of SSD-Tensorflow's converter plus `image/filename`. Read are those and the TF
-Object Detection API's names for labels and `difficult`; a record has one set or the other. What a
-record lacks is empty: no difficult key means that nothing is difficult.
+Written are the keys of SSD-Tensorflow's converter plus `image/filename`, and from COCO
+`image/source_id` and `image/object/is_crowd`. Read are those and the TF Object Detection API's
+names for labels and `difficult`; a record has one set or the other. What a record lacks is empty:
+no difficult key means that nothing is difficult. Crowds count as difficult.
 """
 
 from typing import NamedTuple
@@ -17,11 +18,13 @@ _SIDES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", 
 _LABEL = ("image/object/bbox/label", "image/object/class/label")
 _TEXT = ("image/object/bbox/label_text", "image/object/class/text")
 _DIFFICULT = ("image/object/bbox/difficult", "image/object/difficult")
-_TRUNCATED = "image/object/bbox/truncated"
+_TRUNCATED = ("image/object/bbox/truncated", "image/object/truncated")
+_CROWD = "image/object/is_crowd"
+_SOURCE_ID = "image/source_id"
 
 
 class Contents(NamedTuple):
-    """What a record says of its objects, unclipped: `boxes` f32[N, 4] relative, the rest [N].
+    """What a record says, unclipped: `boxes` f32[N, 4] relative, the rest of its objects [N].
 
     `names` is empty where the record does not name its classes, `labels` where it has no ids.
     """
@@ -31,6 +34,10 @@ class Contents(NamedTuple):
     labels: tuple[int, ...]
     names: tuple[str, ...]
     difficult: tuple[bool, ...]
+    truncated: tuple[bool, ...]
+    crowd: tuple[bool, ...]
+    encoded: bytes
+    source_id: str
 
 
 def encode_example(
@@ -46,6 +53,8 @@ def encode_example(
     names,
     difficult,
     truncated,
+    crowd=(),
+    source_id: str = "",
 ) -> bytes:
     """Serialises one picture with its N objects.
 
@@ -57,7 +66,8 @@ def encode_example(
       boxes: f32[N, 4] relative [ymin, xmin, ymax, xmax]; N may be 0.
       labels: N class ids from 1.
       names: N class names.
-      difficult: N booleans, as truncated.
+      difficult: N booleans, as truncated and crowd; the key of crowd is left out where none is.
+      source_id: the picture's id in the data set it comes from; left out when ''.
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     features = {
@@ -71,8 +81,12 @@ def encode_example(
         _LABEL[0]: _ints(labels),
         _TEXT[0]: _bytes([name.encode() for name in names]),
         _DIFFICULT[0]: _ints(difficult),
-        _TRUNCATED: _ints(truncated),
+        _TRUNCATED[0]: _ints(truncated),
     }
+    if any(crowd):
+        features[_CROWD] = _ints(crowd)
+    if source_id:
+        features[_SOURCE_ID] = _bytes([source_id.encode()])
     features |= {key: _floats(column) for key, column in zip(_SIDES, boxes.T, strict=True)}
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return example.SerializeToString(deterministic=True)
@@ -92,7 +106,8 @@ def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str,
       filename: string scalar, '' where the record has none.
       boxes: f32[N, 4] relative [ymin, xmin, ymax, xmax].
       labels: i64[N].
-      difficult: bool[N].
+      difficult: bool[N], crowds among them.
+      crowd: bool[N].
 
     Raises:
       tf.errors.InvalidArgumentError: the record has no picture, or its lists differ in length.
@@ -100,14 +115,18 @@ def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str,
     features = tf.io.parse_single_example(serialized, _FEATURES)
     boxes = tf.clip_by_value(tf.stack([features[key] for key in _SIDES], axis=-1), 0.0, 1.0)
     labels = _first_filled(features, _LABEL) - labels_offset
-    difficult = _first_filled(features, _DIFFICULT)
     count = tf.shape(boxes)[0]
-    difficult = tf.cond(
-        tf.size(difficult) > 0, lambda: difficult, lambda: tf.zeros([count], tf.int64)
-    )
-    for what, values in (("labels", labels), ("difficult flags", difficult)):
-        message = f"The record's {what} and boxes differ in number"
-        tf.debugging.assert_equal(tf.size(values), count, message=message)
+    crowd = _or_zeros(features[_CROWD], count)
+    difficult = _or_zeros(_first_filled(features, _DIFFICULT), count)
+    flags = ("difficult flags", difficult), ("crowd flags", crowd)
+    checks = [
+        tf.debugging.assert_equal(
+            tf.size(values), count, message=f"The record's {what} and boxes differ in number"
+        )
+        for what, values in (("labels", labels), *flags)
+    ]
+    with tf.control_dependencies(checks):
+        difficult = difficult + crowd
     keep = tf.logical_and(boxes[:, 2] > boxes[:, 0], boxes[:, 3] > boxes[:, 1])
     return {
         "encoded": features[_ENCODED],
@@ -115,6 +134,7 @@ def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str,
         "boxes": tf.boolean_mask(boxes, keep),
         "labels": tf.boolean_mask(labels, keep),
         "difficult": tf.boolean_mask(difficult, keep) != 0,
+        "crowd": tf.boolean_mask(crowd, keep) != 0,
     }
 
 
@@ -135,26 +155,45 @@ def read_contents(serialized: bytes) -> Contents:
     names = tuple(
         name.decode("utf-8", "replace") for name in _either(features, _TEXT, "bytes_list")
     )
-    difficult = _either(features, _DIFFICULT, "int64_list") or (0,) * len(columns[0])
-    lengths = {len(column) for column in (*columns, labels or names, difficult)}
+    difficult, truncated, crowd = (
+        _either(features, keys, "int64_list") or (0,) * len(columns[0])
+        for keys in (_DIFFICULT, _TRUNCATED, (_CROWD, _CROWD))
+    )
+    lengths = {len(column) for column in (*columns, labels or names, difficult, truncated, crowd)}
     if len(lengths) > 1:
         raise ValueError(f"its boxes, labels and difficult flags differ in number ({lengths})")
-    filename = b"".join(features[_FILENAME].bytes_list.value).decode("utf-8", "replace")
-    boxes = np.array(columns, np.float32).T.reshape(-1, 4)
-    return Contents(filename, boxes, labels, names, tuple(map(bool, difficult)))
+    return Contents(
+        filename=_one_text(features[_FILENAME]),
+        boxes=np.array(columns, np.float32).T.reshape(-1, 4),
+        labels=labels,
+        names=names,
+        difficult=tuple(bool(d or c) for d, c in zip(difficult, crowd, strict=True)),
+        truncated=tuple(map(bool, truncated)),
+        crowd=tuple(map(bool, crowd)),
+        encoded=features[_ENCODED].bytes_list.value[0],
+        source_id=_one_text(features[_SOURCE_ID]),
+    )
 
 
 _FEATURES = {
     _ENCODED: tf.io.FixedLenFeature([], tf.string),
     _FILENAME: tf.io.FixedLenFeature([], tf.string, default_value=""),
     **{key: tf.io.RaggedFeature(tf.float32) for key in _SIDES},
-    **{key: tf.io.RaggedFeature(tf.int64) for key in _LABEL + _DIFFICULT},
+    **{key: tf.io.RaggedFeature(tf.int64) for key in (*_LABEL, *_DIFFICULT, _CROWD)},
 }
 
 
 def _first_filled(features: dict[str, tf.Tensor], keys: tuple[str, str]) -> tf.Tensor:
     ours, theirs = (features[key] for key in keys)
     return tf.cond(tf.size(ours) > 0, lambda: ours, lambda: theirs)
+
+
+def _or_zeros(values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    return tf.cond(tf.size(values) > 0, lambda: values, lambda: tf.zeros([count], tf.int64))
+
+
+def _one_text(feature: tf.train.Feature) -> str:
+    return b"".join(feature.bytes_list.value).decode("utf-8", "replace")
 
 
 def _either(features, keys: tuple[str, str], kind: str) -> tuple:

@@ -51,7 +51,7 @@ VOC_LABELS = (
 _PICTURE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
-def find_voc_dir(dataset_dir: str) -> str:
+def find_voc_dir(dataset_dir: str, *, flag: str = "--dataset_dir") -> str:
     """The VOC folder that `dataset_dir` is, or the only one that it contains (a VOCdevkit).
 
     Raises:
@@ -59,7 +59,7 @@ def find_voc_dir(dataset_dir: str) -> str:
     """
     folder = dataset_dir.rstrip("/") or dataset_dir
     if not folder or not tf.io.gfile.isdir(folder):
-        raise InputError(f"--dataset_dir={dataset_dir} is not a folder: pass a VOC folder.")
+        raise InputError(f"{flag}={dataset_dir} is not a folder: pass a VOC folder.")
     if tf.io.gfile.isdir(os.path.join(folder, "Annotations")):
         return folder
     names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
@@ -68,11 +68,11 @@ def find_voc_dir(dataset_dir: str) -> str:
         return os.path.join(folder, found[0])
     if found:
         raise InputError(
-            f"--dataset_dir={dataset_dir} contains several VOC folders ({', '.join(found)}): pass "
-            f"one of them, for example --dataset_dir={os.path.join(folder, found[0])}."
+            f"{flag}={dataset_dir} contains several VOC folders ({', '.join(found)}): pass "
+            f"one of them, for example {flag}={os.path.join(folder, found[0])}."
         )
     raise InputError(
-        f"--dataset_dir={dataset_dir} has no Annotations folder, nor has a folder in it (there "
+        f"{flag}={dataset_dir} has no Annotations folder, nor has a folder in it (there "
         f"are: {', '.join(names[:10]) or 'no files'}): pass the folder that holds Annotations."
     )
 

@@ -5,9 +5,10 @@ some of them absent; otherwise they are the folder's own names, sorted. They are
 annotations, not only from the split's, so that the splits of one folder agree.
 """
 
+import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
+from datasets.conversion import Source
 from datasets.labels import check_labels, read_labels
 from datasets.voc import (
     VOC_LABELS,
@@ -21,16 +22,6 @@ from datasets.voc import (
     read_split,
 )
 from errors import InputError
-
-
-class Source(NamedTuple):
-    """The pictures to convert: `annotations` may hold, by id, the error met instead."""
-
-    voc_dir: str
-    ids: Sequence[str]
-    annotations: dict[str, Annotation | InputError]
-    pictures: dict[str, str]
-    labels: tuple[str, ...]
 
 
 def find_source(
@@ -65,7 +56,13 @@ def find_source(
     _report_unread(annotations, ids, report=report)
     _check_names(annotations, ids, labels, voc_dir=voc_dir)
     found = find_pictures(voc_dir) if with_pictures else {}
-    return Source(voc_dir, ids, annotations, {i: found[i] for i in ids if i in found}, labels)
+    return Source(
+        pictures_dir=os.path.join(voc_dir, "JPEGImages"),
+        ids=ids,
+        annotations=annotations,
+        pictures={i: found[i] for i in ids if i in found},
+        labels=labels,
+    )
 
 
 def _some(names: Sequence[str]) -> str:

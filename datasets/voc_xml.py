@@ -19,12 +19,16 @@ _FALSE = ("", "0", "false", "no", "unspecified")
 
 
 class Object(NamedTuple):
-    """One annotated object; `box` is (ymin, xmin, ymax, xmax) in pixels as the XML has it."""
+    """One annotated object; `box` is (ymin, xmin, ymax, xmax) in pixels as the XML has it.
+
+    A crowd (COCO's word for a box around many objects) is difficult too, and never learnt from.
+    """
 
     name: str
     box: tuple[float, float, float, float]
     difficult: bool
     truncated: bool
+    crowd: bool = False
 
 
 class Annotation(NamedTuple):
@@ -96,6 +100,7 @@ def _read_object(element: ElementTree.Element, *, where: str) -> Object:
     if box is None:
         raise InputError(f"{where} ({name}) has no <bndbox>: every object needs a box.")
     where = f"{where} ({name})"
+    crowd = _read_flag(element, "crowd", where=where)
     return Object(
         name=name,
         box=(
@@ -104,8 +109,9 @@ def _read_object(element: ElementTree.Element, *, where: str) -> Object:
             _read_number(box, "ymax", where=where),
             _read_number(box, "xmax", where=where),
         ),
-        difficult=_read_flag(element, "difficult", where=where),
+        difficult=_read_flag(element, "difficult", where=where) or crowd,
         truncated=_read_flag(element, "truncated", where=where),
+        crowd=crowd,
     )
 
 

@@ -17,11 +17,12 @@ class EvalSettings:
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
     report_dir: str = setting("", "Folder for a page of tables, curves, errors and pictures.")
 
-    dataset_name: str = setting("pascalvoc_2007", "Name of the records; see docs/data.md.")
+    dataset_name: str = setting("pascalvoc_2007", "Names of the records; see docs/data.md.")
     dataset_split_name: str = setting("test", "Split of the records, or of voc_dir.")
     dataset_dir: str = setting("", "Folder of the records.")
     labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
+    skip_bad: int = setting(0, "Leave out up to so many bad records, which are named.")
     num_preprocessing_threads: int | None = setting(None, "Pictures prepared at a time; auto.")
     batch_size: int = setting(8, "Pictures a step; scores do not depend on it.")
     max_num_batches: int | None = setting(None, "Stop after so many batches.")
@@ -55,6 +56,7 @@ class EvalSettings:
             )
         check_at_least(self, 1, "batch_size", "max_num_batches", "num_preprocessing_threads")
         check_at_least(self, 1, "select_top_k", "keep_top_k")
+        check_at_least(self, 0, "skip_bad")
         hardware.resolve_precision(self.precision)
         if self.moving_average_decay is not None and not self.use_moving_average:
             raise InputError(

@@ -6,13 +6,16 @@ picture.
 
 import json
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from datasets import dataset_factory, input_pipeline, records, voc
+from datasets import input_pipeline, records, voc
 from datasets.dataset_factory import Dataset
+from datasets.mixture import get_mixture
+from datasets.record_source import RecordSource
 from deployment import checkpoints, hardware
 from deployment.detector import Detector, Picture, unpad
 from deployment.eval_settings import EvalSettings
@@ -37,6 +40,7 @@ class Run(NamedTuple):
       detections: the same in pixels, in one table.
       truth: the objects in pixels.
       sizes: [P, 2], height and width of each picture, pixels.
+      records: number of each picture's record; those left out are not among them.
     """
 
     names: list[str]
@@ -44,6 +48,7 @@ class Run(NamedTuple):
     detections: Detections
     truth: GroundTruth
     sizes: np.ndarray
+    records: list[int]
 
 
 def evaluate_checkpoint(settings: EvalSettings) -> Result:
@@ -60,7 +65,7 @@ def evaluate_checkpoint(settings: EvalSettings) -> Result:
         path, precision=settings.precision, use_moving_average=settings.use_moving_average
     )
     dataset = _dataset(settings, detector)
-    source = input_pipeline.RecordSource(dataset.shards)
+    source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
     run = run_detector(detector, source, settings)
     result = score(run.detections, run.truth, dataset.labels, settings)
     _write(settings, result, run, dataset, checkpoints.step_of(path))
@@ -76,10 +81,12 @@ def evaluate_checkpoint(settings: EvalSettings) -> Result:
             labels=dataset.labels,
             names=run.names,
             sizes=run.sizes,
-            load=lambda index: _picture(_example(source, index, settings)),
+            load=lambda index: _picture(_example(source, run.records[index], settings)),
             title=title,
         )
         report.write(settings.report_dir, data)
+    if source.bad:
+        print(f"{len(source.bad)} bad records were left out of the score; they are named above.")
     return result
 
 
@@ -140,9 +147,7 @@ def counted(truth: GroundTruth, settings: EvalSettings) -> GroundTruth:
     return truth._replace(difficult=np.zeros_like(truth.difficult))
 
 
-def run_detector(
-    detector: Detector, source: input_pipeline.RecordSource, settings: EvalSettings
-) -> Run:
+def run_detector(detector: Detector, source: RecordSource, settings: EvalSettings) -> Run:
     """Detects on every record once, in their order."""
     preprocessing = preprocessing_factory.get_preprocessing(detector.description.model_name)
     batches = input_pipeline.evaluation_batches(
@@ -157,9 +162,9 @@ def run_detector(
         name: getattr(settings, name)
         for name in ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
     }
-    names, found, detections, truth, all_sizes = [], [], [], [], []
+    names, found, detections, truth, all_sizes, numbers = [], [], [], [], [], []
     with Progress(len(source), "evaluating", unit="pictures") as progress:
-        for batch in batches.take(settings.max_num_batches or -1):
+        for batch in _explained(batches.take(settings.max_num_batches or -1), source):
             new = unpad(detector.detect_inputs(batch["image"], **thresholds))
             sizes = batch["size"].numpy()
             detections += _to_pixels(new, sizes, first=len(names))
@@ -167,19 +172,30 @@ def run_detector(
             names += [name.decode() for name in batch["filename"].numpy()]
             found += new
             all_sizes.append(sizes)
+            numbers += batch["record"].numpy().tolist()
             progress.update(len(names))
     joined = GroundTruth(*(np.concatenate(column) for column in zip(*truth, strict=True)))
-    return Run(names, found, concatenate(detections), joined, np.concatenate(all_sizes))
+    return Run(names, found, concatenate(detections), joined, np.concatenate(all_sizes), numbers)
+
+
+def _explained(batches: tf.data.Dataset, source: RecordSource) -> Iterator[dict[str, tf.Tensor]]:
+    """The batches; a failure is raised as what is wrong with which record."""
+    try:
+        yield from batches
+    except tf.errors.OpError as error:
+        if explained := source.explain():
+            raise explained from error
+        raise
 
 
 def draw_contact_sheet(
-    run: Run, source: input_pipeline.RecordSource, labels: tuple[str, ...], settings: EvalSettings
+    run: Run, source: RecordSource, labels: tuple[str, ...], settings: EvalSettings
 ) -> np.ndarray:
     """Pictures spread evenly over the split, truth beside detections of score .5 or more."""
     count = min(SHEET_PICTURES, len(run.names))
     rows = []
     for index in np.linspace(0, len(run.names) - 1, count).round().astype(int):
-        example = _example(source, index, settings)
+        example = _example(source, run.records[index], settings)
         found = run.found[index]
         sure = found.scores >= SHEET_THRESHOLD
         rows.append(
@@ -200,9 +216,7 @@ def draw_contact_sheet(
     return pictures.contact_sheet(rows, colours=pictures.class_colours(labels))
 
 
-def _example(
-    source: input_pipeline.RecordSource, index: int, settings: EvalSettings
-) -> dict[str, tf.Tensor]:
+def _example(source: RecordSource, index: int, settings: EvalSettings) -> dict[str, tf.Tensor]:
     record = source.read(tf.constant(index, tf.int64))
     return records.parse_example(record, labels_offset=settings.labels_offset)
 
@@ -212,11 +226,12 @@ def _picture(example: dict[str, tf.Tensor]) -> np.ndarray:
 
 
 def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:
-    dataset = dataset_factory.get_dataset(
+    dataset = get_mixture(
         settings.dataset_name,
         settings.dataset_split_name,
         settings.dataset_dir,
         labels_file=settings.labels_file,
+        labels_offset=settings.labels_offset,
     )
     known = detector.description
     if dataset.labels != known.labels:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from datasets import input_pipeline
-from datasets.input_pipeline import RecordSource
+from datasets.dataset_factory import Dataset
+from datasets.record_source import RecordSource
 from deployment.train_settings import TrainSettings
 from errors import InputError
 
@@ -21,8 +22,8 @@ MAX_NON_FINITE = 5
 class NumericsCheck:
     """Watches the results of one run's steps."""
 
-    def __init__(self, settings: TrainSettings, source: RecordSource, labels: tuple[str, ...]):
-        self._settings, self._source, self._labels = settings, source, labels
+    def __init__(self, settings: TrainSettings, source: RecordSource, dataset: Dataset):
+        self._settings, self._source, self._dataset = settings, source, dataset
         self._in_a_row = 0
 
     def after_step(self, step: int, result: Mapping[str, tf.Tensor]) -> str:
@@ -59,6 +60,7 @@ class NumericsCheck:
             global_batch_size=self._settings.global_batch_size,
             seed=self._settings.seed or 0,
             shuffle=self._settings.shuffle,
+            pools=self._dataset.pools,
             labels_offset=self._settings.labels_offset,
         )
         return "\n".join(self._describe(index, example) for index, example in examples)
@@ -66,7 +68,7 @@ class NumericsCheck:
     def _describe(self, index: int, example: Mapping[str, tf.Tensor]) -> str:
         shard, offset = self._source.locate(index)
         objects = ", ".join(
-            f"{self._labels[label - 1]} [{' '.join(f'{side:.4g}' for side in box)}]"
+            f"{self._dataset.labels[label - 1]} [{' '.join(f'{side:.4g}' for side in box)}]"
             for label, box in zip(example["labels"].numpy(), example["boxes"].numpy(), strict=True)
         )
         name = example["filename"].numpy().decode("utf-8", "replace") or "picture without a name"

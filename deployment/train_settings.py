@@ -19,12 +19,16 @@ class TrainSettings:
     train_dir: str = setting("", "Folder for checkpoints, metrics and events; resumed when used.")
     overwrite: bool = setting(False, "Start over in a used train_dir; what is there is removed.")
 
-    dataset_name: str = setting("pascalvoc_2007", "Name of the records; see docs/data.md.")
-    dataset_split_name: str = setting("train", "Split of the records.")
-    dataset_dir: str = setting("", "Folder of the records.")
+    dataset_name: str = setting("pascalvoc_2007", "Names of the records; see docs/data.md.")
+    dataset_split_name: str = setting("train", "Split of the records, or one for each name.")
+    dataset_dir: str = setting("", "Folder of the records, or one for each name.")
+    dataset_weights: tuple[float, ...] = setting(
+        (), "How often pictures of each of several data sets come; all alike when empty."
+    )
     labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
     num_classes: int | None = setting(None, "Classes with background; checked against the labels.")
+    skip_bad: int = setting(0, "Go on without up to so many bad records, which are named.")
     use_difficult: bool = setting(True, "Learn from objects marked difficult.")
     shuffle: bool = setting(True, "Visit the pictures in a new order every epoch.")
     augment: bool = setting(True, "Distort, expand, crop and flip the pictures.")
@@ -142,7 +146,7 @@ class TrainSettings:
             self, 0, "learning_rate", "weight_decay", "clip_gradient_norm", "max_to_keep"
         )
         check_at_least(self, 0, "loss_alpha", "negative_ratio", "slow_start_step", "seed")
-        check_at_least(self, 0, "stall_timeout_secs")
+        check_at_least(self, 0, "stall_timeout_secs", "skip_bad")
         check_at_least(self, 0, "min_negatives_per_image", "hard_example_mining_step")
         check_at_least(self, 0, "bias_gradient_multiplier", "last_layer_gradient_multiplier")
         self._check_distribution()

@@ -23,8 +23,8 @@ from optimization.averages import MovingAverages
 from optimization.optimizers import Optimizer
 
 _FIXED = (
-    *("seed", "optimizer", "global_batch_size", "shuffle", "augment", "dataset_name"),
-    "moving_average_decay",
+    *("seed", "optimizer", "global_batch_size", "shuffle", "augment", "moving_average_decay"),
+    *("dataset_name", "dataset_weights"),
 )
 
 
@@ -165,7 +165,8 @@ def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
 
 def run_facts(settings: TrainSettings) -> dict[str, Any]:
     """What decides the course of a run and must stay when it is resumed."""
-    return {name: getattr(settings, name) for name in _FIXED}
+    facts = {name: getattr(settings, name) for name in _FIXED}
+    return json.loads(json.dumps(facts))  # as a checkpoint gives them back
 
 
 def _read_earlier(

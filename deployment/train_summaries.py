@@ -82,7 +82,7 @@ def draw(detector: Detector, batch: Batch) -> np.ndarray:
             anchor_names,
             difficult=np.ones(len(anchors), bool),
             colours=colours,
-            plates=False,
+            written=False,
         )
         canvases[k] = pictures.draw_boxes(canvas, objects, names, colours=colours)
     return canvases

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
-from datasets import dataset_factory, input_pipeline
+from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
+from datasets.mixture import get_mixture
+from datasets.record_source import RecordSource
 from deployment import (
     hardware,
     initialization,
@@ -92,11 +94,11 @@ class _Loop:
 
     def __init__(self, start: Start, state: TrainState, dataset: Dataset, strategy, cluster):
         self._settings, self._start, self._state = start.settings, start.step, state
-        self._source = input_pipeline.RecordSource(dataset.shards)
-        self._batches = _batches(start, state, self._source, strategy)
+        self._source = RecordSource(dataset.shards, skip_bad=self._settings.skip_bad)
+        self._batches = _batches(start, state, self._source, dataset, strategy)
         self._cluster = cluster
         self._writer = NoWriter()
-        self._numerics = NumericsCheck(self._settings, self._source, dataset.labels)
+        self._numerics = NumericsCheck(self._settings, self._source, dataset)
         if cluster.is_chief:
             self._writer = RunWriter(
                 start.settings,
@@ -136,8 +138,8 @@ class _Loop:
             batch = next(self._batches)
             return batch, self._state.step(batch, stop=stop)
         except tf.errors.OpError as error:
-            if self._source.error:
-                raise self._source.error from error
+            if explained := self._source.explain():
+                raise explained from error
             raise
 
 
@@ -208,11 +210,13 @@ def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> Depl
 
 
 def _dataset(settings: TrainSettings) -> Dataset:
-    dataset = dataset_factory.get_dataset(
+    dataset = get_mixture(
         settings.dataset_name,
         settings.dataset_split_name,
         settings.dataset_dir,
+        weights=settings.dataset_weights,
         labels_file=settings.labels_file,
+        labels_offset=settings.labels_offset,
     )
     if settings.num_classes not in (None, len(dataset.labels) + 1):
         raise InputError(
@@ -222,7 +226,9 @@ def _dataset(settings: TrainSettings) -> Dataset:
     return dataset
 
 
-def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batch]:
+def _batches(
+    start: Start, state: TrainState, source, dataset: Dataset, strategy
+) -> Iterator[Batch]:
     """The strategy's iterator over this worker's batches, from the step to go on with."""
     settings = start.settings
     preprocessing = preprocessing_factory.get_preprocessing(
@@ -257,6 +263,7 @@ def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batc
             seed=settings.seed or 0,
             first_step=start.step,
             last_step=settings.last_step,
+            pools=dataset.pools,
             shuffle=settings.shuffle,
             use_difficult=settings.use_difficult,
             labels_offset=settings.labels_offset,

@@ -51,12 +51,14 @@ class Boxes(NamedTuple):
       names: K class names.
       scores: f32[K], or None for the truth.
       difficult: bool[K] or None; difficult objects are drawn with a thin line.
+      written: whether the names are written, or tell the colours only.
     """
 
     boxes: np.ndarray
     names: Sequence[str]
     scores: np.ndarray | None = None
     difficult: np.ndarray | None = None
+    written: bool = True
 
 
 class Comparison(NamedTuple):
@@ -96,7 +98,7 @@ def draw_boxes(
     scores: np.ndarray | None = None,
     difficult: np.ndarray | None = None,
     colours: Mapping[str, Colour] | None = None,
-    plates: bool = True,
+    written: bool = True,
 ) -> np.ndarray:
     """Draws boxes with their names on a copy of a picture.
 
@@ -108,7 +110,7 @@ def draw_boxes(
       scores: f32[K], written behind the names where given.
       difficult: bool[K]; a thin line for those that are.
       colours: name to RGB, as of `class_colours`; a name that is missing gets one by its letters.
-      plates: write the names; without them only colours tell the classes.
+      written: whether names are written.
 
     Returns:
       uint8[H, W, 3] RGB.
@@ -125,12 +127,10 @@ def draw_boxes(
     for box, name, _, thin in reversed(items):
         _frame(canvas, box, _colour_of(name, colours or {}), thin)
     taken: list[_Plate] = []
-    if not plates:
-        return canvas
-    for box, name, score, _ in items:
+    for box, name, score, _ in items if written else ():
         text = name if score is None else f"{name} {score:.2f}"
         taken.append(_place_plate(canvas, text, box, taken))
-    for plate, name in reversed(list(zip(taken, names, strict=True))):
+    for plate, name in reversed(list(zip(taken, names, strict=written))):
         _draw_plate(canvas, plate, _colour_of(name, colours or {}))
     return canvas
 
@@ -308,6 +308,7 @@ def _place(
         scores=objects.scores,
         difficult=objects.difficult,
         colours=colours,
+        written=objects.written,
     )
     y, x = corner[0] + (cell[0] - height) // 2, corner[1] + (cell[1] - width) // 2
     sheet[y : y + height, x : x + width] = drawn

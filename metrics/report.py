@@ -1,11 +1,8 @@
 """The report of an evaluation: one HTML page that needs nothing but itself, and its PNG files.
 
-Everything on the page that comes from data (class names, file names) is escaped, and the page
-forbids itself scripts and the network. The charts lie beside the page as files too, for papers and
-slides.
+The charts lie beside the page as files too, for papers and slides.
 """
 
-import base64
 import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -13,23 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from metrics import errors_by_kind, report_charts, report_pictures
+from metrics import errors_by_kind, page, report_charts, report_pictures
 from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
 from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
 from metrics.report_pictures import SURE
 from metrics.voc import Detections, GroundTruth, Outcome, Result
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #202124; max-width: 1000px; margin: 2em auto;
-  padding: 0 1em; }
-h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em; border-bottom: 1px solid #dadce0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
-td, th { padding: .2em .7em; text-align: right; border-bottom: 1px solid #eceff1; }
-td:first-child, th:first-child { text-align: left; } img { max-width: 100%; height: auto; }
-figure { margin: 1em 0; } figcaption { color: #555b66; font-size: 13px; overflow-wrap: anywhere; }
-p.note { color: #555b66; font-size: 13px; }
-"""
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 class Evaluation(NamedTuple):
@@ -59,10 +44,10 @@ class Evaluation(NamedTuple):
 def write(report_dir: str, evaluation: Evaluation) -> None:
     """Writes `index.html` and the PNG files it shows into `report_dir`."""
     tf.io.gfile.makedirs(report_dir)
-    page, pngs = make(evaluation)
+    text, pngs = make(evaluation)
     for name, data in pngs.items():
-        _write(report_dir, name, data)
-    _write(report_dir, "index.html", page.encode())
+        page.write_file(report_dir, name, data)
+    page.write_file(report_dir, "index.html", text.encode())
 
 
 def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:
@@ -78,25 +63,15 @@ def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:
         _summary(evaluation, diagnosis, costs),
         _class_table(evaluation, diagnosis, costs),
         "<h2>Precision over recall</h2>",
-        _figure(pngs, "precision_recall.png", "Under each name: its AP (VOC12, every point)."),
+        page.figure(pngs, "precision_recall.png", "Under each name: its AP (VOC12, every point)."),
         _errors(pngs, costs),
         _confusion(pngs),
         _sizes(evaluation, pngs),
         "<h2>Scores</h2>",
-        _figure(pngs, "scores.png", "Counts are on a logarithmic axis. Ignored ones are left out."),
+        page.figure(pngs, "scores.png", "Counts on a logarithmic axis, without ignored ones."),
         _pictures(evaluation, diagnosis, pngs),
     ]
-    return _page(evaluation.title, sections), pngs
-
-
-def _page(title: str, sections: Sequence[str]) -> str:
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
-        f"<h1>{html.escape(title)}</h1>\n" + "\n".join(sections) + "\n</body></html>\n"
-    )
+    return page.document(evaluation.title, sections), pngs
 
 
 def _charts(
@@ -194,7 +169,7 @@ def _class_table(
         "The worst class comes first. The main error is the kind whose repair would gain most AP "
         "(VOC12), which is its cost; not found are objects without a right detection at any score."
     )
-    return f"<h2>Classes</h2>{_table(headings, ordered)}{_note(note)}"
+    return f"<h2>Classes</h2>{page.table(headings, ordered)}{page.note(note)}"
 
 
 def _errors(pngs: Mapping[str, bytes], costs: Mapping[str, np.ndarray]) -> str:
@@ -208,9 +183,9 @@ def _errors(pngs: Mapping[str, bytes], costs: Mapping[str, np.ndarray]) -> str:
     return "".join(
         (
             "<h2>Errors by kind</h2>",
-            _figure(pngs, "costs.png", "What each kind costs, mean over the classes."),
-            _figure(pngs, "errors.png", "What the N best detections of each class are."),
-            _note(note),
+            page.figure(pngs, "costs.png", "What each kind costs, mean over the classes."),
+            page.figure(pngs, "errors.png", "What the N best detections of each class are."),
+            page.note(note),
         )
     )
 
@@ -220,7 +195,7 @@ def _confusion(pngs: Mapping[str, bytes]) -> str:
         f"Objects by true class (row) and the class of the best detection of score {SURE} or more "
         "that lies on them; the last row counts detections that lie on nothing."
     )
-    return f"<h2>Confusion between classes</h2>{_figure(pngs, 'confusion.png', caption)}"
+    return f"<h2>Confusion between classes</h2>{page.figure(pngs, 'confusion.png', caption)}"
 
 
 def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
@@ -243,14 +218,14 @@ def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
         f"{LIMITS['large'][0]:.0%} (COCO's limits on a picture of 640 x 480; dashed lines)."
     )
     return (
-        f"<h2>Object size</h2>{_table(headings, rows)}{_note(note)}"
-        f"{_figure(pngs, 'sizes.png', 'Objects found at some score, by size.')}"
+        f"<h2>Object size</h2>{page.table(headings, rows)}{page.note(note)}"
+        f"{page.figure(pngs, 'sizes.png', 'Objects found at some score, by size.')}"
     )
 
 
 def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, bytes]) -> str:
     if evaluation.load is None:
-        return _note("The pictures were not at hand, so the best and the worst are not shown.")
+        return page.note("The pictures were not at hand, so the best and the worst are not shown.")
     tables = (evaluation.detections, evaluation.truth)
     counts = report_pictures.tally(*tables, diagnosis, num_images=len(evaluation.names))
     text = ""
@@ -263,34 +238,13 @@ def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, byte
             labels=evaluation.labels,
             names=evaluation.names,
         )
-        text += f"<h2>The {title} pictures</h2>" + ("" if drawn else _note("There are none."))
+        text += f"<h2>The {title} pictures</h2>" + ("" if drawn else page.note("There are none."))
         for place, shown in enumerate(drawn, 1):
             name = f"{title}_{place}.png"
             pngs[name] = shown.png
-            text += _figure(pngs, name, shown.caption)
+            text += page.figure(pngs, name, shown.caption)
     note = f"Truth on the left, detections of score {SURE} or more on the right. Thin: difficult."
-    return text + _note(note)
-
-
-def _figure(pngs: Mapping[str, bytes], name: str, caption: str) -> str:
-    data = base64.b64encode(pngs[name]).decode()
-    caption = html.escape(caption)
-    image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [_cells("th", headings), *(_cells("td", row) for row in rows)]
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _cells(tag: str, values: Sequence[object]) -> str:
-    cells = "".join(f"<{tag}>{html.escape(str(value))}</{tag}>" for value in values)
-    return f"<tr>{cells}</tr>\n"
-
-
-def _note(text: str) -> str:
-    return f'<p class="note">{html.escape(text)}</p>'
+    return text + page.note(note)
 
 
 def _number(value: float | None) -> str:
@@ -305,10 +259,3 @@ def _mean(values: np.ndarray) -> float:
 def _or_two(value: float | None) -> float:
     """Classes without an AP sort behind all others."""
     return 2.0 if value is None else value
-
-
-def _write(folder: str, name: str, data: bytes) -> None:
-    path = tf.io.gfile.join(folder, name)
-    with tf.io.gfile.GFile(f"{path}.temp", "wb") as file:
-        file.write(data)
-    tf.io.gfile.rename(f"{path}.temp", path, overwrite=True)

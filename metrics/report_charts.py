@@ -39,7 +39,7 @@ def precision_recall(classes: Sequence[ClassResult]) -> bytes:
     shown = [row for row in classes if row.num_objects]
     columns = min(4, max(1, len(shown)))
     lines = max(1, -(-len(shown) // columns))
-    figure = _figure(2.6 * columns + 0.4, 2.3 * lines + 0.3)
+    figure = new_figure(2.6 * columns + 0.4, 2.3 * lines + 0.3)
     if not shown:
         figure.add_subplot(title="no class has objects").set_axis_off()
     for k, row in enumerate(shown):
@@ -53,12 +53,12 @@ def precision_recall(classes: Sequence[ClassResult]) -> bytes:
             axes.set_xlabel("recall")
         if k % columns == 0:
             axes.set_ylabel("precision")
-    return _png(figure)
+    return to_png(figure)
 
 
 def score_histogram(right: np.ndarray, wrong: np.ndarray) -> bytes:
     """How many right and wrong detections have which score; counts on a log axis."""
-    figure = _figure(6.4, 3.0)
+    figure = new_figure(6.4, 3.0)
     axes = figure.add_subplot()
     bins = np.linspace(0, 1, 41)
     for scores, colour, name in ((wrong, _WRONG, "wrong"), (right, _RIGHT, "right")):
@@ -66,7 +66,7 @@ def score_histogram(right: np.ndarray, wrong: np.ndarray) -> bytes:
     axes.set(xlabel="score", ylabel="detections", xlim=(0, 1))
     axes.set_yscale("symlog", linthresh=1)
     _legend_above(axes, columns=2)
-    return _png(figure)
+    return to_png(figure)
 
 
 def size_histogram(found: np.ndarray, unfound: np.ndarray, limits: Sequence[float]) -> bytes:
@@ -77,7 +77,7 @@ def size_histogram(found: np.ndarray, unfound: np.ndarray, limits: Sequence[floa
       unfound: f64[L], likewise.
       limits: shares that part small from medium and medium from large.
     """
-    figure = _figure(6.4, 3.0)
+    figure = new_figure(6.4, 3.0)
     axes = figure.add_subplot()
     sides = [100 * np.sqrt(np.clip(values, 0, 1)) for values in (found, unfound)]
     labels = [f"found ({len(found)})", f"not found ({len(unfound)})"]
@@ -88,14 +88,14 @@ def size_histogram(found: np.ndarray, unfound: np.ndarray, limits: Sequence[floa
     axes.set(xlabel="square root of the area, % of the picture's", ylabel="objects", xlim=(0, 100))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     _legend_above(axes, columns=2)
-    return _png(figure)
+    return to_png(figure)
 
 
 def confusion_matrix(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
     """Counts, coloured by their share of the row: i64[C, C] as of `errors_by_kind.confusion`."""
     names = [plain(name, 16) for name in labels]
     side = max(3.2, 0.42 * len(matrix) + 1.6)
-    figure = _figure(side + 0.6, side)
+    figure = new_figure(side + 0.6, side)
     axes = figure.add_subplot()
     order = [*range(1, len(matrix)), 0]
     shown = matrix[np.ix_(order, order)]
@@ -109,7 +109,7 @@ def confusion_matrix(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
     axes.set_xticks(ticks, [*names, "missed"], rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(ticks, [*names, "nothing there"])
     axes.set(xlabel="taken for", ylabel="true class")
-    return _png(figure)
+    return to_png(figure)
 
 
 def kinds_by_class(shares: Mapping[str, np.ndarray], labels: Sequence[str]) -> bytes:
@@ -119,7 +119,7 @@ def kinds_by_class(shares: Mapping[str, np.ndarray], labels: Sequence[str]) -> b
 
 def cost_bars(costs: Mapping[str, float]) -> bytes:
     """One bar a kind: the mean AP that its repair would gain."""
-    figure = _figure(6.4, 0.34 * len(costs) + 0.9)
+    figure = new_figure(6.4, 0.34 * len(costs) + 0.9)
     axes = figure.add_subplot()
     names = list(costs)
     bars = axes.barh(names, [costs[name] for name in names], color=[_KINDS[n] for n in names])
@@ -127,11 +127,11 @@ def cost_bars(costs: Mapping[str, float]) -> bytes:
     axes.invert_yaxis()
     axes.margins(x=0.14)
     axes.set_xlabel("mean AP gained if this kind alone were repaired")
-    return _png(figure)
+    return to_png(figure)
 
 
 def _stacked_bars(shares: Mapping[str, np.ndarray], labels: Sequence[str], title: str) -> bytes:
-    figure = _figure(7.2, 0.3 * len(labels) + 1.3)
+    figure = new_figure(7.2, 0.3 * len(labels) + 1.3)
     axes: Axes = figure.add_subplot()
     left = np.zeros(len(labels))
     places = np.arange(len(labels))
@@ -142,21 +142,22 @@ def _stacked_bars(shares: Mapping[str, np.ndarray], labels: Sequence[str], title
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel=title)
     _legend_above(axes, columns=len(shares))
-    return _png(figure)
+    return to_png(figure)
 
 
 def _legend_above(axes: Axes, *, columns: int) -> None:
     axes.legend(frameon=False, ncols=columns, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
 
 
-def _figure(width: float, height: float) -> Figure:
-    """Inches."""
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure; inches."""
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file, in the plain style of all charts."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)

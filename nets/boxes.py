@@ -18,10 +18,12 @@ def iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
 
     0 where both are empty.
     """
-    top_left = tf.maximum(boxes[:, None, :2], others[None, :, :2])
-    bottom_right = tf.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    sides = tf.maximum(bottom_right - top_left, 0.0)
-    intersection = sides[..., 0] * sides[..., 1]
+    # Side by side rather than in pairs: broadcasting over an inner dimension of 2 is slow.
+    ymin, xmin, ymax, xmax = tf.unstack(boxes[:, :, None], num=4, axis=1)
+    other_ymin, other_xmin, other_ymax, other_xmax = tf.unstack(others, num=4, axis=1)
+    height = tf.minimum(ymax, other_ymax) - tf.maximum(ymin, other_ymin)
+    width = tf.minimum(xmax, other_xmax) - tf.maximum(xmin, other_xmin)
+    intersection = tf.maximum(height, 0.0) * tf.maximum(width, 0.0)
     union = area(boxes)[:, None] + area(others)[None, :] - intersection
     return tf.math.divide_no_nan(intersection, union)
 

@@ -47,52 +47,71 @@ def match(
       i32[A] classes and f32[A, 4] offsets.
     """
     objects = assign(box_ops.iou(boxes, anchors), threshold=threshold)
-    positive = objects >= 0
-    safe = tf.maximum(objects, 0)
-    # One extra row, so that a picture without objects can be gathered from.
-    boxes = tf.concat([boxes, tf.constant([[0.0, 0.0, 1.0, 1.0]])], axis=0)
-    labels = tf.concat([tf.cast(labels, tf.int32), [0]], axis=0)
-    offsets = box_ops.encode(tf.gather(boxes, safe), anchors, prior_scaling)
-    classes = tf.where(positive, tf.gather(labels, safe), 0)
-    return Targets(classes, tf.where(positive[:, None], offsets, 0.0))
+    index = tf.where(objects >= 0)  # few: only they need offsets
+    theirs = tf.gather(objects, index[:, 0])
+    offsets = box_ops.encode(
+        tf.gather(boxes, theirs), tf.gather(anchors, index[:, 0]), prior_scaling
+    )
+    classes = tf.gather(tf.cast(labels, tf.int32), theirs)
+    shape = tf.shape(anchors, tf.int64)
+    return Targets(
+        tf.ensure_shape(tf.scatter_nd(index, classes, shape[:1]), anchors.shape[:1]),
+        tf.ensure_shape(tf.scatter_nd(index, offsets, shape), anchors.shape),
+    )
 
 
 def assign(overlaps: tf.Tensor, *, threshold: float) -> tf.Tensor:
     """The object of every anchor, -1 for none: f32[N, A] -> i32[A]."""
-    num_objects = tf.shape(overlaps)[0]
+    num_objects, num_anchors = tf.unstack(tf.shape(overlaps))
+    index = tf.where(tf.reduce_max(overlaps, axis=0) >= threshold)
+    candidates = tf.gather(overlaps, index[:, 0], axis=1)
+    # A row more, so that there is a largest one where there are no objects.
+    candidates = tf.pad(candidates, [[0, 1], [0, 0]], constant_values=-1.0)
+    best = tf.argmax(candidates, axis=0, output_type=tf.int32)
+    objects = tf.tensor_scatter_nd_update(tf.fill([num_anchors], -1), index, best)
     own = best_anchors(overlaps)
-    padded = tf.concat([overlaps, tf.fill([1, tf.shape(overlaps)[1]], -1.0)], axis=0)
-    best = tf.argmax(padded, axis=0, output_type=tf.int32)
-    objects = tf.where(tf.reduce_max(padded, axis=0) >= threshold, best, -1)
-    return tf.tensor_scatter_nd_update(objects, own[:, None], tf.range(num_objects))
+    served = tf.where(own >= 0)[:, 0]
+    return tf.tensor_scatter_nd_update(
+        objects, tf.gather(own, served)[:, None], tf.gather(tf.range(num_objects), served)
+    )
 
 
 def best_anchors(overlaps: tf.Tensor) -> tf.Tensor:
-    """An anchor for every object, none used twice: f32[N, A] -> i32[N], with N <= A.
+    """An anchor for every object, none used twice: f32[N, A] -> i32[N]; -1 once none is left.
 
     The greedy rule (take the largest overlap left, strike out its row and column, repeat) gives the
     one stable matching of objects and anchors that both prefer larger overlaps. So it may be found
     by deferred acceptance: every object asks for its best anchor, a contested anchor keeps the best
-    asker, the others ask on. Two or three rounds do where the greedy rule takes N.
+    asker, the others ask on. Two or three rounds do where the greedy rule takes N. As only N - 1
+    anchors can be kept from an object by others, it asks none but its N best.
 
     Equal overlaps: the lower object, then the lower anchor, comes first.
     """
     num_objects, num_anchors = tf.unstack(tf.shape(overlaps))
+    length = tf.minimum(num_objects, num_anchors)
+    strengths, choices = tf.math.top_k(overlaps, k=length)
+    rows = tf.range(num_objects)
 
-    def ask(left: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        choice = tf.argmax(left, axis=1, output_type=tf.int32)
-        strength = tf.reduce_max(left, axis=1)
-        rows = tf.range(num_objects)
-        rivals = choice[:, None] == choice[None, :]
+    def chosen(place: tf.Tensor) -> tf.Tensor:
+        """i32[N]; -1 for an object that has asked all."""
+        asked = tf.gather_nd(choices, tf.stack([rows, tf.minimum(place, length - 1)], axis=1))
+        return tf.where(place < length, asked, -1)
+
+    def losers(place: tf.Tensor) -> tf.Tensor:
+        """bool[N]: whose anchor is asked for by a better one."""
+        choice = chosen(place)
+        strength = tf.gather_nd(strengths, tf.stack([rows, tf.minimum(place, length - 1)], axis=1))
+        rivals = (choice[:, None] == choice[None, :]) & (choice >= 0)[:, None]
         stronger = (strength[None, :] > strength[:, None]) | (
             (strength[None, :] == strength[:, None]) & (rows[None, :] < rows[:, None])
         )
-        lost = tf.reduce_any(rivals & stronger, axis=1)
-        struck = tf.one_hot(tf.where(lost, choice, -1), num_anchors, on_value=True, off_value=False)
-        left = tf.where(struck, -2.0, left)
-        # A loop must keep the shapes it begins with; with a static N of 1 they would be forgotten.
-        return tf.ensure_shape(left, overlaps.shape), tf.ensure_shape(lost, overlaps.shape[:1])
+        return tf.reduce_any(rivals & stronger, axis=1)
 
-    left, lost = ask(overlaps, tf.zeros([num_objects], tf.bool))
-    left, _ = tf.while_loop(lambda _, lost: tf.reduce_any(lost), ask, (left, lost))
-    return tf.argmax(left, axis=1, output_type=tf.int32)
+    def ask(place: tf.Tensor, lost: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        place = tf.ensure_shape(place + tf.cast(lost, tf.int32), overlaps.shape[:1])
+        # A loop must keep the shapes it begins with; with a static N of 1 they would be forgotten.
+        return place, tf.ensure_shape(losers(place), overlaps.shape[:1])
+
+    start = ask(tf.zeros_like(rows), tf.zeros_like(rows, tf.bool))
+    place, _ = tf.while_loop(lambda _, lost: tf.reduce_any(lost), ask, start)
+    return chosen(place)

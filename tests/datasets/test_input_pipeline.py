@@ -1,65 +1,123 @@
-"""The order of the records: what a step reads can be told without running it."""
+"""Batches from real records: order, shares of workers, mixtures, evaluation's one epoch."""
 
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import input_pipeline, records
+from datasets.input_pipeline import Share, evaluation_batches, training_batches
+from datasets.order import Pool
+from datasets.record_source import RecordSource
+from datasets.records import encode_example
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """Seven records; number k is named k.png and holds one object of label k + 1."""
-    path = str(tmp_path_factory.mktemp("records") / "toy.tfrecord")
-    encoded = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
-    with tf.io.TFRecordWriter(path) as writer:
-        for k in range(7):
-            writer.write(
-                records.encode_example(
-                    encoded=encoded, image_format="PNG", height=4, width=4, channels=3,
-                    filename=f"{k}.png", boxes=np.array([[0, 0, 0.5, 1]], np.float32),
-                    labels=[k + 1], names=["x"], difficult=[0], truncated=[0],
-                )
-            )  # fmt: skip
-    return input_pipeline.RecordSource((path,))
-
-
-def labels_read(source, *, step: int, shuffle: bool, workers: int = 1) -> list[int]:
-    """Labels of the pictures that the training's pipelines give for one step, all workers'."""
-    found: list[int] = []
-    for worker in range(workers):
-        rows = 4 // workers
-        batches = input_pipeline.training_batches(
-            source,
-            preprocess=lambda encoded, boxes, labels, *, seed: (tf.zeros([1]), boxes, labels),
-            match=lambda boxes, labels: (labels, boxes),
-            batch_size=rows,
-            share=input_pipeline.Share(4, worker * rows, rows),
-            seed=5,
-            first_step=step,
-            last_step=step + 1,
-            shuffle=shuffle,
-        )
-        found += [int(label) for _, labels, _ in batches for label in tf.reshape(labels, [-1])]
-    return found
-
-
-@pytest.mark.parametrize("step", [0, 1, 5])
-@pytest.mark.parametrize("workers", [1, 2])
-def test_examples_of_a_step_are_those_that_it_reads(source, step, workers):
-    examples = input_pipeline.examples_of_step(
-        source, step, global_batch_size=4, seed=5, shuffle=True
+@pytest.fixture
+def source(tmp_path, write_tfrecord, ssd_tensorflow_record) -> RecordSource:
+    """Nine records of pictures with one object, whose class is the record's number from 1."""
+    examples = [ssd_tensorflow_record([(k + 1, b"x")]) for k in range(9)]
+    shards = (
+        write_tfrecord(tmp_path / "a_000.tfrecord", examples[:6]),
+        write_tfrecord(tmp_path / "a_001.tfrecord", examples[6:]),
     )
-    expected = labels_read(source, step=step, shuffle=True, workers=workers)
-    assert [int(example["labels"][0]) for _, example in examples] == expected
-    assert [index + 1 for index, _ in examples] == expected
+    return RecordSource(shards)
 
 
-def test_unshuffled_steps_go_through_the_records_in_order(source):
-    examples = input_pipeline.examples_of_step(
-        source, 1, global_batch_size=4, seed=5, shuffle=False, labels_offset=1
+def preprocess(encoded, boxes, labels, *, seed):
+    """The picture's first numbers are those of its seed."""
+    return tf.cast(seed, tf.float32), boxes, labels
+
+
+def match(boxes, labels):
+    return labels, boxes
+
+
+def batches(source, *, first=0, last=4, share=None, **options):
+    """(classes, seeds) of the batches of two rows."""
+    share = share or Share(global_batch_size=4, first_row=0, rows=4)
+    data = training_batches(
+        source,
+        preprocess=preprocess,
+        match=match,
+        batch_size=2,
+        share=share,
+        seed=3,
+        first_step=first,
+        last_step=last,
+        **options,
     )
-    assert [index for index, _ in examples] == [4, 5, 6, 0]
-    assert [int(example["labels"][0]) for _, example in examples] == [4, 5, 6, 0]
-    assert labels_read(source, step=1, shuffle=False) == [5, 6, 7, 1]
+    rows = [(labels.numpy()[:, 0].tolist(), seeds.numpy().tolist()) for seeds, labels, _ in data]
+    return [row[0] for row in rows], [row[1] for row in rows]
+
+
+def test_epochs_are_whole(source):
+    classes, _ = batches(source, last=9)  # 36 samples: four epochs of nine
+    epochs = np.reshape(classes, [4, 9])
+    assert (np.sort(epochs) == np.arange(1, 10)).all()
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_beginning_later_gives_the_same_batches_and_draws(source):
+    classes, seeds = batches(source, last=5)
+    later = batches(source, first=3, last=5)
+    assert later == (classes[6:], seeds[6:])
+    assert len({tuple(seed) for batch in seeds for seed in batch}) == 20
+
+
+def test_workers_share_the_rows_of_every_global_batch(source):
+    whole = np.reshape(batches(source)[0], [4, 4])
+    for worker in (0, 1):
+        own = batches(source, share=Share(global_batch_size=4, first_row=2 * worker, rows=2))[0]
+        assert own == whole[:, 2 * worker : 2 * worker + 2].tolist()
+
+
+def test_weighted_pools_share_every_cycle(source):
+    classes = np.ravel(batches(source, pools=[Pool(6, 1), Pool(3, 1)])[0])
+    assert (np.reshape(classes > 6, [8, 2]).sum(axis=1) == 1).all()
+    times = np.unique(classes[classes > 6], return_counts=True)[1]
+    assert sorted(times) == [2, 3, 3]  # eight of three records: two epochs and two more
+
+
+def test_order_without_shuffle_is_that_of_the_records(source):
+    assert batches(source, last=2, shuffle=False)[0] == [[1, 2], [3, 4], [5, 6], [7, 8]]
+
+
+def test_evaluation_reads_every_record_once(source):
+    data = evaluation_batches(
+        source,
+        decode=lambda encoded: tf.io.decode_image(encoded, expand_animations=False),
+        preprocess=lambda picture: tf.zeros([2, 2, 3]),
+        batch_size=4,
+    )
+    labels = [batch["labels"].numpy()[:, 0].tolist() for batch in data]
+    assert labels == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
+
+
+@pytest.mark.parametrize(("use_difficult", "expected"), [(True, [1, 3]), (False, [1])])
+def test_crowds_are_never_learnt_from(tmp_path, write_tfrecord, use_difficult, expected):
+    example = encode_example(
+        encoded=cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes(),
+        image_format="JPEG",
+        height=1,
+        width=1,
+        channels=3,
+        filename="a",
+        boxes=np.array([[0, 0, 1, 1]] * 3),
+        labels=[1, 2, 3],
+        names=["a", "b", "c"],
+        difficult=[0, 0, 1],
+        truncated=[0, 0, 0],
+        crowd=[0, 1, 0],
+    )
+    source = RecordSource((write_tfrecord(tmp_path / "a_000.tfrecord", [example] * 2),))
+    data = training_batches(
+        source,
+        preprocess=preprocess,
+        match=match,
+        batch_size=2,
+        share=Share(2, 0, 2),
+        seed=0,
+        first_step=0,
+        last_step=1,
+        use_difficult=use_difficult,
+    )
+    assert next(iter(data))[1].numpy().tolist() == [expected, expected]

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from datasets import records
-from datasets.input_pipeline import RecordSource
+from datasets.dataset_factory import Dataset
+from datasets.record_source import RecordSource
 from deployment import checkpoints
 from deployment.numerics import MAX_NON_FINITE, NumericsCheck, require_finite
 from deployment.run_writer import RunWriter
@@ -18,6 +19,7 @@ from errors import InputError
 SETTINGS = TrainSettings(
     train_dir="train", dataset_dir="records", seed=1, batch_size=2, shuffle=False
 )
+TOYS = Dataset("toys", "train", (), ("cat", "dog"), num_samples=4)
 PICTURES = (
     ("one.png", [], []),
     ("two.png", [[0, 0.25, 0.5, 1]], [1]),
@@ -51,7 +53,7 @@ def result(*, finite: bool) -> dict[str, tf.Tensor]:
 
 
 def test_step_pictures_and_boxes_are_named(source):
-    check = NumericsCheck(SETTINGS, source, ("cat", "dog"))
+    check = NumericsCheck(SETTINGS, source, TOYS)
     first, *lines = check.after_step(2, result(finite=False)).split("\n")
     assert first.startswith("Step 2: loss nan and gradient norm 2 ")
     place = "toy_000.tfrecord at byte"
@@ -64,7 +66,7 @@ def test_step_pictures_and_boxes_are_named(source):
 
 
 def test_run_ends_after_a_few_in_a_row(source):
-    check = NumericsCheck(SETTINGS, source, ("cat", "dog"))
+    check = NumericsCheck(SETTINGS, source, TOYS)
     for step in range(1, MAX_NON_FINITE):
         assert check.after_step(step, result(finite=False))
     assert check.after_step(9, result(finite=True)) == ""
@@ -76,7 +78,7 @@ def test_run_ends_after_a_few_in_a_row(source):
 
 def test_unchecked_run_goes_on(source):
     settings = dataclasses.replace(SETTINGS, check_numerics=False)
-    check = NumericsCheck(settings, source, ("cat", "dog"))
+    check = NumericsCheck(settings, source, TOYS)
     assert {check.after_step(k, result(finite=False)) for k in range(2 * MAX_NON_FINITE)} == {""}
 
 

@@ -117,7 +117,7 @@ def test_object_is_drawn_once_over_its_matched_anchors(detector, batch):
     colours = pictures.class_colours(detector.labels)
     anchors = detector.anchors.numpy()[[1000, 5000, 8000]]
     expected = pictures.draw_boxes(
-        plain, anchors, ["dog"] * 3, difficult=np.ones(3, bool), colours=colours, plates=False
+        plain, anchors, ["dog"] * 3, difficult=np.ones(3, bool), colours=colours, written=False
     )
     assert (expected != plain).any()
     expected = pictures.draw_boxes(expected, np.array([BOX]), ["dog"], colours=colours)

@@ -78,14 +78,41 @@ def test_checkpoint_of_other_classes_is_refused_by_evaluation(trained, records, 
     assert "cat, dog, emu, fox, gnu, hen" in said
 
 
-def test_flipped_byte_in_a_record_stops_training_by_name(records, tmp_path):
+@pytest.fixture
+def damaged(records, tmp_path):
+    """The records with a flipped byte in the middle of each split."""
     copy = shutil.copytree(records, tmp_path / "records")
-    path = copy / "shapes_train_000.tfrecord"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    said = refused("train_ssd_network.py", *runs.train_flags(copy, tmp_path / "run", steps=20))
+    for path in copy.glob("*.tfrecord"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    return copy
+
+
+def test_flipped_byte_in_a_record_stops_training_by_name(damaged, tmp_path):
+    said = refused("train_ssd_network.py", *runs.train_flags(damaged, tmp_path / "run", steps=20))
     assert "shapes_train_000.tfrecord" in said
+
+
+def test_bad_record_may_be_skipped_in_training_and_evaluation(damaged, trained, tmp_path):
+    flags = runs.train_flags(damaged, tmp_path / "run", steps=7)
+    done = runs.run("train_ssd_network.py", *flags, "--skip_bad=1")
+    assert "skipped, 1 of at most 1: " in done.stdout
+    assert len(runs.read_metrics(tmp_path / "run")) == 7
+    flags = [f"--checkpoint_path={trained}", f"--dataset_dir={damaged}", "--dataset_name=shapes"]
+    flags += [f"--eval_dir={tmp_path / 'eval'}", f"--contact_sheet={tmp_path / 'sheet.png'}"]
+    assert "shapes_test_000.tfrecord" in refused("eval_ssd_network.py", *flags)
+    done = runs.run("eval_ssd_network.py", *flags, "--skip_bad=1")
+    assert "1 bad records were left out of the score" in done.stdout
+    assert '"num_images": 5,' in (tmp_path / "eval" / "metrics.json").read_text()
+
+
+def test_inspection_of_a_bad_folder_exits_with_2(voc_dir, damaged):
+    runs.run("inspect_dataset.py", f"--input={voc_dir}", "--split=train")
+    flags = [f"--dataset_dir={damaged}", "--dataset_name=shapes", "--split=train"]
+    done = runs.run("inspect_dataset.py", *flags, code=2)
+    assert "bad record: 1" in done.stdout
+    assert "A training would be harmed: bad record." in done.stdout
 
 
 def test_missing_checkpoint_is_refused(tmp_path):

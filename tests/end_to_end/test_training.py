@@ -205,3 +205,14 @@ def test_clones_that_accumulate_take_the_steps_of_one_large_batch(records, tmp_p
     assert len(averages) == 71
     for name in averages:
         np.testing.assert_allclose(weights[name], others[name], atol=1e-4, err_msg=name)
+
+
+def test_weighted_mixture_trains_and_keeps_its_weights(tmp_path, records):
+    flags = [
+        *runs.train_flags(records, tmp_path / "run", steps=2),
+        "--dataset_split_name=train,test",
+    ]
+    runs.run("train_ssd_network.py", *flags, "--dataset_weights=3,1")
+    assert "--dataset_weights=3.0,1.0" in (tmp_path / "run" / "flags.txt").read_text()
+    refused = runs.run("train_ssd_network.py", *flags, "--dataset_weights=1,1", code=2)
+    assert "--dataset_weights=[1.0, 1.0] differs from the [3.0, 1.0] of the run" in refused.stderr

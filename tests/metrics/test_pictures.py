@@ -60,7 +60,7 @@ def test_name_stands_above_the_box():
 
 
 def test_without_plates_frames_alone_are_drawn():
-    drawn = draw([[0.5, 0.1, 0.9, 0.6]], ["cat"], plates=False)
+    drawn = draw([[0.5, 0.1, 0.9, 0.6]], ["cat"], written=False)
     assert changed(drawn, grey()) == (100, 30, 179, 179)
 
 
@@ -236,3 +236,14 @@ def test_png_holds_the_pixels(tmp_path):
     path = tmp_path / "picture.png"
     pictures.write_png(str(path), image)
     np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), image)
+
+
+def test_boxes_whose_names_are_not_written_keep_their_colours():
+    image = np.full((100, 100, 3), 255, np.uint8)
+    box = np.array([[0.2, 0.2, 0.8, 0.8]])
+    red = (230, 57, 70)
+    drawn = pictures.draw_boxes(image, box, ["cat"], colours={"cat": red}, written=False)
+    assert (drawn == red).all(axis=2).any()
+    changed = (drawn != 255).any(axis=2)
+    assert not changed[:18].any()  # no plate above the box
+    assert not changed[25:75, 25:75].any()

@@ -107,6 +107,20 @@ def test_more_objects_than_good_anchors_share_out_the_rest():
     assert made == greedy(overlaps) == [0, 1, 2, 5, 3, 4]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_more_objects_than_anchors_leave_the_weakest_without(seed):
+    overlaps = np.random.default_rng(seed).permutation(24).reshape(6, 4).astype(np.float32)
+    made = matching.best_anchors(f32(overlaps)).numpy().tolist()
+    left, expected = overlaps.copy(), [-1] * 6
+    for _ in range(4):
+        row, column = np.unravel_index(left.argmax(), left.shape)
+        expected[row] = int(column)
+        left[row, :] = left[:, column] = -1
+    assert made == expected
+    objects = matching.assign(f32(overlaps), threshold=100.0).numpy().tolist()
+    assert objects == [expected.index(anchor) for anchor in range(4)]
+
+
 def test_best_anchors_of_no_object_are_none():
     assert matching.best_anchors(tf.zeros([0, 7])).shape == (0,)
 

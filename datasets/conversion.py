@@ -1,0 +1,219 @@
+"""Converts annotated pictures of any layout to a data set of TFRecords.
+
+Pictures go in byte for byte. Each is decoded once to see that it is whole; where its real size
+differs from the annotation's, the real one counts. What there is to convert is told by a `Source`.
+"""
+
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from datasets.picture_file import Header, check_picture
+from datasets.records import encode_example
+from datasets.shards import check_output, choose_num_shards, write_shards
+from datasets.voc_tally import Boxes, Tally, relative_boxes
+from datasets.voc_xml import Annotation
+from errors import InputError
+
+_AT_ONCE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """What to convert, and to where; the fields are the flags of `tf_convert_data.py`.
+
+    Attributes:
+      dataset_dir: a VOC folder, or a folder that holds exactly one; the pictures' folder of COCO.
+      split: name of a file in ImageSets/Main; "" takes every annotated picture.
+      coco_annotations: COCO's JSON file of instances.
+      labels_file: class names, one a line; "" takes them from the annotations.
+      num_shards: 0 chooses by size.
+      skip_bad: so many unreadable pictures or annotations are left out.
+      dry_run: only annotations are read and counted; nothing is written.
+    """
+
+    dataset_dir: str
+    output_dir: str = "."
+    output_name: str = "pascalvoc"
+    split: str = ""
+    coco_annotations: str = ""
+    labels_file: str = ""
+    num_shards: int = 0
+    skip_bad: int = 0
+    dry_run: bool = False
+
+
+class Source(NamedTuple):
+    """Annotated pictures, by id.
+
+    Attributes:
+      pictures_dir: where the pictures should lie, for messages.
+      ids: of the pictures to convert, in their order.
+      annotations: may hold, instead of an annotation, the error met.
+      pictures: paths; pictures that are missing are left out.
+      labels: class names.
+      source_ids: the layout's own picture ids where records keep them.
+      notes: what the manifest tells besides the tally.
+    """
+
+    pictures_dir: str
+    ids: Sequence[str]
+    annotations: dict[str, Annotation | InputError]
+    pictures: dict[str, str]
+    labels: tuple[str, ...]
+    source_ids: Mapping[str, str] = MappingProxyType({})
+    notes: Mapping[str, object] = MappingProxyType({})
+
+
+class _Converted(NamedTuple):
+    filename: str
+    annotation: Annotation
+    header: Header
+    boxes: Boxes
+    example: bytes
+
+
+def convert_source(
+    source: Source,
+    conversion: Conversion,
+    *,
+    report: Callable[[str], None] = print,
+    progress: Callable[[Sequence[str]], Iterator[str]] = iter,
+) -> Tally:
+    """Converts, or with `dry_run` only counts.
+
+    Args:
+      source: what to convert.
+      conversion: how and where to.
+      report: takes one line of text at a time.
+      progress: wraps the list of picture ids to show how far the work is.
+
+    Returns:
+      The counts; `Tally.table()` prints them.
+
+    Raises:
+      InputError: a rule is broken by a picture or the output folder.
+    """
+    tally = Tally(source.labels, report=report)
+    if conversion.dry_run:
+        _count(source, tally, skip_bad=conversion.skip_bad)
+        return tally
+    place = {"output_dir": conversion.output_dir, "name": conversion.output_name}
+    check_output(**place)
+    num_shards = choose_num_shards(
+        num_examples=len(source.ids),
+        num_bytes=sum(map(_file_size, source.pictures.values())),
+        requested=conversion.num_shards,
+    )
+    write_shards(
+        _examples(progress(source.ids), source, tally, skip_bad=conversion.skip_bad),
+        labels=source.labels,
+        num_shards=num_shards,
+        num_examples=len(source.ids),
+        describe=lambda: (tally.classes, tally.notes | dict(source.notes)),
+        **place,
+    )
+    return tally
+
+
+def _file_size(path: str) -> int:
+    try:
+        return tf.io.gfile.stat(path).length
+    except tf.errors.OpError:  # a dangling link: named when it is read
+        return 0
+
+
+def _count(source: Source, tally: Tally, *, skip_bad: int) -> None:
+    """Counts by the sizes that annotations claim; where one is 0, unknown, no box is clipped."""
+    for image_id in source.ids:
+        annotation = source.annotations[image_id]
+        if isinstance(annotation, InputError):
+            tally.skip(image_id, annotation, limit=skip_bad)
+            continue
+        height, width = annotation.height or 10**6, annotation.width or 10**6
+        boxes = relative_boxes(annotation, height=height, width=width)
+        tally.add(image_id, annotation, boxes)
+
+
+def _examples(
+    ids: Iterator[str], source: Source, tally: Tally, *, skip_bad: int
+) -> Iterator[bytes]:
+    """Serialized examples in the order of `ids`, made by a few threads some pictures ahead."""
+    for image_id, made in in_threads(lambda i: _try_make(i, source), ids):
+        if isinstance(made, InputError):
+            tally.skip(image_id, made, limit=skip_bad)
+            continue
+        size = {"height": made.header.height, "width": made.header.width}
+        tally.add_size(made.filename, made.annotation, **size)
+        tally.add(made.filename, made.annotation, made.boxes)
+        yield made.example
+
+
+def in_threads(work: Callable, items: Iterator) -> Iterator[tuple]:
+    """Pairs (item, work(item)) in order; at most `_AT_ONCE` results are held."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = []
+        for item in items:
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) == _AT_ONCE:
+                first, future = waiting.pop(0)
+                yield first, future.result()
+        for item, future in waiting:
+            yield item, future.result()
+
+
+def _try_make(image_id: str, source: Source) -> _Converted | InputError:
+    annotation = source.annotations[image_id]
+    if isinstance(annotation, InputError):
+        return annotation
+    if image_id not in source.pictures:
+        return InputError(f"{source.pictures_dir} has no picture of {image_id}: add it.")
+    try:
+        return _make(
+            source.pictures[image_id],
+            annotation,
+            labels=source.labels,
+            source_id=source.source_ids.get(image_id, ""),
+        )
+    except InputError as error:
+        return error
+
+
+def _make(
+    path: str, annotation: Annotation, *, labels: tuple[str, ...], source_id: str
+) -> _Converted:
+    encoded, header = _read_picture(path)
+    boxes = relative_boxes(annotation, height=header.height, width=header.width)
+    kept = [item for item, keep in zip(annotation.objects, boxes.keep, strict=True) if keep]
+    example = encode_example(
+        encoded=encoded,
+        image_format=header.format,
+        height=header.height,
+        width=header.width,
+        channels=header.channels,
+        filename=os.path.basename(path),
+        boxes=boxes.boxes[boxes.keep],
+        labels=[labels.index(item.name) + 1 for item in kept],
+        names=[item.name for item in kept],
+        difficult=[item.difficult for item in kept],
+        truncated=[item.truncated for item in kept],
+        crowd=[item.crowd for item in kept],
+        source_id=source_id,
+    )
+    return _Converted(os.path.basename(path), annotation, header, boxes, example)
+
+
+def _read_picture(path: str) -> tuple[bytes, Header]:
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            encoded = file.read()
+        return encoded, check_picture(encoded)
+    except ValueError as error:
+        raise InputError(f"{path} {error}.") from error
+    except tf.errors.OpError as error:
+        raise InputError(f"{path} cannot be read ({error.message}).") from error

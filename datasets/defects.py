@@ -1,0 +1,238 @@
+"""What can be wrong with annotated pictures, how bad each kind is, and the checks of one picture.
+
+`HARM` is what a training would suffer from: an object or a picture is lost, or a box lies where its
+object is not. `DOUBT` is likely a mistake, `NOTE` is worth knowing. A box without area is a doubt,
+since it is mostly a stray click, until such boxes are more than one object in a hundred.
+"""
+
+import enum
+import math
+import os
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from datasets.picture_file import Header, check_picture, read_header
+from datasets.picture_oddities import find_oddities
+from datasets.voc_xml import Annotation, Object
+from errors import InputError
+
+INPUT_SIDE = 300  # pixels that the network sees
+_LEAST_SIDE = 2.0  # of those
+_REACH = 1.0  # pixels that a box may reach out of the picture: conventions differ by one
+
+
+class Severity(enum.IntEnum):
+    """How bad a defect is; the worst is the largest."""
+
+    NOTE = 0
+    DOUBT = 1
+    HARM = 2
+
+
+KINDS = {
+    "bad_annotation": Severity.HARM,
+    "bad_record": Severity.HARM,
+    "bad_split": Severity.HARM,
+    "missing_picture": Severity.HARM,
+    "bad_picture": Severity.HARM,
+    "wrong_size": Severity.HARM,
+    "unknown_label": Severity.HARM,
+    "inverted_box": Severity.HARM,
+    "box_outside": Severity.HARM,
+    "shared_by_splits": Severity.HARM,
+    "box_without_area": Severity.DOUBT,
+    "box_reaches_out": Severity.DOUBT,
+    "tiny_box": Severity.DOUBT,
+    "duplicate_box": Severity.DOUBT,
+    "same_box_other_class": Severity.DOUBT,
+    "zero_based": Severity.DOUBT,
+    "similar_label": Severity.DOUBT,
+    "duplicate_picture": Severity.DOUBT,
+    "exif_rotated": Severity.DOUBT,
+    "cmyk": Severity.DOUBT,
+    "sixteen_bit": Severity.DOUBT,
+    "mislabelled": Severity.NOTE,
+    "greyscale": Severity.NOTE,
+    "transparent": Severity.NOTE,
+    "no_size": Severity.NOTE,
+    "other_filename": Severity.NOTE,
+    "no_objects": Severity.NOTE,
+    "no_annotation": Severity.NOTE,
+}
+
+_LOST = {"inverted_box", "box_outside", "box_without_area"}
+
+
+class Defect(NamedTuple):
+    """One thing found; `number` is the object's, from 1, or None for the whole picture."""
+
+    kind: str
+    file: str
+    number: int | None
+    what: str
+
+    @property
+    def severity(self) -> Severity:
+        """How bad its kind is."""
+        return KINDS[self.kind]
+
+
+class Item(NamedTuple):
+    """A picture with its annotation, as any layout has them.
+
+    Attributes:
+      name: the picture's file name without folder.
+      place: file, or shard and byte, for messages.
+      annotation: boxes in pixels, or the error met; a record's are relative.
+      load: the picture file's bytes, or InputError.
+      relative: whether boxes are relative to the picture, as in records.
+    """
+
+    name: str
+    place: str
+    annotation: Annotation | InputError
+    load: Callable[[], bytes]
+    relative: bool = False
+
+
+class Checked(NamedTuple):
+    """What one picture gave; boxes are relative, in the order of `objects`.
+
+    Attributes:
+      header: None where the picture cannot be read.
+      size: (height, width) in pixels, the annotation's where the picture cannot be read.
+      data: the picture file's bytes; b"" where there are none.
+      objects: those of the annotation whose box has an area inside the picture.
+    """
+
+    item: Item
+    defects: list[Defect]
+    header: Header | None
+    size: tuple[float, float]
+    data: bytes
+    objects: list[Object]
+
+
+def check(item: Item, *, labels: Collection[str] | None) -> Checked:
+    """Looks at one picture and its annotation.
+
+    Args:
+      item: what to look at.
+      labels: the classes that there may be; None allows all.
+    """
+    data, header, defects = _check_picture(item)
+    if isinstance(item.annotation, InputError):
+        kind = "bad_record" if item.relative else "bad_annotation"
+        defects.append(Defect(kind, item.place, None, str(item.annotation)))
+        return Checked(item, defects, header, (0, 0), data, [])
+    annotation = item.annotation
+    height, width = _size_of(annotation, header)
+    if item.relative:
+        annotation = _in_pixels(annotation, height=height, width=width)
+    else:
+        defects += _check_claims(annotation, header, item)
+    kept, seen = [], {}
+    for number, thing in enumerate(annotation.objects, start=1):
+        found = list(_check_object(thing, height=height, width=width, labels=labels, seen=seen))
+        defects += [Defect(kind, item.place, number, what) for kind, what in found]
+        if math.isfinite(height + width) and not _LOST & {kind for kind, _ in found}:
+            ymin, xmin, ymax, xmax = thing.box
+            box = (ymin / height, xmin / width, ymax / height, xmax / width)
+            kept.append(thing._replace(box=tuple(min(1.0, max(0.0, side)) for side in box)))
+    if not annotation.objects:
+        defects.append(Defect("no_objects", item.place, None, "has no objects"))
+    return Checked(item, defects, header, (height, width), data, kept)
+
+
+def _check_picture(item: Item) -> tuple[bytes, Header | None, list[Defect]]:
+    data = b""
+    try:
+        data = item.load()
+        header = check_picture(data)
+    except InputError as error:
+        if error is item.annotation:  # there is one error to tell
+            return b"", None, []
+        return b"", None, [Defect("missing_picture", item.place, None, str(error))]
+    except ValueError as error:
+        return data, _header_of(data), [Defect("bad_picture", item.place, None, str(error))]
+    oddities = find_oddities(data, header, filename=item.name)
+    return data, header, [Defect(kind, item.place, None, what) for kind, what in oddities]
+
+
+def _header_of(data: bytes) -> Header | None:
+    try:
+        return read_header(data)
+    except ValueError:
+        return None
+
+
+def _size_of(annotation: Annotation, header: Header | None) -> tuple[float, float]:
+    """The real size, or the claimed one; where both are unknown nothing reaches out."""
+    if header:
+        return header.height, header.width
+    return annotation.height or math.inf, annotation.width or math.inf
+
+
+def _in_pixels(annotation: Annotation, *, height: float, width: float) -> Annotation:
+    height, width = (side if math.isfinite(side) else 1.0 for side in (height, width))
+    objects = tuple(
+        thing._replace(
+            box=tuple(v * s for v, s in zip(thing.box, (height, width) * 2, strict=True))
+        )
+        for thing in annotation.objects
+    )
+    return annotation._replace(objects=objects)
+
+
+def _check_claims(annotation: Annotation, header: Header | None, item: Item) -> list[Defect]:
+    """What the annotation says of the picture, against what the picture says."""
+    found = []
+    stem = os.path.splitext(os.path.basename(annotation.filename.replace("\\", "/")))[0]
+    if stem and stem != os.path.splitext(item.name)[0]:
+        what = f"belongs to {item.name} and names the picture {annotation.filename!r}"
+        found.append(Defect("other_filename", item.place, None, what))
+    claimed = annotation.height, annotation.width
+    if not all(claimed):
+        found.append(Defect("no_size", item.place, None, "does not tell the picture's size"))
+    elif header and claimed != (header.height, header.width):
+        turned = claimed == (header.width, header.height)
+        what = (
+            f"says {annotation.width} x {annotation.height}, the picture is {header.width} x "
+            f"{header.height}{': sides swapped, as by an EXIF rotation' if turned else ''}"
+        )
+        found.append(Defect("wrong_size", item.place, None, what))
+    return found
+
+
+def _check_object(
+    thing: Object,
+    *,
+    height: float,
+    width: float,
+    labels: Collection[str] | None,
+    seen: dict[tuple, tuple[int, str]],
+):
+    """Pairs (kind, what) for one object; `seen` holds the boxes before it."""
+    ymin, xmin, ymax, xmax = thing.box
+    text = f"{thing.name} at x {xmin:g} to {xmax:g}, y {ymin:g} to {ymax:g}"
+    if labels is not None and thing.name not in labels:
+        yield "unknown_label", f"{text}: the class is not among the {len(labels)} labels"
+    if thing.box in seen:
+        number, name = seen[thing.box]
+        kind = "duplicate_box" if name == thing.name else "same_box_other_class"
+        yield kind, f"{text}: object {number} ({name}) has the same box"
+    seen.setdefault(thing.box, (len(seen) + 1, thing.name))
+    if ymax < ymin or xmax < xmin:
+        yield "inverted_box", f"{text}: its ends are swapped"
+    elif ymax == ymin or xmax == xmin:
+        yield "box_without_area", f"{text}: it has no area"
+    elif ymax <= 0 or xmax <= 0 or ymin >= height or xmin >= width:
+        yield "box_outside", f"{text}: it lies outside the picture of {width:g} x {height:g}"
+    else:
+        reach = max(-ymin, -xmin, ymax - height, xmax - width)
+        if reach > _REACH:
+            yield "box_reaches_out", f"{text}: it reaches {reach:g} pixels out of the picture"
+        sides = (ymax - ymin) / height, (xmax - xmin) / width
+        if 0 < INPUT_SIDE * min(sides) < _LEAST_SIDE:
+            pixels = INPUT_SIDE * min(sides)
+            yield "tiny_box", f"{text}: {pixels:.1f} pixels of the {INPUT_SIDE} the network sees"

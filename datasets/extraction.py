@@ -1,0 +1,118 @@
+"""Turns records back into a VOC folder, which converts to the same records again.
+
+Numbers are written so that they give the same float32 when they are divided by the picture's size:
+whole pixels where these do, else as many digits as it takes. What VOC has no word for is a
+`<crowd>` tag; COCO's picture ids are lost. Names come from strangers: only their last part is used,
+and one that cannot be a file's is replaced by the record's number.
+"""
+
+import os
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+import numpy as np
+import tensorflow as tf
+
+from datasets.inspection import annotation_of
+from datasets.labels import format_labels
+from datasets.output_folder import write_file
+from datasets.picture_file import read_header
+from datasets.record_reader import RecordReader
+from datasets.records import Contents, read_contents
+from datasets.voc_xml import Object
+from errors import InputError
+
+_EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png"}
+
+
+def extract(
+    shards: Sequence[str],
+    labels: Sequence[str],
+    folder: str,
+    *,
+    split: str,
+    labels_offset: int = 0,
+) -> int:
+    """Writes pictures, annotations, `ImageSets/Main/SPLIT.txt` and `labels.txt`.
+
+    Args:
+      shards: of the records.
+      labels: their class names.
+      folder: new or empty.
+      split: name of the file that lists the pictures in the order of the records.
+      labels_offset: subtracted from the records' labels.
+
+    Returns:
+      How many pictures there are.
+
+    Raises:
+      InputError: the folder is in use, or a record cannot be read.
+    """
+    if tf.io.gfile.exists(folder) and tf.io.gfile.listdir(folder):
+        raise InputError(f"--extract={folder} is not empty: give a new folder.")
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        tf.io.gfile.makedirs(os.path.join(folder, name))
+    used: set[str] = set()
+    ids = []
+    with RecordReader(shards) as reader:
+        for index in range(len(reader)):
+            try:
+                contents = read_contents(reader.read(index))
+                header = read_header(contents.encoded)
+            except ValueError as error:
+                place = "{}, byte {}".format(*reader.locate(index))
+                raise InputError(f"{place}: it cannot be extracted: {error}") from error
+            name = _file_name(contents, index, extension=_EXTENSIONS[header.format], used=used)
+            ids.append(os.path.splitext(name)[0])
+            objects = annotation_of(contents, labels, labels_offset=labels_offset).objects
+            text = _to_xml(name, objects, header)
+            write_file(os.path.join(folder, "JPEGImages", name), contents.encoded)
+            write_file(os.path.join(folder, "Annotations", ids[-1] + ".xml"), text)
+    listing = "".join(f"{image_id}\n" for image_id in ids)
+    write_file(os.path.join(folder, "ImageSets", "Main", f"{split}.txt"), listing.encode())
+    write_file(os.path.join(folder, "labels.txt"), format_labels(labels))
+    return len(ids)
+
+
+def _file_name(contents: Contents, index: int, *, extension: str, used: set[str]) -> str:
+    """The record's own name where it can be a file's and stands for no other picture."""
+    name = contents.filename.replace("\\", "/").rsplit("/", 1)[-1]
+    stem, ending = os.path.splitext(name)
+    plain = stem and stem == stem.strip() and stem[0] != "." and name.isprintable()
+    if not plain or ending.lower() not in (".jpg", ".jpeg", ".png") or stem in used:
+        stem, ending = f"record_{index:06d}", extension
+    used.add(stem)
+    return stem + ending
+
+
+def _to_xml(name: str, objects: Sequence[Object], header) -> bytes:
+    root = ElementTree.Element("annotation")
+    _add(root, "filename", name)
+    size = ElementTree.SubElement(root, "size")
+    for tag in ("width", "height"):
+        _add(size, tag, str(getattr(header, tag)))
+    _add(size, "depth", str(header.channels))
+    for thing in objects:
+        element = ElementTree.SubElement(root, "object")
+        _add(element, "name", thing.name)
+        for tag in ("truncated", "difficult"):
+            _add(element, tag, str(int(getattr(thing, tag))))
+        if thing.crowd:
+            _add(element, "crowd", "1")
+        box = ElementTree.SubElement(element, "bndbox")
+        sides = dict(zip(("ymin", "xmin", "ymax", "xmax"), thing.box, strict=True))
+        for tag in ("xmin", "ymin", "xmax", "ymax"):
+            _add(box, tag, _pixels(sides[tag], header.width if tag[0] == "x" else header.height))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="utf-8")
+
+
+def _pixels(relative: float, size: int) -> str:
+    whole = round(relative * size)
+    if np.float32(whole / size) == np.float32(relative):
+        return str(whole)
+    return repr(relative * size)
+
+
+def _add(parent: ElementTree.Element, tag: str, text: str) -> None:
+    ElementTree.SubElement(parent, tag).text = text

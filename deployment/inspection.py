@@ -1,0 +1,247 @@
+"""Inspects a data set: what is wrong with it, what is in it, and how the anchors fit it."""
+
+import itertools
+import json
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from datasets import inspection, voc
+from datasets.defects import INPUT_SIDE, KINDS
+from datasets.extraction import extract
+from datasets.inspection import Inspection
+from datasets.labels import read_labels
+from datasets.mixture import get_mixture
+from deployment import inspection_page, inspection_view
+from deployment.inspect_settings import InspectSettings
+from metrics import page
+from nets import anchor_fit, anchors, nets_factory
+
+MAX_LINES = 20  # of one kind in the text
+SIZES = (0, 16, 32, 64, 128, INPUT_SIDE)  # square root of the area in the network's pixels
+RECALL_AT = 0.5
+
+
+def run(settings: InspectSettings) -> bool:
+    """Inspects, prints and writes what the settings ask for; whether a training would be harmed.
+
+    Raises:
+      InputError: there is no such data set.
+    """
+    found = read(settings)
+    facts = summarise(found, settings)
+    if settings.output_dir:
+        tf.io.gfile.makedirs(settings.output_dir)
+    if "text" in settings.format:
+        print(to_text(found, facts))
+    if "json" in settings.format:
+        text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+        if settings.output_dir:
+            page.write_file(settings.output_dir, "inspection.json", text.encode())
+        else:
+            print(text, end="")
+    if "html" in settings.format:
+        document = inspection_page.make(found, facts)
+        page.write_file(settings.output_dir, "index.html", document.encode())
+    if settings.view:
+        step = max(1, found.num_pictures // settings.view)
+        chosen = itertools.islice(_items(settings)[0], 0, step * settings.view, step)
+        inspection_view.draw(chosen, found.labels, settings)
+    if settings.extract:
+        dataset = _dataset(settings)
+        count = extract(
+            dataset.shards,
+            dataset.labels,
+            settings.extract,
+            split=settings.split or "all",
+            labels_offset=settings.labels_offset,
+        )
+        print(f"extracted: {count} pictures to {settings.extract}")
+    return bool(found.harm)
+
+
+def read(settings: InspectSettings) -> Inspection:
+    """Goes through the data set that the settings name."""
+    items, labels, extra = _items(settings)
+    if settings.labels_file:
+        labels = read_labels(settings.labels_file)
+    title = settings.input or settings.dataset_name
+    title = f"{title}, {settings.split}" if settings.split else title
+    return inspection.inspect(items, title=title, labels=labels, extra=extra)
+
+
+def _items(settings: InspectSettings):
+    """Items, the labels that there may be (None for any), and defects known before."""
+    if settings.dataset_name:
+        dataset = _dataset(settings)
+        items = inspection.record_items(
+            dataset.shards, dataset.labels, labels_offset=settings.labels_offset
+        )
+        return items, dataset.labels, []
+    if settings.input.endswith(".json"):
+        folder = settings.dataset_dir or os.path.dirname(settings.input)
+        return *inspection.coco_items(settings.input, folder), []
+    folder = voc.find_voc_dir(settings.input, flag="--input")
+    split = settings.split
+    return inspection.voc_items(folder, split), None, inspection.voc_extras(folder, split)
+
+
+def _dataset(settings: InspectSettings):
+    return get_mixture(
+        settings.dataset_name,
+        settings.split,
+        settings.dataset_dir,
+        labels_file=settings.labels_file,
+        labels_offset=settings.labels_offset,
+    )
+
+
+def summarise(found: Inspection, settings: InspectSettings) -> dict[str, Any]:
+    """Everything that is reported, as JSON-like values."""
+    names = np.array(found.names, object)
+    parameters = nets_factory.get_network(settings.model_name).parameters
+    made = anchors.make(parameters, settings.anchors)
+    warped = anchor_fit.best_overlaps(found.boxes, made)
+    kept = anchor_fit.best_overlaps(anchor_fit.unwarped(found.boxes, found.sides), made)
+    classes = {label: names == label for label in found.labels}
+    shapes = INPUT_SIDE * (found.boxes[:, 2:] - found.boxes[:, :2]).astype(np.float64)
+    sizes = _by_size(np.sqrt(shapes.prod(axis=1)))
+    return {
+        "title": found.title,
+        "harm": found.harm,
+        "num_pictures": found.num_pictures,
+        "num_objects": int((~found.difficult).sum()),
+        "num_difficult": int(found.difficult.sum()),
+        "record_bytes": found.record_bytes,
+        "counts": found.counts(),
+        "classes": {
+            label: {
+                "pictures": len(np.unique(found.pictures[there & ~found.difficult])),
+                "objects": int((there & ~found.difficult).sum()),
+                "difficult": int((there & found.difficult).sum()),
+            }
+            for label, there in classes.items()
+        },
+        "object_sizes": {name: int(there.sum()) for name, there in sizes.items()},
+        "picture_sizes": _picture_sizes(found),
+        "anchors": settings.anchors,
+        "anchor_recall": {
+            name: _recall(values, {"all": np.ones(len(values), bool)} | classes | sizes)
+            for name, values in (("warped", warped), ("unwarped", kept))
+        },
+        "proposed_anchors": _proposal(shapes, settings.propose_anchors),
+        "defects": [
+            {
+                "kind": d.kind,
+                "severity": d.severity.name.lower(),
+                "file": d.file,
+                "object": d.number,
+            }
+            | {"what": d.what}
+            for d in found.defects
+        ],
+    }
+
+
+def _by_size(sides: np.ndarray) -> dict[str, np.ndarray]:
+    """bool[N] for each range of sizes; the last one has its end."""
+    ends = [*SIZES[1:-1], np.inf]
+    return {
+        f"{low}-{high} px": (sides >= low) & (sides < end)
+        for low, high, end in zip(SIZES, SIZES[1:], ends, strict=False)
+    }
+
+
+def _picture_sizes(found: Inspection) -> dict[str, int]:
+    """The most frequent sizes, as "width x height"."""
+    ordered = sorted(found.picture_sizes.items(), key=lambda pair: -pair[1])
+    return {f"{width} x {height}": count for (height, width), count in ordered[:10]}
+
+
+def _recall(overlaps: np.ndarray, groups: dict[str, np.ndarray]) -> dict[str, float | None]:
+    """The share of each group's objects that some anchor fits."""
+    return {
+        name: float((overlaps[there] >= RECALL_AT).mean()) if there.any() else None
+        for name, there in groups.items()
+    }
+
+
+def _proposal(shapes: np.ndarray, count: int) -> list[dict[str, float]]:
+    """Shapes in the network's pixels, with the share of objects that each is nearest to."""
+    centres = anchor_fit.propose(shapes, count)
+    if not len(centres):
+        return []
+    overlaps = anchor_fit.shape_overlaps(shapes, centres)
+    nearest = np.bincount(overlaps.argmax(axis=1), minlength=len(centres)) / len(shapes)
+    return [
+        {
+            "width": round(float(width), 1),
+            "height": round(float(height), 1),
+            "share": round(float(share), 4),
+        }
+        for (height, width), share in zip(centres, nearest, strict=True)
+    ]
+
+
+def to_text(found: Inspection, facts: dict[str, Any]) -> str:
+    """The report for a terminal."""
+    return "\n".join([*_overview(facts), "", *_defect_lines(found), _verdict(facts)])
+
+
+def _overview(facts: dict[str, Any]) -> list[str]:
+    width = max(len(name) for name in ("class", *facts["classes"]))
+    recall = facts["anchor_recall"]
+    lines = [
+        f"{facts['title']}: {facts['num_pictures']} pictures, {facts['num_objects']} objects and "
+        f"{facts['num_difficult']} difficult ones; about {facts['record_bytes'] / 1e6:.1f} MB of "
+        "records",
+        "",
+        f"{'class':<{width}}  pictures  objects  difficult  recall",
+    ]
+    for name, row in facts["classes"].items():
+        numbers = f"{row['pictures']:>8}  {row['objects']:>7}  {row['difficult']:>9}"
+        lines.append(f"{name:<{width}}  {numbers}  {_number(recall['warped'][name]):>6}")
+    lines += ["", "size at 300 x 300  objects  recall  (difficult ones too)"]
+    for name, count in facts["object_sizes"].items():
+        lines.append(f"{name:<17}  {count:>7}  {_number(recall['warped'][name]):>6}")
+    lines += [
+        "",
+        f"recall is the share of objects that one of the {facts['anchors']} anchors overlaps by "
+        f"{RECALL_AT}: {_number(recall['warped']['all'])}; "
+        f"{_number(recall['unwarped']['all'])} if pictures kept their shape",
+        f"picture sizes: {_listed(facts['picture_sizes'])}",
+    ]
+    if facts["proposed_anchors"]:
+        shapes = [f"{p['width']:g} x {p['height']:g}" for p in facts["proposed_anchors"]]
+        lines.append(f"box shapes by k-means, width x height of {INPUT_SIDE}: {', '.join(shapes)}")
+    return lines
+
+
+def _defect_lines(found: Inspection) -> list[str]:
+    lines = []
+    for kind, count in found.counts().items():
+        lines.append(f"{KINDS[kind].name.lower()}: {kind.replace('_', ' ')}: {count}")
+        of_kind = [defect for defect in found.defects if defect.kind == kind]
+        for defect in of_kind[:MAX_LINES]:
+            number = f", object {defect.number}" if defect.number else ""
+            lines.append(f"  {defect.file}{number}: {defect.what}")
+        if count > MAX_LINES:
+            lines.append(f"  ... and {count - MAX_LINES} more; --format=json lists all")
+    return lines
+
+
+def _verdict(facts: dict[str, Any]) -> str:
+    if not facts["harm"]:
+        return "Nothing here would harm a training."
+    kinds = ", ".join(kind.replace("_", " ") for kind in facts["harm"])
+    return f"A training would be harmed: {kinds}."
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in counts.items()) or "none"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

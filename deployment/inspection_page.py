@@ -1,0 +1,155 @@
+"""The page of an inspection: tables, charts and the pictures that have something wrong."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from datasets.defects import KINDS, Checked, Severity
+from datasets.inspection import Inspection
+from metrics import page, pictures, report_charts
+
+_MAX_ROWS = 500
+_THUMBNAIL = 360  # pixels of the longer side
+
+
+def make(found: Inspection, facts: Mapping[str, Any]) -> str:
+    """The HTML page.
+
+    Args:
+      found: the data set as it was seen.
+      facts: of `inspection.summarise`.
+    """
+    pngs = {
+        "classes.png": _bars({name: row["objects"] for name, row in facts["classes"].items()}),
+        "sizes.png": _bars(facts["object_sizes"]),
+    }
+    sections = [
+        _summary(facts),
+        "<h2>Classes</h2>",
+        _classes(facts),
+        page.figure(pngs, "classes.png", "Objects of each class, without difficult ones."),
+        "<h2>Sizes and anchors</h2>",
+        _sizes(facts),
+        page.figure(
+            pngs, "sizes.png", "All objects by the square root of their area at 300 x 300."
+        ),
+        _proposal(facts),
+        "<h2>What is wrong</h2>",
+        _defects(facts),
+        _thumbnails(found),
+    ]
+    return page.document(f"Data set {facts['title']}", sections)
+
+
+def _summary(facts: Mapping[str, Any]) -> str:
+    harm = ", ".join(kind.replace("_", " ") for kind in facts["harm"])
+    verdict = f"A training would be harmed: {harm}." if harm else "Nothing would harm a training."
+    rows = [
+        ("pictures", facts["num_pictures"]),
+        ("objects", facts["num_objects"]),
+        ("difficult objects", facts["num_difficult"]),
+        ("estimated records", f"{facts['record_bytes'] / 1e6:.1f} MB"),
+        *((f"pictures of {size}", count) for size, count in facts["picture_sizes"].items()),
+    ]
+    return f"<p><b>{verdict}</b></p>{page.table(('', ''), rows)}"
+
+
+def _classes(facts: Mapping[str, Any]) -> str:
+    headings = ("class", "pictures", "objects", "difficult", "anchor recall", "without warping")
+    recall = facts["anchor_recall"]
+    rows = [
+        (
+            *(name, row["pictures"], row["objects"], row["difficult"]),
+            *(_number(recall[kind][name]) for kind in ("warped", "unwarped")),
+        )
+        for name, row in facts["classes"].items()
+    ]
+    return page.table(headings, rows)
+
+
+def _sizes(facts: Mapping[str, Any]) -> str:
+    recall, counts = facts["anchor_recall"], facts["object_sizes"]
+    rows = [
+        (name, count, *(_number(recall[kind][name]) for kind in ("warped", "unwarped")))
+        for name, count in {**counts, "all": sum(counts.values())}.items()
+    ]
+    text = (
+        f"Recall: the share of objects that some {facts['anchors']} anchor overlaps by half. "
+        "Without warping: if pictures were shrunk to the square and kept their shape."
+    )
+    headings = ("size", "objects, also difficult", "anchor recall", "without warping")
+    return page.table(headings, rows) + page.note(text)
+
+
+def _proposal(facts: Mapping[str, Any]) -> str:
+    rows = [
+        (f"{shape['width']:g} x {shape['height']:g}", f"{shape['share']:.1%}")
+        for shape in facts["proposed_anchors"]
+    ]
+    if not rows:
+        return ""
+    text = "Box shapes that fit this data best, by k-means with 1 - IoU; pixels of 300 x 300."
+    return page.table(("width x height", "objects"), rows) + page.note(text)
+
+
+def _defects(facts: Mapping[str, Any]) -> str:
+    if not facts["defects"]:
+        return page.note("Nothing was found.")
+    counts = [
+        (kind.replace("_", " "), KINDS[kind].name.lower(), count)
+        for kind, count in facts["counts"].items()
+    ]
+    rows = [
+        (d["file"], d["object"] or "", d["severity"], d["kind"].replace("_", " "), d["what"])
+        for d in facts["defects"][:_MAX_ROWS]
+    ]
+    more = len(facts["defects"]) - len(rows)
+    return "".join(
+        (
+            page.table(("kind", "severity", "times"), counts),
+            page.table(("file", "object", "severity", "kind", "what"), rows),
+            page.note(f"... and {more} more, which --format=json lists.") if more else "",
+        )
+    )
+
+
+def _thumbnails(found: Inspection) -> str:
+    text = ""
+    for number, suspect in enumerate(found.suspects):
+        image = cv2.imdecode(np.frombuffer(suspect.data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            continue
+        kinds = sorted({d.kind for d in suspect.defects if d.severity > Severity.NOTE})
+        caption = f"{suspect.item.place}: {', '.join(kind.replace('_', ' ') for kind in kinds)}"
+        name = f"{number}.png"
+        text += page.figure({name: _thumbnail(image, suspect)}, name, caption)
+    return text
+
+
+def _thumbnail(image: np.ndarray, suspect: Checked) -> bytes:
+    scale = min(1.0, _THUMBNAIL / max(image.shape[:2]))
+    size = tuple(max(1, round(scale * side)) for side in image.shape[1::-1])
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    boxes = np.array([thing.box for thing in suspect.objects], np.float32).reshape(-1, 4)
+    drawn = pictures.draw_boxes(small, boxes, [thing.name for thing in suspect.objects])
+    return cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def _bars(counts: Mapping[str, int]) -> bytes:
+    """One bar for each name, in their order from the top."""
+    figure = report_charts.new_figure(6.4, 0.3 * len(counts) + 0.9)
+    axes = figure.add_subplot()
+    places = np.arange(len(counts))
+    bars = axes.barh(places, list(counts.values()), color="#0060a8", height=0.7)
+    axes.bar_label(bars, padding=3, fontsize=8)
+    axes.set_yticks(places, [report_charts.plain(name) for name in counts])
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel("objects")
+    return report_charts.to_png(figure)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

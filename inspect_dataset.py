@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Reports what is wrong with a data set before it costs a training, and what is in it.
+
+  inspect_dataset.py --input=VOCdevkit/VOC2007 --split=trainval
+  inspect_dataset.py --input=instances_val2017.json --dataset_dir=val2017 \\
+    --format=text,html --output_dir=report
+  inspect_dataset.py --dataset_name=bccd --dataset_dir=tfrecords --split=train \\
+    --view=8 --extract=bccd_voc --output_dir=report
+
+Exit codes: 0 nothing that would harm a training, 2 something would, or bad input.
+"""
+
+import cli
+
+cli.quiet_tensorflow()
+
+import tensorflow as tf  # noqa: E402
+
+from deployment import inspection  # noqa: E402
+from deployment.inspect_settings import InspectSettings  # noqa: E402
+from settings import define_flags, from_flags  # noqa: E402
+
+
+def main() -> int:
+    """Flags -> settings -> one call."""
+    settings = from_flags(InspectSettings)
+    tf.config.set_visible_devices([], "GPU")  # pictures are looked at on the CPU
+    return cli.EXIT_BAD_INPUT if inspection.run(settings) else 0
+
+
+if __name__ == "__main__":
+    define_flags(InspectSettings)
+    cli.run(main, usage=__doc__)

@@ -1,0 +1,121 @@
+"""The whole inspection: what is printed and written, and when it says that harm is done."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from deployment import inspection
+from deployment.inspect_settings import InspectSettings
+from errors import InputError
+
+EVIL = "<script>alert(1)</script>"
+XML = (
+    "<annotation><size><width>40</width><height>20</height></size>{}</annotation>",
+    "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>"
+    "</bndbox></object>",
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A VOC folder of four pictures with two objects each, one class of an evil name."""
+    for name in ("Annotations", "JPEGImages"):
+        (tmp_path / "voc" / name).mkdir(parents=True)
+    evil = EVIL.replace("<", "&lt;")
+    for k in range(4):
+        objects = XML[1].format("cat", 4, 2, 24, 12) + XML[1].format(evil, 0, 0, 40, 20)
+        (tmp_path / "voc" / "Annotations" / f"{k}.xml").write_text(XML[0].format(objects))
+        pixels = np.random.default_rng(k).integers(0, 256, (20, 40, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "voc" / "JPEGImages" / f"{k}.jpg"), pixels)
+    return tmp_path / "voc"
+
+
+def test_clean_folder_does_no_harm(folder, capsys):
+    assert not inspection.run(InspectSettings(input=str(folder)))
+    text = capsys.readouterr().out
+    assert "4 pictures, 8 objects and 0 difficult ones" in text
+    assert text.endswith("Nothing here would harm a training.\n")
+
+
+def test_inverted_box_does_harm_and_is_named(folder, capsys):
+    bad = XML[1].format("cat", 30, 2, 3, 12)
+    (folder / "Annotations" / "2.xml").write_text(XML[0].format(bad))
+    assert inspection.run(InspectSettings(input=str(folder)))
+    text = capsys.readouterr().out
+    assert "Annotations/2.xml, object 1: cat at x 30 to 3, y 2 to 12: its ends are swapped" in text
+    assert "A training would be harmed: inverted box." in text
+
+
+def test_numbers_are_those_of_the_boxes(folder):
+    settings = InspectSettings(input=str(folder), propose_anchors=2)
+    facts = inspection.summarise(inspection.read(settings), settings)
+    assert facts["classes"]["cat"] == {"pictures": 4, "objects": 4, "difficult": 0}
+    # cat is 150 x 150 of 300 pixels, the other one the whole picture.
+    assert facts["object_sizes"] == {
+        "0-16 px": 0,
+        "16-32 px": 0,
+        "32-64 px": 0,
+        "64-128 px": 0,
+        "128-300 px": 8,
+    }
+    assert facts["proposed_anchors"] == [
+        {"width": 150.0, "height": 150.0, "share": 0.5},
+        {"width": 300.0, "height": 300.0, "share": 0.5},
+    ]
+    assert facts["anchor_recall"]["warped"][EVIL] == 1.0
+    assert facts["anchor_recall"]["warped"]["0-16 px"] is None
+    assert facts["picture_sizes"] == {"40 x 20": 4}
+
+
+def test_json_is_printed_or_written(folder, tmp_path, capsys):
+    inspection.run(InspectSettings(input=str(folder), format=("json",)))
+    printed = json.loads(capsys.readouterr().out)
+    out = {"output_dir": str(tmp_path / "out")}
+    inspection.run(InspectSettings(input=str(folder), format=("json",), **out))
+    assert json.loads((tmp_path / "out" / "inspection.json").read_text()) == printed
+    assert printed["harm"] == []
+
+
+def test_page_escapes_names_and_shows_offenders(folder, tmp_path):
+    bad = XML[1].format("cat", 4, 2, 24, 12) * 2
+    (folder / "Annotations" / "2.xml").write_text(XML[0].format(bad))
+    out = str(tmp_path / "out")
+    inspection.run(InspectSettings(input=str(folder), format=("html",), output_dir=out))
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert EVIL not in page
+    assert "&lt;script&gt;" in page
+    assert "duplicate box" in page
+    assert page.count("data:image/png;base64,") == 3  # two charts, one offender
+
+
+def test_view_draws_what_the_network_sees(folder, tmp_path):
+    out = str(tmp_path / "out")
+    inspection.run(InspectSettings(input=str(folder), view=3, output_dir=out, format=("json",)))
+    sheet = cv2.imread(f"{out}/view.png")
+    assert sheet.shape[1] > 4 * 300  # two pairs beside each other
+    assert sheet.std() > 20
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "Give either --input"),
+        ({"input": "a", "dataset_name": "b"}, "Give either --input"),
+        ({"dataset_name": "b"}, "needs its --dataset_dir"),
+        ({"input": "a", "extract": "x"}, "--extract=x is for records"),
+        ({"input": "a", "format": ("pdf",)}, "--format=pdf is none of"),
+        ({"input": "a", "format": ("html",)}, "give --output_dir"),
+        ({"input": "a", "view": -1}, "--view=-1 must be 0 or more"),
+        ({"input": "a", "anchors": "x"}, "--anchors=x is not a preset"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(fields, message):
+    with pytest.raises(InputError, match=message):
+        InspectSettings(**fields)
+
+
+def test_absent_folder_is_bad_input(tmp_path):
+    with pytest.raises(InputError, match=r"--input=.*/none is not a folder"):
+        inspection.run(InspectSettings(input=str(tmp_path / "none")))
