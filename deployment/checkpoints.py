@@ -12,7 +12,7 @@ believed: the folder's listing and a full read decide which checkpoint is the ne
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,13 @@ DISK_ERRORS = (
     OSError,
 )
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
+
+
+class Header(NamedTuple):
+    """What a checkpoint says before any weight is read; `description` is JSON, if it has one."""
+
+    names: set[str]
+    description: str | None
 
 
 class Found(NamedTuple):
@@ -111,11 +118,35 @@ def read(path: str) -> dict[str, np.ndarray]:
     Raises:
       InputError: a file is missing, cut short or changed.
     """
-    try:
+    with refusing_damage(path):
         reader = tf.train.load_checkpoint(path)
         return {
             name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()
         }
+
+
+def read_header(path: str) -> Header:
+    """What a checkpoint holds, without reading weights: slim's vgg_16.ckpt has half a gigabyte.
+
+    Raises:
+      InputError: as `read`, as far as these parts tell.
+    """
+    with refusing_damage(path):
+        reader = tf.train.load_checkpoint(path)
+        names = reader.get_variable_to_shape_map().keys()
+        described = "description" in names
+        return Header(set(names), reader.get_tensor("description").decode() if described else None)
+
+
+@contextlib.contextmanager
+def refusing_damage(path: str) -> Iterator[None]:
+    """Around whatever reads a checkpoint: what TensorFlow says of damage becomes one sentence.
+
+    Raises:
+      InputError: a file is missing, cut short or changed.
+    """
+    try:
+        yield
     except _UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(

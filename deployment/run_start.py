@@ -31,7 +31,8 @@ class Start:
       description: of the network.
       step: steps made before.
       found: the checkpoint to go on from; None on a new run and on other workers than the chief.
-      origin: where the weights of a new run come from; told to the chief alone.
+      origin: where the weights of a new run come from; told to the chief alone, and empty where
+        the run goes on.
     """
 
     settings: TrainSettings
@@ -72,7 +73,7 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
     if settings.overwrite:
         train_dir.clear(settings.train_dir)
     found = checkpoints.newest(settings.train_dir)
-    origin = find_origin(settings)
+    origin = Origin() if found else find_origin(settings)  # a used train_dir wins over weights
     settings, description = train_state.resolve(
         settings, dataset.labels, found and found.tensors, origin
     )
