@@ -4,8 +4,10 @@ Every picture counts once, whatever the batch size. Boxes are scored in pixels o
 picture.
 """
 
+import functools
 import json
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,8 @@ import tensorflow as tf
 
 from datasets import dataset_factory, input_pipeline, records, voc
 from datasets.dataset_factory import Dataset
-from deployment import checkpoints, hardware
+from deployment import checkpoints
+from deployment.description import Description
 from deployment.detector import Detector, Picture, unpad
 from deployment.eval_settings import EvalSettings
 from deployment.progress import Progress
@@ -45,18 +48,24 @@ class Run(NamedTuple):
     sizes: np.ndarray
 
 
-def evaluate_checkpoint(settings: EvalSettings) -> Result:
+def evaluate_checkpoint(
+    settings: EvalSettings, *, on_batch: Callable[[], None] = lambda: None
+) -> Result:
     """Runs the detector over the split, prints the table and writes metrics.json.
+
+    Args:
+      settings: the flags.
+      on_batch: called after every batch.
 
     Raises:
       InputError: checkpoint and data do not fit each other, or one cannot be read.
     """
-    hardware.let_gpu_memory_grow()
     path = checkpoints.resolve(settings.checkpoint_path)
-    detector = Detector.from_checkpoint(path, precision=settings.precision)
+    describe = functools.partial(_describe_bare, settings=settings)
+    detector = Detector.from_checkpoint(path, precision=settings.precision, describe=describe)
     dataset = _dataset(settings, detector)
     source = input_pipeline.RecordSource(dataset.shards)
-    run = run_detector(detector, source, settings)
+    run = run_detector(detector, source, settings, on_batch=on_batch)
     result = score(run.detections, run.truth, dataset.labels, settings)
     _write(settings, result, run, dataset, checkpoints.step_of(path))
     if settings.contact_sheet:
@@ -128,9 +137,13 @@ def counted(truth: GroundTruth, settings: EvalSettings) -> GroundTruth:
 
 
 def run_detector(
-    detector: Detector, source: input_pipeline.RecordSource, settings: EvalSettings
+    detector: Detector,
+    source: input_pipeline.RecordSource,
+    settings: EvalSettings,
+    *,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> Run:
-    """Detects on every record once, in their order."""
+    """Detects on every record once, in their order; `on_batch` is called after every batch."""
     preprocessing = preprocessing_factory.get_preprocessing(detector.description.model_name)
     batches = input_pipeline.evaluation_batches(
         source,
@@ -155,6 +168,7 @@ def run_detector(
             found += new
             all_sizes.append(sizes)
             progress.update(len(names))
+            on_batch()
     joined = GroundTruth(*(np.concatenate(column) for column in zip(*truth, strict=True)))
     return Run(names, found, concatenate(detections), joined, np.concatenate(all_sizes))
 
@@ -198,20 +212,43 @@ def _picture(example: dict[str, tf.Tensor]) -> np.ndarray:
     return tf.io.decode_image(example["encoded"], channels=3, expand_animations=False).numpy()
 
 
-def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:
-    dataset = dataset_factory.get_dataset(
+def get_dataset(settings: EvalSettings) -> Dataset:
+    """The split to score on.
+
+    Raises:
+      InputError: it is not there, or nobody says its labels.
+    """
+    return dataset_factory.get_dataset(
         settings.dataset_name,
         settings.dataset_split_name,
         settings.dataset_dir,
         labels_file=settings.labels_file,
     )
-    known = detector.description
+
+
+def _describe_bare(tensors: dict[str, np.ndarray], *, settings: EvalSettings) -> Description:
+    """What a checkpoint in slim's names is, by its shapes, the flags and the data's labels."""
+    if not settings.anchors:
+        print(
+            "NOTE: the checkpoint does not say its anchors; it is taken as made for "
+            "--anchors=coco, as SSD-Tensorflow's are. Pass --anchors=voc if it was made for these."
+        )
+    return Description.from_shapes(
+        {name: value.shape for name, value in tensors.items()},
+        model_name=settings.model_name or "ssd_300_vgg",
+        labels=get_dataset(settings).labels,
+        anchors=settings.anchors or "coco",
+    )
+
+
+def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:
+    dataset, known = get_dataset(settings), detector.description
     if dataset.labels != known.labels:
         raise InputError(
             f"The checkpoint knows the classes {', '.join(known.labels)} and {dataset.name} has "
             f"{', '.join(dataset.labels)}: evaluate on the data set it was trained for."
         )
-    for name in ("model_name", "num_classes"):
+    for name in ("model_name", "num_classes", "anchors"):
         if getattr(settings, name) not in (None, getattr(known, name)):
             raise InputError(
                 f"--{name}={getattr(settings, name)} differs from the checkpoint's "

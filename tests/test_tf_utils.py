@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import tf_utils
 from errors import InputError
+from nets import analysis
 from optimization import optimizers
 from optimization.optimizers import Optimizer
 
@@ -294,3 +295,12 @@ def test_scope_that_holds_nothing_is_refused_with_the_scopes_there_are(scope):
 def test_trained_variables_are_the_very_ones():
     for name, variable in tf_utils.get_variables_to_train(VARIABLES, ["other"]).items():
         assert variable is VARIABLES[name]
+
+
+def test_configuration_is_printed_and_saved_alike(capsys):
+    layers = [analysis.Layer("net/conv1", (3, 4, 5), 60, 7000)]
+    saved = []
+    tf_utils.print_configuration(["--seed=3"], layers, save=saved.extend)
+    assert capsys.readouterr().out.splitlines() == saved
+    assert saved[1] == "  --seed=3"
+    assert saved[-2].split() == ["net/conv1", "3x4x5", "60", "7,000"]
