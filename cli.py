@@ -13,10 +13,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags
 
-from errors import InputError
-
-EXIT_BAD_INPUT = 2
-EXIT_STOPPED_EARLY = 75
+from errors import EXIT_BAD_INPUT, InputError
 
 
 def quiet_tensorflow() -> None:

@@ -1,7 +1,10 @@
-"""The one exception that means "the user's input is wrong", and how scripts report it.
+"""The one exception that means "the user's input is wrong", and the exit codes of scripts.
 
-Everything else that is raised is a defect of ours and keeps its traceback.
+Everything else that is raised is a defect of ours and keeps its traceback; it ends with 1.
 """
+
+EXIT_BAD_INPUT = 2
+EXIT_STOPPED_EARLY = 75  # a checkpoint is saved: run the same command again
 
 
 class InputError(ValueError):

@@ -5,7 +5,8 @@
     --dataset_dir=tfrecords --dataset_name=bccd
   eval_ssd_network.py --detections_dir=DIR --voc_dir=VOCdevkit/VOC2007 --dataset_split_name=test
 
-The first runs a checkpoint over records, the second scores devkit files of any detector.
+The first runs a checkpoint over records, the second scores devkit files of any detector. With
+--wait_for_checkpoints the first goes on with every new checkpoint of the folder.
 Exit codes: 0 done, 2 bad input.
 """
 
@@ -13,16 +14,21 @@ import cli
 
 cli.quiet_tensorflow()
 
+from deployment import hardware  # noqa: E402
 from deployment.eval_settings import EvalSettings  # noqa: E402
 from deployment.evaluation import evaluate_checkpoint, evaluate_devkit_files  # noqa: E402
+from deployment.waiting import evaluate_as_they_come  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
 
 def main() -> None:
     """Flags -> settings -> one call."""
     settings = from_flags(EvalSettings)
+    hardware.set_up_gpu_memory(settings.gpu_memory_fraction)
     if settings.detections_dir:
         evaluate_devkit_files(settings)
+    elif settings.wait_for_checkpoints:
+        evaluate_as_they_come(settings)
     else:
         evaluate_checkpoint(settings)
 

@@ -62,6 +62,12 @@ def to_flagfile(settings: Any) -> list[str]:
     return [f"--{name}={_text(value)}" for name, value in values.items() if value is not None]
 
 
+def changed(settings: Any) -> list[str]:
+    """Lines `--name=value` of the settings that are not at their defaults."""
+    defaults = {f"--{f.name}={_text(f.default)}" for f in dataclasses.fields(settings)}
+    return [line for line in to_flagfile(settings) if line not in defaults]
+
+
 def require(settings: Any, *names: str) -> None:
     """Checks that settings without a usable default were given.
 

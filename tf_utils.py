@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import tensorflow as tf
 
 from errors import InputError
-from nets import pretrained
+from nets import analysis, pretrained
 from nets.variables import in_scope
 from optimization import optimizers, schedules
 
@@ -189,6 +189,25 @@ def get_init_fn(
             variables[name].assign(value)
 
     return plan, init_fn
+
+
+def print_configuration(
+    flags: Sequence[str],
+    layers: Sequence[analysis.Layer],
+    *,
+    save: Callable[[Sequence[str]], None],
+) -> None:
+    """Prints what a run is made of, and saves the same lines.
+
+    Args:
+      flags: lines `--name=value`.
+      layers: of the network.
+      save: puts lines into a file.
+    """
+    lines = ["Flags that are not at their defaults:", *(f"  {flag}" for flag in flags)]
+    lines += ["", *analysis.format_table(layers)]
+    print("\n".join(lines))
+    save(lines)
 
 
 def _pick(makers: dict, name: str, flag: str):

@@ -15,12 +15,13 @@ cli.quiet_tensorflow()
 
 from deployment.train_settings import TrainSettings  # noqa: E402
 from deployment.training import train  # noqa: E402
+from errors import EXIT_STOPPED_EARLY  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
 
 def main() -> int:
     """Flags -> settings -> one call."""
-    return 0 if train(from_flags(TrainSettings), os.environ) else cli.EXIT_STOPPED_EARLY
+    return 0 if train(from_flags(TrainSettings), os.environ) else EXIT_STOPPED_EARLY
 
 
 if __name__ == "__main__":

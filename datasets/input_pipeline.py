@@ -44,6 +44,7 @@ def training_batches(
     shuffle: bool = True,
     use_difficult: bool = True,
     labels_offset: int = 0,
+    num_readers: int = 4,
     num_threads: int | None = None,
 ) -> tf.data.Dataset:
     """Batches of (images f32[b, S, S, 3], classes i32[b, A], offsets f32[b, A, 4]).
@@ -61,13 +62,19 @@ def training_batches(
       shuffle: a new permutation every epoch; otherwise the order of the records.
       use_difficult: keep objects marked difficult; crowds never are.
       labels_offset: subtracted from the records' labels.
+      num_readers: records read at a time.
       num_threads: pictures prepared at a time; None lets tf.data decide.
     """
     order = make_order(pools or [Pool(len(source))], seed=seed, shuffle=shuffle)
 
     @tf.autograph.experimental.do_not_convert
-    def load(sample: tf.Tensor):
-        example = records.parse_example(source.read(order(sample)), labels_offset=labels_offset)
+    def read(row: tf.Tensor):
+        sample = _sample_number(row, share)
+        return source.read(order(sample)), sample
+
+    @tf.autograph.experimental.do_not_convert
+    def load(record: tf.Tensor, sample: tf.Tensor):
+        example = records.parse_example(record, labels_offset=labels_offset)
         boxes, labels = example["boxes"], example["labels"]
         keep = ~example["crowd" if use_difficult else "difficult"]
         boxes, labels = tf.boolean_mask(boxes, keep), tf.boolean_mask(labels, keep)
@@ -76,7 +83,7 @@ def training_batches(
         return image, *match(boxes, labels)
 
     dataset = tf.data.Dataset.range(first_step * share.rows, last_step * share.rows)
-    dataset = dataset.map(lambda row: _sample_number(row, share))
+    dataset = dataset.map(read, num_parallel_calls=num_readers)
     dataset = dataset.map(load, num_parallel_calls=num_threads or tf.data.AUTOTUNE)
     return dataset.batch(batch_size, drop_remainder=True).prefetch(2)
 

@@ -12,7 +12,7 @@ believed: the folder's listing and a full read decide which checkpoint is the ne
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,13 @@ DISK_ERRORS = (
     OSError,
 )
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
+
+
+class Header(NamedTuple):
+    """What a checkpoint says before any weight is read; `description` is JSON, if it has one."""
+
+    names: set[str]
+    description: str | None
 
 
 class Found(NamedTuple):
@@ -82,12 +89,49 @@ def _save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variab
     return path
 
 
-def keep_newest(train_dir: str, max_to_keep: int) -> None:
-    """Removes all but the newest checkpoints; 0 keeps all."""
-    steps = list_steps(train_dir)
-    for step in steps[:-max_to_keep] if max_to_keep else []:
-        remove(tf.io.gfile.join(train_dir, f"ckpt-{step}"))
-    _write_state(train_dir)
+def keep_newest(train_dir: str, max_to_keep: int, *, every_n_hours: float = 0.0) -> None:
+    """Removes all but the newest checkpoints, and of the older ones keeps one in so many hours.
+
+    Args:
+      train_dir: where they are.
+      max_to_keep: how many are the newest; 0 keeps all.
+      every_n_hours: an older one stays for good when it was saved so long after the last one that
+        does, or after the first; 0 removes them all.
+    """
+    last_kept = _last_kept(train_dir)
+    for step in list_steps(train_dir)[:-max_to_keep] if max_to_keep else []:
+        path = tf.io.gfile.join(train_dir, f"ckpt-{step}")
+        saved = _saved_at(path)
+        if every_n_hours and saved >= last_kept + every_n_hours * 3600:
+            last_kept = saved
+        elif not every_n_hours or saved > last_kept:
+            remove(path)
+    _write_state(train_dir, last_kept)
+
+
+def copy_alone(path: str, folder: str) -> None:
+    """Makes a checkpoint the only one of a folder, which never is without one in between.
+
+    Raises:
+      InputError: it could not be written; what was there stays.
+    """
+    name = path.rsplit("/", 1)[-1]
+    target = tf.io.gfile.join(folder, name)
+    try:
+        tf.io.gfile.makedirs(folder)
+        for ending in (_DATA, ".index"):
+            tf.io.gfile.copy(path + ending, f"{target}{ending}.temp", overwrite=True)
+            tf.io.gfile.rename(f"{target}{ending}.temp", target + ending, overwrite=True)
+        for step in list_steps(folder):
+            if f"ckpt-{step}" != name:
+                remove(tf.io.gfile.join(folder, f"ckpt-{step}"))
+        _write_state(folder)
+    except DISK_ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{target} could not be written ({reason}): make room and run again; earlier "
+            "checkpoints are untouched."
+        ) from error
 
 
 def remove(path: str) -> None:
@@ -111,11 +155,35 @@ def read(path: str) -> dict[str, np.ndarray]:
     Raises:
       InputError: a file is missing, cut short or changed.
     """
-    try:
+    with refusing_damage(path):
         reader = tf.train.load_checkpoint(path)
         return {
             name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()
         }
+
+
+def read_header(path: str) -> Header:
+    """What a checkpoint holds, without reading weights: slim's vgg_16.ckpt has half a gigabyte.
+
+    Raises:
+      InputError: as `read`, as far as these parts tell.
+    """
+    with refusing_damage(path):
+        reader = tf.train.load_checkpoint(path)
+        names = reader.get_variable_to_shape_map().keys()
+        described = "description" in names
+        return Header(set(names), reader.get_tensor("description").decode() if described else None)
+
+
+@contextlib.contextmanager
+def refusing_damage(path: str) -> Iterator[None]:
+    """Around whatever reads a checkpoint: what TensorFlow says of damage becomes one sentence.
+
+    Raises:
+      InputError: a file is missing, cut short or changed.
+    """
+    try:
+        yield
     except _UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -151,13 +219,16 @@ def resolve(checkpoint_path: str) -> str:
     """A checkpoint's path without ending, from itself, one of its files, or its folder.
 
     In a folder the newest of ours comes first, then what its `checkpoint` file names, then the only
-    checkpoint there is.
+    checkpoint there is. `model.ckpt-STEP`, as older trainers named theirs, finds our `ckpt-STEP`.
 
     Raises:
       InputError: there is none.
     """
     path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", checkpoint_path.rstrip("/"))
     is_folder = tf.io.gfile.isdir(path)
+    ours = re.sub(r"model\.ckpt-(\d+)$", r"ckpt-\1", path)
+    if not tf.io.gfile.exists(f"{path}.index") and tf.io.gfile.exists(f"{ours}.index"):
+        return ours
     if tf.io.gfile.exists(f"{path}.index") or (not is_folder and tf.io.gfile.exists(path)):
         return path  # the second is TensorFlow's older form, one file, as slim's vgg_16.ckpt
     if is_folder and list_steps(path):
@@ -191,11 +262,33 @@ def _orphans(train_dir: str) -> list[str]:
     return [f"{name} has no index." for name in names if re.fullmatch(rf"ckpt-\d+{_DATA}", name)]
 
 
-def _write_state(train_dir: str) -> None:
+def _saved_at(path: str) -> float:
+    """When a checkpoint was saved, in seconds since 1970."""
+    return tf.io.gfile.stat(f"{path}.index").mtime_nsec / 1e9
+
+
+def _last_kept(train_dir: str) -> float:
+    """When the last checkpoint was saved that stays for good; else just before the first was.
+
+    It stands where TensorFlow's own CheckpointManager has it.
+    """
+    path = tf.io.gfile.join(train_dir, "checkpoint")
+    if tf.io.gfile.exists(path):
+        with tf.io.gfile.GFile(path) as file:
+            found = re.search(r"^last_preserved_timestamp: ([\d.]+)$", file.read(), re.MULTILINE)
+        if found:
+            return float(found.group(1))
+    saved = (_saved_at(tf.io.gfile.join(train_dir, f"ckpt-{s}")) for s in list_steps(train_dir))
+    return min(saved, default=0.0) - 1.0
+
+
+def _write_state(train_dir: str, last_kept: float | None = None) -> None:
     """TensorFlow's own `checkpoint` file, for TensorBoard and other readers."""
+    last_kept = _last_kept(train_dir) if last_kept is None else last_kept
     names = [f"ckpt-{step}" for step in list_steps(train_dir)]
     lines = [f'model_checkpoint_path: "{names[-1]}"'] if names else []
     lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
+    lines.append(f"last_preserved_timestamp: {last_kept}")
     path = tf.io.gfile.join(train_dir, "checkpoint")
     with tf.io.gfile.GFile(f"{path}.temp", "w") as file:
         file.write("\n".join(lines) + "\n")

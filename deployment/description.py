@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 
 from errors import InputError
 from nets import nets_factory
@@ -44,6 +45,49 @@ class Description:
     def to_json(self) -> str:
         """One line of JSON."""
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_shapes(
+        cls,
+        shapes: Mapping[str, Sequence[int]],
+        *,
+        model_name: str,
+        labels: tuple[str, ...] | None,
+        anchors: str,
+    ) -> "Description":
+        """What a slim checkpoint is, which says nothing of itself; its input is not scaled.
+
+        Args:
+          shapes: of its variables, by name. The first predictor tells the number of classes, conv7
+            the width.
+          model_name: scope of the variables.
+          labels: class names; None makes them class_1, class_2, ...
+          anchors: preset.
+
+        Raises:
+          InputError: it is not of this network, or the labels are of another number.
+        """
+        try:
+            outputs = shapes[f"{model_name}/block4_box/conv_cls/weights"][-1]
+            anchors_per_cell = shapes[f"{model_name}/block4_box/conv_loc/weights"][-1] // 4
+            width = shapes[f"{model_name}/conv7/weights"][-1] / 1024
+        except KeyError as error:
+            raise InputError(
+                f"The checkpoint has no {error.args[0]}, so it is not of {model_name}: give "
+                "--model_name, or another checkpoint."
+            ) from error
+        num_classes = outputs // anchors_per_cell
+        if labels and len(labels) + 1 != num_classes:
+            raise InputError(
+                f"The checkpoint tells {num_classes} classes apart, background counted, and there "
+                f"are {len(labels)} labels: give the labels that it was trained with."
+            )
+        return cls(
+            model_name=model_name,
+            labels=labels or tuple(f"class_{k}" for k in range(1, num_classes)),
+            anchors=anchors,
+            depth_multiplier=width,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Description":

@@ -7,7 +7,7 @@
     found = detector.detect([picture])[0]
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import tensorflow as tf
 from deployment import checkpoints, hardware
 from deployment.description import Description
 from errors import InputError
-from nets import anchors, detections, losses, nets_factory, variables
+from nets import analysis, anchors, detections, losses, nets_factory, variables
 from nets.matching import Targets
 from optimization.averages import averaged
 from preprocessing import preprocessing_factory
@@ -56,6 +56,7 @@ class Detector(tf.Module):
       parameters: the geometry of the network.
       anchors: f32[A, 4].
       variables_by_name: the weights by slim name.
+      layers: what it consists of, with parameters and multiply-adds.
     """
 
     def __init__(
@@ -85,30 +86,40 @@ class Detector(tf.Module):
         self._detect = tf.function(self._detect_batch, autograph=False, reduce_retracing=True)
         # Tracing makes the variables without computing anything.
         spec = tf.TensorSpec([1, *self.image_size, 3], tf.float32)
-        tf.function(self.predict, autograph=False).get_concrete_function(spec)
+        traced = tf.function(self.predict, autograph=False).get_concrete_function(spec)
+        self.layers = analysis.layers(traced.graph, self.variables_by_name)
 
     @classmethod
     def from_checkpoint(
-        cls, checkpoint_path: str, *, precision: str = "auto", use_moving_average: bool = True
+        cls,
+        checkpoint_path: str,
+        *,
+        precision: str = "auto",
+        use_moving_average: bool = True,
+        describe: Callable[[dict[str, np.ndarray]], Description] | None = None,
     ) -> "Detector":
         """The detector that a checkpoint (or the newest of a train_dir) holds.
 
         Args:
-          checkpoint_path: of a checkpoint of a training, or its folder.
+          checkpoint_path: a checkpoint or a folder of some.
           precision: type of the arithmetic; auto is the fastest that the machine has.
           use_moving_average: take averaged weights where the checkpoint has them.
+          describe: its tensors -> what it is; asked of a checkpoint that does not say so itself.
 
         Raises:
           InputError: no checkpoint there, or one that does not describe itself.
         """
         path = checkpoints.resolve(checkpoint_path)
         tensors = checkpoints.read(path)
-        if "description" not in tensors:
+        if "description" in tensors:
+            description = Description.from_json(tensors["description"].item().decode())
+        elif describe:
+            description = describe(tensors)
+        else:
             raise InputError(
                 f"Checkpoint {path} does not say what network it is: only checkpoints of "
                 "train_ssd_network.py do."
             )
-        description = Description.from_json(tensors["description"].item().decode())
         detector = cls(description, precision=hardware.resolve_precision(precision))
         detector.load(averaged(tensors) if use_moving_average else tensors)
         return detector

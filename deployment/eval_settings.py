@@ -12,6 +12,11 @@ class EvalSettings:
     """Names are those of SSD-Tensorflow's evaluation where it has the setting."""
 
     checkpoint_path: str = setting("", "Checkpoint, or train_dir whose newest is taken.")
+    wait_for_checkpoints: bool = setting(False, "Score every new checkpoint of a folder.")
+    eval_interval_secs: float = setting(60.0, "Time between two looks for a new checkpoint.")
+    eval_timeout_secs: float | None = setting(
+        None, "With wait_for_checkpoints: end when none came for so long; never by default."
+    )
     eval_dir: str = setting("", "Folder for metrics.json and TensorBoard's scalars.")
     write_detections: bool = setting(False, "Write comp4_det_test_CLASS.txt to eval_dir.")
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
@@ -30,11 +35,20 @@ class EvalSettings:
     detections_dir: str = setting("", "Score these devkit files; no network is run.")
     voc_dir: str = setting("", "VOC folder whose annotations detections_dir is held to.")
 
-    model_name: str | None = setting(None, "Checked against the checkpoint's.")
+    model_name: str | None = setting(
+        None, "Checked against the checkpoint's; ssd_300_vgg where it has none."
+    )
     num_classes: int | None = setting(None, "Checked against the checkpoint's.")
     use_moving_average: bool = setting(True, "Averaged weights where the checkpoint has them.")
     moving_average_decay: float | None = setting(
         None, "Insist on averages; its value has acted in the training already."
+    )
+    anchors: str | None = setting(
+        None, "Preset of a checkpoint that does not say its own; coco by default, for old ones."
+    )
+    master: str = setting("", "Refused: an evaluation is one process.")
+    gpu_memory_fraction: float | None = setting(
+        None, "Share of each GPU's memory to take; taken as needed by default."
     )
     precision: str = setting("auto", "Arithmetic; auto is the fastest that the machine has.")
 
@@ -56,12 +70,18 @@ class EvalSettings:
             )
         check_at_least(self, 1, "batch_size", "max_num_batches", "num_preprocessing_threads")
         check_at_least(self, 1, "select_top_k", "keep_top_k")
-        check_at_least(self, 0, "skip_bad")
+        check_at_least(self, 0, "skip_bad", "eval_interval_secs", "eval_timeout_secs")
         hardware.resolve_precision(self.precision)
+        hardware.check_memory_fraction(self.gpu_memory_fraction)
         if self.moving_average_decay is not None and not self.use_moving_average:
             raise InputError(
                 f"--moving_average_decay={self.moving_average_decay} asks for the averages that "
                 "--use_moving_average=False declines: drop one of them."
+            )
+        if self.master:
+            raise InputError(
+                f"--master={self.master}: there is no master session, an evaluation is one "
+                "process; drop the flag."
             )
         for name in ("select_threshold", "nms_threshold", "matching_threshold"):
             if not 0 <= getattr(self, name) < 1:

@@ -4,9 +4,10 @@ Every picture counts once, whatever the batch size. Boxes are scored in pixels o
 picture.
 """
 
+import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ from datasets import input_pipeline, records, voc
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
 from datasets.record_source import RecordSource
-from deployment import checkpoints, hardware
+from deployment import checkpoints
+from deployment.description import Description
 from deployment.detector import Detector, Picture, unpad
 from deployment.eval_settings import EvalSettings
 from deployment.progress import Progress
@@ -51,22 +53,30 @@ class Run(NamedTuple):
     records: list[int]
 
 
-def evaluate_checkpoint(settings: EvalSettings) -> Result:
+def evaluate_checkpoint(
+    settings: EvalSettings, *, on_batch: Callable[[], None] = lambda: None
+) -> Result:
     """Runs the detector over the split, prints the table and writes metrics.json.
+
+    Args:
+      settings: the flags.
+      on_batch: called after every batch.
 
     Raises:
       InputError: checkpoint and data do not fit each other, or one cannot be read.
     """
-    hardware.let_gpu_memory_grow()
     path = checkpoints.resolve(settings.checkpoint_path)
     if settings.moving_average_decay is not None:
         _require_averages(path, settings)
     detector = Detector.from_checkpoint(
-        path, precision=settings.precision, use_moving_average=settings.use_moving_average
+        path,
+        precision=settings.precision,
+        use_moving_average=settings.use_moving_average,
+        describe=functools.partial(_describe_bare, settings=settings),
     )
     dataset = _dataset(settings, detector)
     source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
-    run = run_detector(detector, source, settings)
+    run = run_detector(detector, source, settings, on_batch=on_batch)
     result = score(run.detections, run.truth, dataset.labels, settings)
     _write(settings, result, run, dataset, checkpoints.step_of(path))
     if settings.contact_sheet:
@@ -147,8 +157,14 @@ def counted(truth: GroundTruth, settings: EvalSettings) -> GroundTruth:
     return truth._replace(difficult=np.zeros_like(truth.difficult))
 
 
-def run_detector(detector: Detector, source: RecordSource, settings: EvalSettings) -> Run:
-    """Detects on every record once, in their order."""
+def run_detector(
+    detector: Detector,
+    source: RecordSource,
+    settings: EvalSettings,
+    *,
+    on_batch: Callable[[], None] = lambda: None,
+) -> Run:
+    """Detects on every record once, in their order; `on_batch` is called after every batch."""
     preprocessing = preprocessing_factory.get_preprocessing(detector.description.model_name)
     batches = input_pipeline.evaluation_batches(
         source,
@@ -174,6 +190,7 @@ def run_detector(detector: Detector, source: RecordSource, settings: EvalSetting
             all_sizes.append(sizes)
             numbers += batch["record"].numpy().tolist()
             progress.update(len(names))
+            on_batch()
     joined = GroundTruth(*(np.concatenate(column) for column in zip(*truth, strict=True)))
     return Run(names, found, concatenate(detections), joined, np.concatenate(all_sizes), numbers)
 
@@ -225,21 +242,44 @@ def _picture(example: dict[str, tf.Tensor]) -> np.ndarray:
     return tf.io.decode_image(example["encoded"], channels=3, expand_animations=False).numpy()
 
 
-def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:
-    dataset = get_mixture(
+def get_dataset(settings: EvalSettings) -> Dataset:
+    """The split to score on.
+
+    Raises:
+      InputError: it is not there, or nobody says its labels.
+    """
+    return get_mixture(
         settings.dataset_name,
         settings.dataset_split_name,
         settings.dataset_dir,
         labels_file=settings.labels_file,
         labels_offset=settings.labels_offset,
     )
-    known = detector.description
+
+
+def _describe_bare(tensors: dict[str, np.ndarray], *, settings: EvalSettings) -> Description:
+    """What a checkpoint in slim's names is, by its shapes, the flags and the data's labels."""
+    if not settings.anchors:
+        print(
+            "NOTE: the checkpoint does not say its anchors; it is taken as made for "
+            "--anchors=coco, as SSD-Tensorflow's are. Pass --anchors=voc if it was made for these."
+        )
+    return Description.from_shapes(
+        {name: value.shape for name, value in tensors.items()},
+        model_name=settings.model_name or "ssd_300_vgg",
+        labels=get_dataset(settings).labels,
+        anchors=settings.anchors or "coco",
+    )
+
+
+def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:
+    dataset, known = get_dataset(settings), detector.description
     if dataset.labels != known.labels:
         raise InputError(
             f"The checkpoint knows the classes {', '.join(known.labels)} and {dataset.name} has "
             f"{', '.join(dataset.labels)}: evaluate on the data set it was trained for."
         )
-    for name in ("model_name", "num_classes"):
+    for name in ("model_name", "num_classes", "anchors"):
         if getattr(settings, name) not in (None, getattr(known, name)):
             raise InputError(
                 f"--{name}={getattr(settings, name)} differs from the checkpoint's "

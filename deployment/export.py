@@ -54,16 +54,19 @@ def export(settings: ExportSettings) -> list[str]:
 def describe(tensors: dict[str, np.ndarray], settings: ExportSettings) -> Description:
     """What the checkpoint holds: by its own word, or by its shapes and the flags.
 
-    A slim checkpoint says nothing. Its classes are counted from the first predictor, its width from
-    conv7; its input is not scaled, and classes without a labels_file are class_1, class_2, ...
-
     Raises:
       InputError: flags and checkpoint disagree, or it is not of this network.
     """
     if "description" in tensors:
         known = Description.from_json(tensors["description"].item().decode())
     else:
-        known = _describe_by_shapes(tensors, settings)
+        shapes = {name: value.shape for name, value in tensors.items()}
+        known = Description.from_shapes(
+            shapes,
+            model_name=settings.model_name or "ssd_300_vgg",
+            labels=read_labels(settings.labels_file) if settings.labels_file else None,
+            anchors=settings.anchors or "voc",
+        )
     given = {
         "model_name": (settings.model_name, known.model_name),
         "num_classes": (settings.num_classes, known.num_classes),
@@ -74,26 +77,6 @@ def describe(tensors: dict[str, np.ndarray], settings: ExportSettings) -> Descri
         if asked not in (None, "", true):
             raise InputError(f"--{name}: {asked} differs from the checkpoint's {true}: drop it.")
     return known
-
-
-def _describe_by_shapes(tensors: dict[str, np.ndarray], settings: ExportSettings) -> Description:
-    model_name = settings.model_name or "ssd_300_vgg"
-    try:
-        outputs = tensors[f"{model_name}/block4_box/conv_cls/weights"].shape[-1]
-        anchors = tensors[f"{model_name}/block4_box/conv_loc/weights"].shape[-1] // 4
-        width = tensors[f"{model_name}/conv7/weights"].shape[-1] / 1024
-    except KeyError as error:
-        raise InputError(
-            f"The checkpoint has no {error.args[0]}, so it is not of {model_name}: give "
-            "--model_name, or another checkpoint."
-        ) from error
-    unnamed = tuple(f"class_{k}" for k in range(1, outputs // anchors))
-    return Description(
-        model_name=model_name,
-        labels=read_labels(settings.labels_file) if settings.labels_file else unnamed,
-        anchors=settings.anchors or "voc",
-        depth_multiplier=width,
-    )
 
 
 def _write_formats(

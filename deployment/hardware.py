@@ -1,4 +1,6 @@
-"""What this machine can do: bfloat16 on the CPU, and GPU memory that grows."""
+"""What this machine can do: bfloat16 on the CPU, and GPU memory that grows or is limited."""
+
+import subprocess
 
 import tensorflow as tf
 
@@ -38,7 +40,43 @@ def compute_dtype(precision: str) -> tf.DType:
     return tf.dtypes.as_dtype(precision)
 
 
-def let_gpu_memory_grow() -> None:
-    """Takes GPU memory as it is needed instead of all at once; call before GPUs are used."""
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+def set_up_gpu_memory(fraction: float | None) -> None:
+    """Takes GPU memory as it is needed instead of all at once; call before GPUs are used.
+
+    Args:
+      fraction: take this share of each GPU's memory instead, and no more; None lets it grow.
+
+    Raises:
+      InputError: a share is asked for, and nvidia-smi does not say of how much.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if fraction is None:
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    elif gpus:
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=fraction * gpu_memory())
+        for gpu in gpus:
+            tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def gpu_memory(program: str = "nvidia-smi") -> int:
+    """MiB of the GPU that has least, by NVIDIA's tool: TensorFlow does not tell.
+
+    Raises:
+      InputError: the tool is missing or says nothing.
+    """
+    command = [program, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        return min(map(int, lines))
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise InputError(
+            f"--gpu_memory_fraction: {program} does not tell how much memory there is: drop the "
+            "flag, and memory is taken as it is needed."
+        ) from error
+
+
+def check_memory_fraction(fraction: float | None) -> None:
+    """Raises InputError for a share of memory that is none."""
+    if fraction is not None and not 0 < fraction <= 1:
+        raise InputError(f"--gpu_memory_fraction={fraction} must lie in (0, 1].")

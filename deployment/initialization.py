@@ -36,7 +36,7 @@ class Origin(NamedTuple):
 
 
 def find_origin(settings: TrainSettings) -> Origin:
-    """Looks into --checkpoint_path, if there is one.
+    """Looks into --checkpoint_path, if there is one; weights are not read yet.
 
     Raises:
       InputError: there is no checkpoint, or it cannot be read.
@@ -46,11 +46,11 @@ def find_origin(settings: TrainSettings) -> Origin:
     fields = pretrained.Request._fields
     request = pretrained.Request(**{name: getattr(settings, name) for name in fields})
     request = request._replace(checkpoint_path=checkpoints.resolve(settings.checkpoint_path))
-    tensors = checkpoints.read(request.checkpoint_path)
-    if "description" in tensors:
-        own = Description.from_json(tensors["description"].item().decode())
+    header = checkpoints.read_header(request.checkpoint_path)
+    if header.description:
+        own = Description.from_json(header.description)
         return Origin(request, own.anchors, own.input_scale, "xavier")
-    if not pretrained.keeps_heads(tensors, request):
+    if not pretrained.keeps_heads(header.names, request):
         return Origin(request, "voc", 1.0, "xavier")
     note = (
         "NOTE: the checkpoint does not say its anchors; its predictors are taken as made for "
@@ -63,12 +63,13 @@ def initialize(detector: Detector, origin: Origin) -> pretrained.Plan | None:
     """Gives a new network its start; None from scratch.
 
     Raises:
-      InputError: the checkpoint does not fit the network.
+      InputError: the checkpoint does not fit the network, or is damaged.
     """
     if origin.request is None:
         return None
     plan, init_fn = _plan(detector, origin.request)
-    init_fn()
+    with checkpoints.refusing_damage(origin.request.checkpoint_path):
+        init_fn()
     return plan
 
 

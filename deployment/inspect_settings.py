@@ -23,7 +23,7 @@ class InspectSettings:
     format: tuple[str, ...] = setting(("text",), "Comma list of text, json and html.")
     output_dir: str = setting("", "Folder for inspection.json, index.html and the views.")
     model_name: str = setting("ssd_300_vgg", "Network whose anchors are held to the boxes.")
-    anchors: str = setting("voc", "Preset of anchor sizes: voc or coco.")
+    anchors: str = setting("voc", "Preset voc or coco, or sides, as in training.")
     propose_anchors: int = setting(6, "Box shapes to propose by k-means; 0 for none.")
     view: int = setting(0, "Draw so many pictures as the network sees them in training.")
     seed: int = setting(0, "Of the augmentation of --view.")
@@ -31,7 +31,7 @@ class InspectSettings:
 
     def __post_init__(self):
         check_at_least(self, 0, "propose_anchors", "view", "seed")
-        nets_factory.get_network(self.model_name).parameters.sizes(self.anchors)
+        nets_factory.get_network(self.model_name).parameters.squares(self.anchors)
         if bool(self.input) == bool(self.dataset_name):
             raise InputError(
                 "Give either --input=FOLDER or --dataset_name=NAME with --dataset_dir: it is one "

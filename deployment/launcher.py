@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import IO
 
-from deployment.watchdog import EXIT_RUN_AGAIN
+from errors import EXIT_STOPPED_EARLY
 
 _POLL_SECS = 0.1
 
@@ -64,12 +64,12 @@ class Launcher:
         for attempt in range(self._max_restarts + 1):
             codes = self._run_once()
             code = verdict(codes)
-            if code != EXIT_RUN_AGAIN or self._signals:
+            if code != EXIT_STOPPED_EARLY or self._signals:
                 return code
             again = attempt < self._max_restarts
             what = f"starting again ({attempt + 1}/{self._max_restarts})" if again else "giving up"
             self._say(f"launcher: the workers ended with {', '.join(map(str, codes))}; {what}.")
-        return EXIT_RUN_AGAIN
+        return EXIT_STOPPED_EARLY
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """A signal's handler: asks the workers to stop, and kills them the second time."""
@@ -79,7 +79,7 @@ class Launcher:
 
     def _run_once(self) -> list[int]:
         if self._signals:
-            return [EXIT_RUN_AGAIN]
+            return [EXIT_STOPPED_EARLY]
         hosts = [f"localhost:{port}" for port in free_ports(self._workers)]
         self._processes = [self._start(hosts, index) for index in range(self._workers)]
         readers = [
@@ -114,7 +114,7 @@ class Launcher:
         while None in (codes := [process.poll() for process in self._processes]):
             if deadline is None and any(code for code in codes):
                 deadline = time.monotonic() + self._grace_secs
-                if verdict([code for code in codes if code is not None]) != EXIT_RUN_AGAIN:
+                if verdict([code for code in codes if code is not None]) != EXIT_STOPPED_EARLY:
                     self._send(signal.SIGTERM)
             if deadline is not None and time.monotonic() > deadline:
                 self._send(signal.SIGKILL)
@@ -140,10 +140,10 @@ def verdict(codes: Sequence[int]) -> int:
 
     A negative code is a signal's death, which says nothing against starting again.
     """
-    final = [code for code in codes if code > 0 and code != EXIT_RUN_AGAIN]
+    final = [code for code in codes if code > 0 and code != EXIT_STOPPED_EARLY]
     if final:
         return final[0]
-    return EXIT_RUN_AGAIN if any(codes) else 0
+    return EXIT_STOPPED_EARLY if any(codes) else 0
 
 
 def free_ports(count: int) -> list[int]:

@@ -5,9 +5,10 @@ this run after its first: neither the steps before a resume nor the first step, 
 traces and compiles, say how fast the rest will go.
 """
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TextIO
 
@@ -106,6 +107,15 @@ class Progress:
             self._bar.update(self._task, completed=step, text=self._status())
         elif self._line_is_due():
             self._print_line()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Takes the bar away while something else is shown."""
+        if self._bar is not None:
+            self._bar.stop()
+        yield
+        if self._bar is not None:
+            self._bar.start()
 
     def message(self, text: str) -> None:
         """Prints a line above the bar, or among the plain lines."""

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from datasets.dataset_factory import Dataset
-from deployment import checkpoints, train_dir, train_state
+from deployment import checkpoints, train_and_evaluate, train_dir, train_state
 from deployment.checkpoints import Found
 from deployment.cluster import Cluster
 from deployment.description import Description
@@ -19,7 +19,14 @@ from deployment.initialization import Origin, find_origin
 from deployment.train_settings import TrainSettings
 from errors import InputError
 
-_OF_EACH_WORKER = ("task", "train_dir", "overwrite", "dataset_dir", "num_preprocessing_threads")
+_OF_EACH_WORKER = (
+    "task",
+    "train_dir",
+    "overwrite",
+    "dataset_dir",
+    "num_readers",
+    "num_preprocessing_threads",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +38,8 @@ class Start:
       description: of the network.
       step: steps made before.
       found: the checkpoint to go on from; None on a new run and on other workers than the chief.
-      origin: where the weights of a new run come from; told to the chief alone.
+      origin: where the weights of a new run come from; told to the chief alone, and empty where
+        the run goes on.
     """
 
     settings: TrainSettings
@@ -68,11 +76,12 @@ def agree(
 
 
 def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitStack) -> Start:
+    train_and_evaluate.check_split(settings, dataset.labels)
     until.enter_context(train_dir.locked(settings.train_dir))
     if settings.overwrite:
         train_dir.clear(settings.train_dir)
     found = checkpoints.newest(settings.train_dir)
-    origin = find_origin(settings)
+    origin = Origin() if found else find_origin(settings)  # a used train_dir wins over weights
     settings, description = train_state.resolve(
         settings, dataset.labels, found and found.tensors, origin
     )

@@ -13,10 +13,13 @@ import tensorflow as tf
 from errors import InputError
 
 METRICS = "metrics.jsonl"
+EVALUATIONS = "evaluations.jsonl"
 FLAGS = "flags.txt"
 LABELS = "labels.txt"
+CONFIGURATION = "configuration.txt"
 _OURS = re.compile(
-    r"(ckpt-\d+(_temp|\..*)?|checkpoint|events\.out\..*|metrics\.jsonl|flags\.txt|labels\.txt)"
+    r"ckpt-\d+(_temp|\..*)?|checkpoint|events\.out\..*|metrics\.jsonl|flags\.txt|labels\.txt"
+    r"|evaluations(\.jsonl)?|best|configuration\.txt"
 )
 
 
@@ -68,17 +71,22 @@ def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
 
 
 class MetricsLog:
-    """metrics.jsonl: one JSON object per line, floats unrounded.
+    """metrics.jsonl and evaluations.jsonl: one JSON object per line, floats unrounded.
 
     A resumed run carries on without a gap or a repeat: lines after the restored step are cut off,
     and so is a last line that a crash tore. `flush` before each checkpoint keeps lines from being
     lost.
+
+    Attributes:
+      earlier: the lines that were kept.
     """
 
-    def __init__(self, train_dir: str, *, step: int):
-        self._path = tf.io.gfile.join(train_dir, METRICS)
-        kept = [line for line in _whole_lines(self._path) if json.loads(line)["step"] <= step]
-        write_text(train_dir, METRICS, kept)
+    def __init__(self, train_dir: str, *, step: int, name: str = METRICS):
+        self._path = tf.io.gfile.join(train_dir, name)
+        lines = [(line, json.loads(line)) for line in _whole_lines(self._path)]
+        kept = [(line, values) for line, values in lines if values["step"] <= step]
+        write_text(train_dir, name, [line for line, _ in kept])
+        self.earlier = [values for _, values in kept]
         self._file = tf.io.gfile.GFile(self._path, "a")
 
     def write(self, values: Mapping[str, float]) -> None:

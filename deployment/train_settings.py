@@ -32,6 +32,7 @@ class TrainSettings:
     use_difficult: bool = setting(True, "Learn from objects marked difficult.")
     shuffle: bool = setting(True, "Visit the pictures in a new order every epoch.")
     augment: bool = setting(True, "Distort, expand, crop and flip the pictures.")
+    num_readers: int = setting(4, "Records read at a time.")
     num_preprocessing_threads: int | None = setting(None, "Pictures prepared at a time; auto.")
 
     model_name: str = setting("ssd_300_vgg", "Network; see nets/nets_factory.py.")
@@ -70,6 +71,9 @@ class TrainSettings:
     worker_hosts: tuple[str, ...] = setting((), "host:port of every worker, chief first.")
     master: str = setting("", "Refused: workers are named by --worker_hosts.")
     startup_delay_steps: int = setting(15, "Refused: workers keep step with each other.")
+    gpu_memory_fraction: float | None = setting(
+        None, "Share of each GPU's memory to take; taken as needed by default."
+    )
     stall_timeout_secs: float = setting(600.0, "Exit 75 when no step ends in this time; 0 never.")
 
     loss_alpha: float = setting(1.0, "Weight of the localisation loss.")
@@ -136,12 +140,24 @@ class TrainSettings:
     profile_dir: str = setting("", "Folder for a trace of a few steps; see TensorBoard's profiler.")
     save_interval_secs: float = setting(600.0, "Seconds between checkpoints.")
     max_to_keep: int = setting(5, "Newest checkpoints kept; 0 keeps all.")
+    keep_checkpoint_every_n_hours: float = setting(
+        1.0, "Of the older checkpoints keep one in so many hours; 0 keeps none."
+    )
+
+    eval_split: str = setting("", "Split to score on while training; the best stays in best/.")
+    eval_every_n_steps: int | None = setting(None, "Steps between two evaluations.")
+    eval_every_n_epochs: float | None = setting(None, "Epochs between two evaluations.")
+    eval_every_secs: float | None = setting(None, "Seconds between two evaluations; one worker.")
+    early_stopping_evals: int = setting(
+        0, "End after so many evaluations without a better mAP_VOC07; 0 never."
+    )
 
     def __post_init__(self):
         require(self, "train_dir", "dataset_dir")
         check_at_least(self, 1, "batch_size", "max_number_of_steps", "num_clones", "decay_steps")
         check_at_least(self, 1, "accumulate_steps")
-        check_at_least(self, 1, "log_every_n_steps", "num_preprocessing_threads")
+        check_at_least(self, 1, "log_every_n_steps", "num_readers", "num_preprocessing_threads")
+        hardware.check_memory_fraction(self.gpu_memory_fraction)
         check_at_least(
             self, 0, "learning_rate", "weight_decay", "clip_gradient_norm", "max_to_keep"
         )
@@ -150,6 +166,7 @@ class TrainSettings:
         check_at_least(self, 0, "min_negatives_per_image", "hard_example_mining_step")
         check_at_least(self, 0, "bias_gradient_multiplier", "last_layer_gradient_multiplier")
         self._check_distribution()
+        self._check_evaluation()
         if not 0 < self.match_threshold <= 1:
             raise InputError(f"--match_threshold={self.match_threshold} must lie in (0, 1].")
         if not 0 <= self.label_smoothing < 1:
@@ -183,6 +200,29 @@ class TrainSettings:
             raise InputError(
                 f"--startup_delay_steps={self.startup_delay_steps}: workers keep step with each "
                 "other and begin together; drop the flag."
+            )
+
+    def _check_evaluation(self) -> None:
+        check_at_least(self, 0, "early_stopping_evals", "keep_checkpoint_every_n_hours")
+        check_at_least(self, 1, "eval_every_n_steps")
+        intervals = ("eval_every_n_steps", "eval_every_n_epochs", "eval_every_secs")
+        given = [name for name in intervals if getattr(self, name) is not None]
+        for name in given:
+            if not getattr(self, name) > 0:
+                raise InputError(f"--{name}={getattr(self, name)} must be above 0.")
+        if self.eval_split and not given:
+            raise InputError(
+                f"--eval_split={self.eval_split}: say how often, such as --eval_every_n_epochs=1."
+            )
+        for name in [*given, "early_stopping_evals"]:
+            if getattr(self, name) and not self.eval_split:
+                raise InputError(
+                    f"--{name}={getattr(self, name)} needs a split to score on: give --eval_split."
+                )
+        if self.eval_every_secs and (self.num_replicas or 1) > 1:
+            raise InputError(
+                f"--eval_every_secs={self.eval_every_secs} with {self.num_replicas} workers: they "
+                "have no clock in common; give --eval_every_n_steps or --eval_every_n_epochs."
             )
 
     def _check_image_size(self) -> None:

@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
+import tf_utils
 from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
@@ -26,6 +28,7 @@ from deployment.numerics import NumericsCheck
 from deployment.profiling import StepProfiler
 from deployment.run_start import Start
 from deployment.run_writer import NoWriter, RunWriter
+from deployment.train_and_evaluate import Evaluations, Verdict
 from deployment.train_settings import TrainSettings
 from deployment.train_state import TrainState
 from deployment.train_step import Batch
@@ -34,11 +37,11 @@ from deployment.watchdog import Watchdog
 from errors import InputError
 from nets import matching, pretrained
 from preprocessing import preprocessing_factory
-from settings import to_flagfile
+from settings import changed, to_flagfile
 
 
 def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
-    """Trains until the last step, or until a signal asks any worker to stop.
+    """Trains until the last step, an early end, or a signal that asks any worker to stop.
 
     A stall and the death of another worker end the process with exit code 75.
 
@@ -47,12 +50,12 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
       environment: may name a cluster, by TF_CONFIG or SLURM's variables.
 
     Returns:
-      Whether the last step was taken; False after a signal, with a checkpoint saved.
+      Whether the run is done; False after a signal, with a checkpoint saved.
 
     Raises:
       InputError: flags, data or an earlier run do not allow it.
     """
-    hardware.let_gpu_memory_grow()
+    hardware.set_up_gpu_memory(settings.gpu_memory_fraction)
     if settings.dry_run:
         return _dry_run(settings)
     deployment = _deployment(settings, environment)
@@ -83,7 +86,7 @@ def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watc
         elif start.settings.checkpoint_path:
             _import_weights(state, start, cluster)
         if cluster.is_chief:
-            _describe_run(start.settings, dataset)
+            _describe_run(start, dataset, state)
         watchdog.beat("the network was made")
         interrupts = until.enter_context(Interrupts())
         return _Loop(start, state, dataset, strategy, cluster).run(interrupts, watchdog)
@@ -94,6 +97,7 @@ class _Loop:
 
     def __init__(self, start: Start, state: TrainState, dataset: Dataset, strategy, cluster):
         self._settings, self._start, self._state = start.settings, start.step, state
+        self._num_samples = dataset.num_samples
         self._source = RecordSource(dataset.shards, skip_bad=self._settings.skip_bad)
         self._batches = _batches(start, state, self._source, dataset, strategy)
         self._cluster = cluster
@@ -115,9 +119,19 @@ class _Loop:
 
     def run(self, interrupts: Interrupts, watchdog: Watchdog) -> bool:
         step, stop = self._start, False
+        evaluations = Evaluations(
+            self._settings,
+            start=step,
+            num_samples=self._num_samples,
+            cluster=self._cluster,
+            writer=self._writer,
+            interrupts=interrupts,
+            watchdog=watchdog,
+        )
         traced = self._settings.profile_dir if self._cluster.is_chief else ""
         with self._writer, StepProfiler(traced, start=step) as profiler:
-            while step < self._settings.last_step and not stop:
+            verdict = evaluations.after_step(step)
+            while step < self._settings.last_step and not stop and verdict == Verdict.GO_ON:
                 with profiler.step(step):
                     batch, result = self._take_step(stop=interrupts.received is not None)
                 step += 1
@@ -126,12 +140,14 @@ class _Loop:
                     self._writer.message(problem)
                 self._writer.after_step(step, result, batch)
                 watchdog.beat(f"step {step}")
+                verdict = verdict if stop else evaluations.after_step(step)
             self._writer.save(step)
         self._cluster.wait()
-        if stop and step < self._settings.last_step and self._cluster.is_chief:
+        stopped = verdict == Verdict.STOPPED or (stop and step < self._settings.last_step)
+        if stopped and self._cluster.is_chief:
             by = interrupts.received.name if interrupts.received else "a signal to another worker"
             print(f"Stopped by {by} at step {step}; saved.")
-        return step == self._settings.last_step
+        return not stopped
 
     def _take_step(self, *, stop: bool) -> tuple[Batch, dict[str, tf.Tensor]]:
         try:
@@ -192,10 +208,19 @@ def _dry_run(settings: TrainSettings) -> bool:
     return True
 
 
-def _describe_run(settings: TrainSettings, dataset: Dataset) -> None:
+def _describe_run(start: Start, dataset: Dataset, state: TrainState) -> None:
+    settings = start.settings
     settings_of_all = dataclasses.replace(settings, task=None)
     train_dir.write_text(settings.train_dir, train_dir.FLAGS, to_flagfile(settings_of_all))
     train_dir.write_text(settings.train_dir, train_dir.LABELS, dataset.labels)
+    if not start.found:
+        tf_utils.print_configuration(
+            changed(settings_of_all),
+            state.detector.layers,
+            save=functools.partial(
+                train_dir.write_text, settings.train_dir, train_dir.CONFIGURATION
+            ),
+        )
 
 
 def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> DeploymentConfig:
@@ -267,6 +292,7 @@ def _batches(
             shuffle=settings.shuffle,
             use_difficult=settings.use_difficult,
             labels_offset=settings.labels_offset,
+            num_readers=settings.num_readers,
             num_threads=settings.num_preprocessing_threads,
         )
         # Endless, though the end is never reached: under several workers a data set that may end

@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
-EXIT_RUN_AGAIN = 75
+from errors import EXIT_STOPPED_EARLY
+
 _POLL_SECS = 1.0
 
 
@@ -19,7 +20,7 @@ def leave(sentence: str) -> None:
     """Prints a sentence on stderr and ends the process with exit code 75, from any thread."""
     sys.stdout.flush()
     print(sentence, file=sys.stderr, flush=True)
-    os._exit(EXIT_RUN_AGAIN)
+    os._exit(EXIT_STOPPED_EARLY)
 
 
 class Watchdog:

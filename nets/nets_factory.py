@@ -1,6 +1,7 @@
 """Networks by name.
 
-To add one: describe it in a file beside `ssd_vgg_300.py` and add a line to `NETWORKS`.
+To add one: describe it in a file beside `ssd_vgg_300.py`, add a line to `NETWORKS`, and its picture
+size to `IMAGE_SIZES` of `preprocessing_factory`. tests/nets/test_nets_factory.py adds one.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from errors import InputError
-from nets import ssd_vgg_300
+from nets import ssd_vgg_300, ssd_vgg_512
 from nets.parameters import SSDParameters
 
 
@@ -22,6 +23,7 @@ class Network(NamedTuple):
 
 NETWORKS: dict[str, Network] = {
     "ssd_300_vgg": Network(ssd_vgg_300.PARAMETERS, ssd_vgg_300.network),
+    "ssd_512_vgg": Network(ssd_vgg_512.PARAMETERS, ssd_vgg_512.network),
 }
 
 

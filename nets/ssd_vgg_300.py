@@ -2,11 +2,12 @@
 
 Source: Liu et al., "SSD: Single Shot MultiBox Detector" (2016), and its Caffe code. Variable names
 are those of published slim and Caffe-converted checkpoints. One function describes the network for
-every picture size; what differs stands in `SSDParameters` and in the list of extra blocks.
+every picture size; what differs stands in `SSDParameters` and in the list of extra blocks, as in
+`ssd_vgg_512.py`.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -18,15 +19,18 @@ from nets.variables import INITIALIZERS, constant, layer_scope
 
 
 class Block(NamedTuple):
-    """An extra block: 1x1 down to `squeeze`, then 3x3 up to `depth`.
-
-    Stride 2 goes with one pixel of padding on each side, stride 1 with none.
-    """
+    """An extra block: 1x1 down to `squeeze`, then `kernel` x `kernel` up to `depth`."""
 
     name: str
     squeeze: int
     depth: int
     stride: int
+    kernel: int = 3
+
+    @property
+    def pad(self) -> int:
+        """Pixels of zeros on each side: none where a 3x3 kernel alone shrinks the map."""
+        return 0 if (self.stride, self.kernel) == (1, 3) else 1
 
 
 _TWO, _FOUR = (2.0, 1 / 2), (2.0, 1 / 2, 3.0, 1 / 3)
@@ -58,14 +62,19 @@ def network(
     inputs: tf.Tensor,
     *,
     num_classes: int,
+    parameters: SSDParameters = PARAMETERS,
+    extra_blocks: Sequence[Block] = EXTRA_BLOCKS,
     depth_multiplier: float = 1.0,
     initializer: str = "xavier",
 ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
-    """SSD-300; call inside `SlimVariables.scope("ssd_300_vgg")`.
+    """SSD on VGG-16; call inside `SlimVariables.scope(parameters.name)`.
 
     Args:
-      inputs: f[B, 300, 300, 3], RGB minus mean, already times the input scale.
+      inputs: f[B, S, S, 3] of the parameters' picture size, RGB minus mean, already times the
+        input scale.
       num_classes: C, background counted.
+      parameters: the geometry.
+      extra_blocks: what follows conv7, in their order; each is an end point.
       depth_multiplier: factor on every layer's channels.
       initializer: "xavier" (the reference) or "he" (from scratch).
 
@@ -75,10 +84,10 @@ def network(
     with arg_scope(initializer):
         end_points = backbone(inputs, depth_multiplier)
         net = end_points["block7"]
-        for block in EXTRA_BLOCKS:
+        for block in extra_blocks:
             net = extra_block(net, block, depth_multiplier)
             end_points[block.name] = net
-        return *predictions(end_points, PARAMETERS, num_classes), end_points
+        return *predictions(end_points, parameters, num_classes), end_points
 
 
 @contextlib.contextmanager
@@ -112,16 +121,15 @@ def backbone(inputs: tf.Tensor, depth_multiplier: float) -> dict[str, tf.Tensor]
 
 
 def extra_block(inputs: tf.Tensor, block: Block, depth_multiplier: float) -> tf.Tensor:
-    """conv1x1, then a 3x3 convolution that shrinks the feature map."""
+    """conv1x1, then a convolution that shrinks the feature map."""
     with layer_scope(block.name):
         squeeze = _scaled(block.squeeze, depth_multiplier)
         net = slim.conv2d(inputs, squeeze, [1, 1], scope="conv1x1")
-        if block.stride == 2:
-            net = custom_layers.pad2d(net, 1)
-        depth = _scaled(block.depth, depth_multiplier)
-        return slim.conv2d(
-            net, depth, [3, 3], stride=block.stride, padding="VALID", scope="conv3x3"
-        )
+        if block.pad:
+            net = custom_layers.pad2d(net, block.pad)
+        depth, kernel = _scaled(block.depth, depth_multiplier), [block.kernel] * 2
+        scope = f"conv{block.kernel}x{block.kernel}"
+        return slim.conv2d(net, depth, kernel, stride=block.stride, padding="VALID", scope=scope)
 
 
 def predictions(

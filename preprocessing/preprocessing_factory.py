@@ -7,7 +7,7 @@ from typing import NamedTuple
 from errors import InputError
 from preprocessing import ssd_vgg_preprocessing as ssd_vgg
 
-_IMAGE_SIZES = {"ssd_300_vgg": (300, 300), "ssd_512_vgg": (512, 512)}
+IMAGE_SIZES = {"ssd_300_vgg": (300, 300), "ssd_512_vgg": (512, 512)}
 
 
 class Preprocessing(NamedTuple):
@@ -30,13 +30,13 @@ class Preprocessing(NamedTuple):
 
 def get_preprocessing(name: str) -> Preprocessing:
     """The preprocessing called `name`; raises InputError for a name that is none."""
-    if name not in _IMAGE_SIZES:
+    if name not in IMAGE_SIZES:
         raise InputError(
-            f"Preprocessing {name!r} is unknown: choose one of {', '.join(sorted(_IMAGE_SIZES))}."
+            f"Preprocessing {name!r} is unknown: choose one of {', '.join(sorted(IMAGE_SIZES))}."
         )
-    sized = functools.partial(functools.partial, image_size=_IMAGE_SIZES[name])
+    sized = functools.partial(functools.partial, image_size=IMAGE_SIZES[name])
     return Preprocessing(
-        image_size=_IMAGE_SIZES[name],
+        image_size=IMAGE_SIZES[name],
         decode=ssd_vgg.decode,
         for_train=sized(ssd_vgg.preprocess_for_train),
         without_augmentation=sized(ssd_vgg.preprocess_without_augmentation),

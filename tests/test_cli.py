@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-import cli
+from errors import EXIT_BAD_INPUT
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRIPT = """
 import dataclasses, sys, threading, time
 sys.path.insert(0, {root!r})
 import cli
-from errors import InputError
+from errors import EXIT_STOPPED_EARLY, InputError
 from settings import define_flags, from_flags, setting
 
 
@@ -37,7 +37,7 @@ def main():
         raise ValueError("a defect")
     if settings.act == "interrupt":
         raise KeyboardInterrupt
-    return {{"early": cli.EXIT_STOPPED_EARLY, "zero": 0}}.get(settings.act)
+    return {{"early": EXIT_STOPPED_EARLY, "zero": 0}}.get(settings.act)
 
 
 if __name__ == "__main__":
@@ -84,7 +84,7 @@ def test_exit_code_is_what_main_returns(script, act, code):
 )
 def test_bad_usage_and_bad_input_end_with_2_and_one_line(script, arguments, sentence):
     done = run(script, *arguments)
-    assert done.returncode == cli.EXIT_BAD_INPUT == 2
+    assert done.returncode == EXIT_BAD_INPUT == 2
     assert done.stderr.startswith("do_things.py: ")
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1

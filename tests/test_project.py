@@ -141,3 +141,14 @@ def test_installation_holds_every_package_and_module():
     setup = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert sorted(setup["packages"]) == sorted(PACKAGES)
     assert sorted(setup["py-modules"]) == sorted(path.stem for path in ROOT.glob("*.py"))
+
+
+@pytest.mark.parametrize("script", ["train", "eval"])
+def test_migration_table_names_flags_that_there_are(script):
+    text = (ROOT / "docs" / "migrating.md").read_text()
+    section = text.split(f"## Flags of {script}_ssd_network.py\n")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named_there = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    settings = (ROOT / "deployment" / f"{script}_settings.py").read_text()
+    assert named_there
+    assert named_there <= defined_flags(ast.parse(settings))

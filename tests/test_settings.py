@@ -156,6 +156,12 @@ def test_flag_after_a_flagfile_wins(tmp_path):
     assert (found.steps, found.names) == (6, ("b",))
 
 
+def test_changed_lists_what_is_not_at_its_default():
+    assert settings.changed(Example()) == []
+    lines = settings.changed(Example(steps=11, names=("a",), epsilon=0.1, rate=0.1))
+    assert lines == ["--steps=11", "--epsilon=0.1", "--names=a"]
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Example().steps = 3

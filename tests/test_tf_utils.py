@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import tf_utils
 from errors import InputError
+from nets import analysis
 from optimization import optimizers
 from optimization.optimizers import Optimizer
 
@@ -322,3 +323,12 @@ def test_multipliers_of_biases_and_of_the_last_layer(bias, last, logits_only, ex
         last_layers_contain_logits_only=logits_only,
     )
     assert found == {NAMES[k]: factor for k, factor in expected.items()}
+
+
+def test_configuration_is_printed_and_saved_alike(capsys):
+    layers = [analysis.Layer("net/conv1", (3, 4, 5), 60, 7000)]
+    saved = []
+    tf_utils.print_configuration(["--seed=3"], layers, save=saved.extend)
+    assert capsys.readouterr().out.splitlines() == saved
+    assert saved[1] == "  --seed=3"
+    assert saved[-2].split() == ["net/conv1", "3x4x5", "60", "7,000"]

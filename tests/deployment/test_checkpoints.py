@@ -1,5 +1,7 @@
 """Checkpoints by name: round trip, atomicity, and what every kind of damage leads to."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -134,3 +136,52 @@ def test_resolve_refuses_a_folder_without_checkpoints(tmp_path):
 @pytest.mark.parametrize(("path", "step"), [("a/ckpt-120", 120), ("vgg_16.ckpt", 0)])
 def test_step_of_reads_the_name(path, step):
     assert checkpoints.step_of(path) == step
+
+
+def test_resolve_finds_ours_under_the_name_older_trainers_gave(tmp_path):
+    path = save(tmp_path, 3)
+    assert checkpoints.resolve(str(tmp_path / "model.ckpt-3")) == path
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        checkpoints.resolve(str(tmp_path / "model.ckpt-4"))
+
+
+def save_at(folder, step: int, minutes: float) -> None:
+    """Saves a checkpoint as if so many minutes after the run's start, and removes what may go."""
+    path = save(folder, step)
+    os.utime(f"{path}.index", (1e9 + minutes * 60, 1e9 + minutes * 60))
+    if minutes == 0:
+        (folder / "checkpoint").unlink()  # it holds the true time of the first save
+    checkpoints.keep_newest(str(folder), 2, every_n_hours=1.0)
+
+
+def test_one_old_checkpoint_an_hour_stays_for_good(tmp_path):
+    for step in range(16):  # every 20 minutes for five hours; 0 is the first of the run
+        save_at(tmp_path, step, 20.0 * step)
+    assert checkpoints.list_steps(str(tmp_path)) == [3, 6, 9, 12, 14, 15]
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-15")
+
+
+def test_hours_are_counted_anew_where_nobody_knows_what_stayed(tmp_path):
+    for step in range(6):
+        save_at(tmp_path, step, 20.0 * step)
+    (tmp_path / "checkpoint").unlink()
+    save_at(tmp_path, 6, 120.0)
+    assert checkpoints.list_steps(str(tmp_path)) == [5, 6]
+
+
+def test_copy_is_alone_in_its_folder(tmp_path):
+    for step, value in ((3, 1.0), (9, 2.0)):
+        checkpoints.copy_alone(save(tmp_path, step, value=value), str(tmp_path / "best"))
+    names = sorted(path.name for path in (tmp_path / "best").iterdir())
+    assert names == ["checkpoint", "ckpt-9.data-00000-of-00001", "ckpt-9.index"]
+    assert checkpoints.newest(str(tmp_path / "best")).tensors["net/conv1/weights"][0, 0] == 2.0
+    checkpoints.copy_alone(str(tmp_path / "ckpt-3"), str(tmp_path / "best"))
+    assert checkpoints.list_steps(str(tmp_path / "best")) == [3]
+
+
+@pytest.mark.faults
+def test_copy_that_cannot_be_made_is_refused_and_keeps_what_was_there(tmp_path):
+    checkpoints.copy_alone(save(tmp_path, 3), str(tmp_path / "best"))
+    with pytest.raises(InputError, match="ckpt-8 could not be written"):
+        checkpoints.copy_alone(str(tmp_path / "ckpt-8"), str(tmp_path / "best"))
+    assert checkpoints.list_steps(str(tmp_path / "best")) == [3]

@@ -31,3 +31,28 @@ def test_precision_given_is_kept_and_auto_is_resolved():
 def test_unknown_precision_is_refused():
     with pytest.raises(InputError, match="--precision=float8"):
         hardware.resolve_precision("float8")
+
+
+def test_memory_of_the_smallest_gpu_is_what_nvidias_tool_says(tmp_path):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        "#!/bin/sh\n"
+        '[ "$*" = "--query-gpu=memory.total --format=csv,noheader,nounits" ] || exit 1\n'
+        "printf '24576\\n16384\\n'\n"
+    )
+    tool.chmod(0o755)
+    assert hardware.gpu_memory(str(tool)) == 16384
+
+
+@pytest.mark.parametrize("tool", ["/no/such/tool", "/bin/false", "/bin/true", "/bin/echo"])
+def test_machine_that_does_not_tell_its_gpu_memory_is_refused(tool):
+    with pytest.raises(InputError, match="--gpu_memory_fraction"):
+        hardware.gpu_memory(tool)
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5, float("nan")])
+def test_share_of_memory_lies_above_0_and_up_to_1(fraction):
+    with pytest.raises(InputError, match=r"--gpu_memory_fraction=.* must lie in \(0, 1\]"):
+        hardware.check_memory_fraction(fraction)
+    hardware.check_memory_fraction(1.0)
+    hardware.check_memory_fraction(None)

@@ -59,10 +59,12 @@ def test_lock_refuses_a_folder_that_cannot_be_made(tmp_path):
 
 def test_clear_removes_ours_and_nothing_else(tmp_path):
     ours = ["ckpt-5.index", "ckpt-5.data-00000-of-00001", "checkpoint", "metrics.jsonl",
-            "flags.txt", "labels.txt", "events.out.tfevents.1.host"]  # fmt: skip
+            "flags.txt", "labels.txt", "events.out.tfevents.1.host",
+            "evaluations.jsonl", "configuration.txt"]  # fmt: skip
     for name in [*ours, "notes.md", "ckpt-best.txt"]:
         (tmp_path / name).write_text("")
-    (tmp_path / "ckpt-6_temp").mkdir()
+    for name in ("ckpt-6_temp", "best", "evaluations"):
+        (tmp_path / name).mkdir()
     train_dir.clear(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == ["ckpt-best.txt", "notes.md"]
 
@@ -105,3 +107,12 @@ def test_log_is_in_the_file_after_a_flush(tmp_path):
     log.flush()
     assert read_lines(tmp_path) == [{"step": 1}]
     log.close()
+
+
+def test_log_of_another_name_knows_the_lines_it_kept(tmp_path):
+    (tmp_path / "evaluations.jsonl").write_text('{"step": 1}\n{"step": 4}\n')
+    log = train_dir.MetricsLog(str(tmp_path), step=3, name=train_dir.EVALUATIONS)
+    log.close()
+    assert log.earlier == [{"step": 1}]
+    assert (tmp_path / "evaluations.jsonl").read_text() == '{"step": 1}\n'
+    assert not (tmp_path / "metrics.jsonl").exists()

@@ -151,3 +151,9 @@ def test_checkpoint_of_other_classes_is_refused_with_the_flag_to_pass(records, t
     output = train(records, tmp_path / "run", f"--checkpoint_path={path}",
                    "--initialize_last_layer=False")  # fmt: skip
     assert "new" in output
+
+
+def test_resume_needs_the_first_checkpoint_no_more(trained, records, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    output = train(records, copy, f"--checkpoint_path={tmp_path / 'gone'}", steps=7)
+    assert f"--checkpoint_path={tmp_path / 'gone'} is NOT used" in output

@@ -51,6 +51,9 @@ def wait_for_step(train_dir: pathlib.Path, step: int) -> None:
 def test_training_leaves_what_the_contract_names(trained):
     names = {path.name for path in trained.iterdir()}
     assert {"flags.txt", "labels.txt", "metrics.jsonl", "checkpoint", "ckpt-6.index"} <= names
+    configuration = (trained / "configuration.txt").read_text()
+    assert "  --depth_multiplier=0.0625\n" in configuration
+    assert "ssd_300_vgg/conv6 " in configuration
     assert any(name.startswith("events.") for name in names)
     assert not any(name.endswith(("_temp", ".temp")) for name in names)
     assert len((trained / "labels.txt").read_text().split()) >= 6

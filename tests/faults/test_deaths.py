@@ -1,5 +1,7 @@
 """Workers die, get stuck or are asked to stop; the run ends as if nothing had happened."""
 
+import json
+
 import pytest
 
 from deployment import checkpoints
@@ -50,3 +52,13 @@ def test_refusal_of_the_chief_reaches_every_worker(records, undisturbed):
     ended = clusters.run([*arguments, "--anchors=coco"], undisturbed, workers=2)
     assert ended.codes == [2, 2], ended.output
     assert "The chief refuses: --anchors=coco differs from the voc" in ended.output[1]
+
+
+def test_other_workers_wait_while_the_chief_scores(records, undisturbed, tmp_path):
+    arguments = clusters.flags(records, tmp_path / "run", steps=STEPS, batch=BATCH)
+    scored = ("--eval_split=train", "--eval_every_n_steps=4")
+    ended = clusters.run([*arguments, *scored], tmp_path / "run", workers=2)
+    assert ended.codes == [0, 0], ended.output
+    clusters.assert_equal_ends(undisturbed, tmp_path / "run", step=STEPS)
+    lines = (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [4, 8]

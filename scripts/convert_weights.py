@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Turns weights of other frameworks into a checkpoint in slim's names, to start a training from.
+
+  scripts/convert_weights.py --input=ssd300_vgg16_coco.pth --output=checkpoints/ssd300_coco.ckpt \\
+    --labels_file=coco91.txt
+  scripts/convert_weights.py --input=vgg16_weights.h5 --output=checkpoints/vgg_16.ckpt
+
+A .pth is a state dict of torchvision's ssd300_vgg16 and needs PyTorch: `pip install -e '.[torch]'`.
+The checkpoint describes itself, so eval, detect and export take it too. An .h5 or .weights.h5 is
+Keras' VGG16; with its top, fc6 and fc7 become conv6 and conv7 when a training starts from it.
+Nothing in a file is executed.
+"""
+
+import dataclasses
+import os
+import pickle
+import re
+from typing import Any
+
+import cli
+
+cli.quiet_tensorflow()
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from datasets.labels import read_labels  # noqa: E402
+from deployment.description import Description  # noqa: E402
+from errors import InputError  # noqa: E402
+from nets import foreign_weights  # noqa: E402
+from settings import define_flags, from_flags, require, setting  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertSettings:
+    """The flags."""
+
+    input: str = setting("", "File of weights: .pth, .h5 or .weights.h5.")
+    output: str = setting("", "Checkpoint to write, without ending.")
+    labels_file: str | None = setting(
+        None, "Class names of a .pth, one a line, background left out; class_1, ... by default."
+    )
+
+    def __post_init__(self):
+        require(self, "input", "output")
+        if not os.path.isfile(self.input):
+            raise InputError(f"--input={self.input} is not a file: give one of weights.")
+        if not self.input.endswith((".pth", ".h5")):
+            raise InputError(f"--input={self.input} must end in .pth, .h5 or .weights.h5.")
+
+
+def read_torch(path: str) -> dict[str, np.ndarray]:
+    """A state dict, by PyTorch's reader that executes nothing.
+
+    Raises:
+      InputError: PyTorch is not installed, or the file holds more than tensors.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f"--input={path} needs PyTorch: pip install -e '.[torch]', or pip install torch."
+        ) from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--input={path} cannot be read as weights alone ({reason}): give a state dict, as "
+            "torch.save(model.state_dict(), path) writes it."
+        ) from error
+    state = state.get("model", state)  # as torchvision's training script wraps it
+    return {name: value.numpy() for name, value in state.items()}
+
+
+def read_keras(path: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """layer -> (kernel, bias), of Keras 3's .weights.h5, of its .h5, or of older ones.
+
+    Raises:
+      InputError: not an HDF5 file.
+    """
+    import h5py  # comes with TensorFlow
+
+    arrays: dict[str, list[np.ndarray]] = {}
+
+    def visit(name: str, node: Any) -> None:
+        layer = re.match(r"(?:model_weights/|layers/)?([^/]+)/", name)
+        if isinstance(node, h5py.Dataset) and layer and not name.startswith("optimizer"):
+            arrays.setdefault(layer.group(1), []).append(np.asarray(node))
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(visit)
+    except OSError as error:
+        raise InputError(f"--input={path} cannot be read as HDF5 ({error}).") from error
+    pairs = {}
+    for layer, values in arrays.items():
+        if sorted(value.ndim == 1 for value in values) == [False, True]:
+            bias, kernel = sorted(values, key=lambda value: value.ndim)
+            pairs[layer] = (kernel, bias)
+    return pairs
+
+
+def convert(settings: ConvertSettings) -> dict[str, Any]:
+    """The tensors of the checkpoint, by name."""
+    if settings.input.endswith(".h5"):
+        return dict(foreign_weights.from_keras(read_keras(settings.input)))
+    tensors: dict[str, Any] = dict(foreign_weights.from_torchvision(read_torch(settings.input)))
+    description = Description.from_shapes(
+        {name: value.shape for name, value in tensors.items()},
+        model_name="ssd_300_vgg",
+        labels=read_labels(settings.labels_file) if settings.labels_file else None,
+        anchors=foreign_weights.TORCHVISION_ANCHORS,
+    )
+    return {**tensors, "description": description.to_json()}
+
+
+def main() -> None:
+    """Reads, renames, writes."""
+    settings = from_flags(ConvertSettings)
+    tensors = convert(settings)
+    os.makedirs(os.path.dirname(settings.output) or ".", exist_ok=True)
+    names = sorted(tensors)
+    tf.raw_ops.SaveV2(
+        prefix=settings.output,
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(tensors[name]) for name in names],
+    )
+    print(
+        f"{len(names)} tensors in {settings.output}; --checkpoint_path={settings.output} reads it."
+    )
+
+
+if __name__ == "__main__":
+    define_flags(ConvertSettings)
+    cli.run(main, usage=__doc__)

@@ -1,0 +1,62 @@
+"""What is learnt from --checkpoint_path before any weight is read, and what reading may meet."""
+
+import numpy as np
+import pytest
+
+from deployment import checkpoints, initialization
+from deployment.description import Description
+from deployment.detector import Detector
+from deployment.train_settings import TrainSettings
+from errors import InputError
+
+DESCRIPTION = Description(
+    model_name="ssd_300_vgg", labels=("cat",), anchors="coco", depth_multiplier=0.01
+)
+HEAD = "ssd_300_vgg/block4_box/conv_cls/weights"
+
+
+def find(path: str, **flags) -> initialization.Origin:
+    settings = TrainSettings(train_dir="run", dataset_dir="records", checkpoint_path=path, **flags)
+    return initialization.find_origin(settings)
+
+
+def save(folder, *, description: Description | None = None, **tensors: np.ndarray) -> str:
+    texts = {"description": np.array(description.to_json())} if description else {}
+    return checkpoints.save(str(folder), 3, {**texts, **tensors})
+
+
+def damage_all_but_the_index(path: str) -> None:
+    with open(f"{path}.data-00000-of-00001", "r+b") as file:
+        file.truncate(4)
+
+
+def test_without_a_checkpoint_the_start_is_from_scratch():
+    assert find("") == initialization.Origin(None, "voc", 1 / 58, "he", "")
+
+
+def test_own_checkpoint_says_its_anchors_and_scale(tmp_path):
+    origin = find(save(tmp_path, description=DESCRIPTION))
+    assert (origin.anchors, origin.input_scale, origin.note) == ("coco", 1.0, "")
+
+
+def test_weights_are_not_read_before_they_are_wanted(tmp_path):
+    """The names stand in the index: with the data gone all is known of a slim checkpoint."""
+    path = save(tmp_path, **{HEAD: np.zeros([3, 3, 8, 84], np.float32)})
+    damage_all_but_the_index(path)
+    origin = find(path)
+    assert (origin.anchors, origin.input_scale) == ("coco", 1.0)
+    assert "NOTE: the checkpoint does not say its anchors" in origin.note
+
+
+def test_excluded_predictors_leave_the_anchors_free(tmp_path):
+    path = save(tmp_path, **{HEAD: np.zeros([3, 3, 8, 84], np.float32)})
+    assert find(path, checkpoint_exclude_scopes=("ssd_300_vgg/block4_box",)).anchors == "voc"
+
+
+def test_damaged_weights_are_refused_in_one_sentence(tmp_path):
+    detector = Detector(DESCRIPTION)
+    path = save(tmp_path, **detector.variables_by_name)
+    origin = find(path)
+    damage_all_but_the_index(path)
+    with pytest.raises(InputError, match=r"ckpt-3 cannot be read .* fresh copy"):
+        initialization.initialize(detector, origin)

@@ -1,0 +1,129 @@
+"""Weights of other frameworks: the converted network computes what the original does."""
+
+import numpy as np
+import pytest
+import runs
+import tensorflow as tf
+
+from deployment.detector import Detector
+from nets import boxes, pretrained, ssd_vgg_300
+from nets.variables import SlimVariables
+
+LABELS = tuple(f"thing {k}" for k in range(4))
+
+
+def convert(source, target, *flags: str, code: int = 0):
+    return runs.run(
+        "scripts/convert_weights.py", f"--input={source}", f"--output={target}", *flags, code=code
+    )
+
+
+def decoded_by_torchvision(offsets: np.ndarray, priors: np.ndarray) -> np.ndarray:
+    """Its BoxCoder: [A, 4] x, y, w, h against anchors [A, 4] x1, y1, x2, y2 -> the latter form."""
+    sizes = priors[:, 2:] - priors[:, :2]
+    centres = priors[:, :2] + sizes / 2 + offsets[:, :2] / 10 * sizes
+    halves = np.exp(offsets[:, 2:] / 5) * sizes / 2
+    return np.concatenate([centres - halves, centres + halves], 1)
+
+
+@pytest.mark.slow
+def test_torchvisions_ssd300_gives_the_same_logits_and_boxes(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: extra `torch`")
+    torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
+    torch.manual_seed(3)
+    original = torchvision.models.detection.ssd300_vgg16(
+        weights=None, weights_backbone=None, num_classes=len(LABELS) + 1
+    ).eval()
+    torch.nn.init.normal_(original.backbone.scale_weight, 20.0, 5.0)
+    for name, value in original.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(value, 0.0, 0.1)
+    torch.save(original.state_dict(), tmp_path / "ssd.pth")
+    (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
+    picture = np.random.default_rng(2).uniform(-120, 130, (1, 300, 300, 3)).astype(np.float32)
+    with torch.no_grad():
+        inputs = torch.from_numpy(picture.transpose(0, 3, 1, 2))
+        features = list(original.backbone(inputs).values())
+        head = original.head(features)
+        images = torchvision.models.detection.image_list.ImageList(inputs, [(300, 300)])
+        priors = original.anchor_generator(images, features)[0].numpy() / 300
+
+    convert(tmp_path / "ssd.pth", tmp_path / "out" / "ssd.ckpt",
+            f"--labels_file={tmp_path / 'labels.txt'}")  # fmt: skip
+    detector = Detector.from_checkpoint(str(tmp_path / "out" / "ssd.ckpt"), precision="float32")
+    assert detector.labels == LABELS
+    found = detector.predict(tf.constant(picture))
+    logits = head["cls_logits"].numpy()
+    np.testing.assert_allclose(found.logits, logits, atol=1e-4 * np.abs(logits).max())
+    wanted = decoded_by_torchvision(head["bbox_regression"].numpy()[0], priors)[:, [1, 0, 3, 2]]
+    made = boxes.decode(found.offsets[0], detector.anchors, detector.parameters.prior_scaling)
+    np.testing.assert_allclose(made, wanted, atol=1e-4)
+
+
+def test_file_that_holds_more_than_weights_is_refused(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: extra `torch`")
+    torch.save({"model": tmp_path}, tmp_path / "ssd.pth")
+    said = convert(tmp_path / "ssd.pth", tmp_path / "ckpt", code=2).stderr
+    assert "cannot be read as weights alone" in said
+
+
+def backbone(variables: dict[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:
+    """conv5_3 of our backbone with these variables."""
+    owner = SlimVariables(seed=0)
+    with owner.scope("vgg_16"), ssd_vgg_300.arg_scope("he"):
+        ssd_vgg_300.backbone(tf.constant(inputs), 1.0)
+        for name, value in variables.items():
+            if name in owner.by_name:
+                owner.by_name[name].assign(value)
+        return ssd_vgg_300.backbone(tf.constant(inputs), 1.0)["block5"].numpy()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vgg16.weights.h5", "vgg16.h5"])
+@pytest.mark.filterwarnings("ignore")  # Keras' own
+def test_keras_vgg16_gives_the_same_features(name, tmp_path):
+    import keras
+
+    original = keras.applications.VGG16(weights=None, include_top=False, input_shape=(64, 64, 3))
+    draw = np.random.default_rng(4)
+    original.set_weights([
+        value + draw.normal(size=value.shape) * 0.1 * (value.ndim == 1)
+        for value in original.get_weights()
+    ])  # fmt: skip
+    save = original.save_weights if "weights" in name else original.save
+    save(str(tmp_path / name))
+    picture = draw.uniform(-120, 130, (1, 64, 64, 3)).astype(np.float32)
+    features = keras.Model(original.inputs, original.get_layer("block5_conv3").output)
+    wanted = features.predict(picture[..., ::-1], verbose=0)  # BGR
+    convert(tmp_path / name, tmp_path / "vgg_16.ckpt")
+    reader = tf.train.load_checkpoint(str(tmp_path / "vgg_16.ckpt"))
+    names = reader.get_variable_to_shape_map()
+    assert all(each.startswith("vgg_16/conv") for each in names)
+    found = backbone({each: reader.get_tensor(each) for each in names}, picture)
+    np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_old_keras_files_are_read(tmp_path):
+    """Those on the web: a group a layer, datasets `block1_conv1_W_1:0`; fc layers as matrices."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        inputs = 3
+        for block, repeats in enumerate((2, 2, 3, 3, 3), 1):
+            for k in range(1, repeats + 1):
+                layer = f"block{block}_conv{k}"
+                file[f"{layer}/{layer}_W_1:0"] = np.ones((3, 3, inputs, 8), np.float32)
+                file[f"{layer}/{layer}_b_1:0"] = np.full(8, block, np.float32)
+                inputs = 8
+        file["fc1/fc1_W_1:0"], file["fc1/fc1_b_1:0"] = np.ones((7 * 7 * 8, 16)), np.zeros(16)
+        file.create_group("flatten")
+    convert(tmp_path / "old.h5", tmp_path / "vgg_16.ckpt")
+    shapes = tf.train.load_checkpoint(str(tmp_path / "vgg_16.ckpt")).get_variable_to_shape_map()
+    assert shapes["vgg_16/fc6/weights"] == [7, 7, 8, 16]
+    assert len(shapes) == 28
+    reduced = pretrained.reduce_vgg("vgg_16/fc6/weights", np.zeros(shapes["vgg_16/fc6/weights"]))
+    assert reduced.shape == (3, 3, 8, 4)
+
+
+def test_other_files_are_refused(tmp_path):
+    (tmp_path / "text.h5").write_text("not HDF5")
+    assert "cannot be read as HDF5" in convert(tmp_path / "text.h5", "x", code=2).stderr
