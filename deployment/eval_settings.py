@@ -4,6 +4,7 @@ import dataclasses
 
 from deployment import hardware
 from errors import InputError
+from preprocessing.eval_resize import EvalResize
 from settings import check_at_least, require, setting
 
 
@@ -15,6 +16,8 @@ class EvalSettings:
     eval_dir: str = setting("", "Folder for metrics.json and TensorBoard's scalars.")
     write_detections: bool = setting(False, "Write comp4_det_test_CLASS.txt to eval_dir.")
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
+    coco: bool = setting(False, "COCO's twelve numbers beside VOC's.")
+    summary_pictures: int = setting(4, "Pictures drawn for TensorBoard, truth beside detections.")
     report_dir: str = setting("", "Folder for a page of tables, curves, errors and pictures.")
 
     dataset_name: str = setting("pascalvoc_2007", "Name of the records; see docs/data.md.")
@@ -23,6 +26,11 @@ class EvalSettings:
     labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
     num_preprocessing_threads: int | None = setting(None, "Pictures prepared at a time; auto.")
+    preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
+    eval_resize: int = setting(
+        4, "To the network's size: 1 not at all, 2 central crop, 3 shrink and pad, 4 warp."
+    )
+    eval_image_size: int | None = setting(None, "Checked against the network's picture size.")
     batch_size: int = setting(8, "Pictures a step; scores do not depend on it.")
     max_num_batches: int | None = setting(None, "Stop after so many batches.")
 
@@ -31,7 +39,10 @@ class EvalSettings:
 
     model_name: str | None = setting(None, "Checked against the checkpoint's.")
     num_classes: int | None = setting(None, "Checked against the checkpoint's.")
+    anchors: str | None = setting(None, "Checked against the checkpoint's.")
     precision: str = setting("auto", "Arithmetic; auto is the fastest that the machine has.")
+
+    master: str = setting("", "Refused: one process evaluates, without a session.")
 
     select_threshold: float = setting(0.01, "Lowest score of a detection.")
     select_top_k: int = setting(400, "Candidates of each class that enter the suppression.")
@@ -51,6 +62,11 @@ class EvalSettings:
             )
         check_at_least(self, 1, "batch_size", "max_num_batches", "num_preprocessing_threads")
         check_at_least(self, 1, "select_top_k", "keep_top_k")
+        check_at_least(self, 0, "summary_pictures")
+        if self.master:
+            raise InputError(f"--master={self.master}: there is no master session; drop the flag.")
+        if self.eval_resize not in set(EvalResize):
+            raise InputError(f"--eval_resize={self.eval_resize} must be 1, 2, 3 or 4.")
         hardware.resolve_precision(self.precision)
         for name in ("select_threshold", "nms_threshold", "matching_threshold"):
             if not 0 <= getattr(self, name) < 1:
