@@ -51,12 +51,14 @@ class Boxes(NamedTuple):
       names: K class names.
       scores: f32[K], or None for the truth.
       difficult: bool[K] or None; difficult objects are drawn with a thin line.
+      notes: K words that stand behind names and scores, or None; "" for none.
     """
 
     boxes: np.ndarray
     names: Sequence[str]
     scores: np.ndarray | None = None
     difficult: np.ndarray | None = None
+    notes: Sequence[str] | None = None
 
 
 class Comparison(NamedTuple):
@@ -95,6 +97,7 @@ def draw_boxes(
     *,
     scores: np.ndarray | None = None,
     difficult: np.ndarray | None = None,
+    notes: Sequence[str] | None = None,
     colours: Mapping[str, Colour] | None = None,
 ) -> np.ndarray:
     """Draws boxes with their names on a copy of a picture.
@@ -106,26 +109,28 @@ def draw_boxes(
       names: K class names.
       scores: f32[K], written behind the names where given.
       difficult: bool[K]; a thin line for those that are.
+      notes: K words, written behind names and scores.
       colours: name to RGB, as of `class_colours`; a name that is missing gets one by its letters.
 
     Returns:
       uint8[H, W, 3] RGB.
 
     Raises:
-      ValueError: the lengths of boxes, names, scores or difficult differ.
+      ValueError: the lengths of boxes, names, scores, difficult or notes differ.
     """
     boxes = np.asarray(boxes, float).reshape(-1, 4)
     scores = [None] * len(boxes) if scores is None else list(scores)
     difficult = [False] * len(boxes) if difficult is None else list(difficult)
+    notes = [""] * len(boxes) if notes is None else list(notes)
     canvas = np.ascontiguousarray(image).copy()
     corners = _to_pixels(boxes, *canvas.shape[:2])
-    items = list(zip(corners, names, scores, difficult, strict=True))
-    for box, name, _, thin in reversed(items):
+    items = list(zip(corners, names, scores, difficult, notes, strict=True))
+    for box, name, _, thin, _ in reversed(items):
         _frame(canvas, box, _colour_of(name, colours or {}), thin)
     taken: list[_Plate] = []
-    for box, name, score, _ in items:
+    for box, name, score, _, note in items:
         text = name if score is None else f"{name} {score:.2f}"
-        taken.append(_place_plate(canvas, text, box, taken))
+        taken.append(_place_plate(canvas, f"{text} {note}".rstrip(), box, taken))
     for plate, name in reversed(list(zip(taken, names, strict=True))):
         _draw_plate(canvas, plate, _colour_of(name, colours or {}))
     return canvas
@@ -303,6 +308,7 @@ def _place(
         objects.names,
         scores=objects.scores,
         difficult=objects.difficult,
+        notes=objects.notes,
         colours=colours,
     )
     y, x = corner[0] + (cell[0] - height) // 2, corner[1] + (cell[1] - width) // 2

@@ -104,7 +104,7 @@ def test_report_shows_pictures_and_every_class(metrics, trained):
     folder, _ = metrics
     page = (folder / "report" / "index.html").read_text()
     assert all(label in page for label in (trained / "labels.txt").read_text().split())
-    assert cv2.imread(str(folder / "report" / "worst_1.png")).std() > 10
+    assert cv2.imread(str(folder / "report" / "worst_class_1.png")).std() > 10
 
 
 def test_written_detections_score_as_the_checkpoint_did(metrics, voc_dir, tmp_path):
