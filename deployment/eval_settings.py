@@ -4,6 +4,7 @@ import dataclasses
 
 from deployment import hardware
 from errors import InputError
+from preprocessing.eval_resize import EvalResize
 from settings import check_at_least, require, setting
 
 
@@ -20,6 +21,8 @@ class EvalSettings:
     eval_dir: str = setting("", "Folder for metrics.json and TensorBoard's scalars.")
     write_detections: bool = setting(False, "Write comp4_det_test_CLASS.txt to eval_dir.")
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
+    coco: bool = setting(False, "COCO's twelve numbers beside VOC's.")
+    summary_pictures: int = setting(4, "Pictures drawn for TensorBoard, truth beside detections.")
     report_dir: str = setting("", "Folder for a page of tables, curves, errors and pictures.")
 
     dataset_name: str = setting("pascalvoc_2007", "Names of the records; see docs/data.md.")
@@ -29,6 +32,11 @@ class EvalSettings:
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
     skip_bad: int = setting(0, "Leave out up to so many bad records, which are named.")
     num_preprocessing_threads: int | None = setting(None, "Pictures prepared at a time; auto.")
+    preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
+    eval_resize: int = setting(
+        4, "To the network's size: 1 not at all, 2 central crop, 3 shrink and pad, 4 warp."
+    )
+    eval_image_size: int | None = setting(None, "Checked against the network's picture size.")
     batch_size: int = setting(8, "Pictures a step; scores do not depend on it.")
     max_num_batches: int | None = setting(None, "Stop after so many batches.")
 
@@ -71,6 +79,9 @@ class EvalSettings:
         check_at_least(self, 1, "batch_size", "max_num_batches", "num_preprocessing_threads")
         check_at_least(self, 1, "select_top_k", "keep_top_k")
         check_at_least(self, 0, "skip_bad", "eval_interval_secs", "eval_timeout_secs")
+        check_at_least(self, 0, "summary_pictures")
+        if self.eval_resize not in set(EvalResize):
+            raise InputError(f"--eval_resize={self.eval_resize} must be 1, 2, 3 or 4.")
         hardware.resolve_precision(self.precision)
         hardware.check_memory_fraction(self.gpu_memory_fraction)
         if self.moving_average_decay is not None and not self.use_moving_average:

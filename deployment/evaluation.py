@@ -7,50 +7,29 @@ picture.
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from datasets import input_pipeline, records, voc
+from datasets import records, voc
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
 from datasets.record_source import RecordSource
-from deployment import checkpoints
+from deployment import checkpoints, evaluation_events
 from deployment.description import Description
-from deployment.detector import Detector, Picture, unpad
+from deployment.detector import Detector
 from deployment.eval_settings import EvalSettings
-from deployment.progress import Progress
+from deployment.evaluation_run import Run, run_detector
 from deployment.train_dir import write_text
 from errors import InputError
-from metrics import devkit, pictures, report, tables
-from metrics.voc import Detections, GroundTruth, Result, concatenate, evaluate, gather_truth
+from metrics import coco, devkit, pictures, report, tables
+from metrics.voc import Detections, GroundTruth, Result, evaluate, gather_truth
 from optimization import averages
 from preprocessing import preprocessing_factory
 
 SHEET_PICTURES = 12
 SHEET_THRESHOLD = 0.5
-
-
-class Run(NamedTuple):
-    """What a detector found in a split, and what is there.
-
-    Attributes:
-      names: file name of each picture.
-      found: detections picture by picture, relative.
-      detections: the same in pixels, in one table.
-      truth: the objects in pixels.
-      sizes: [P, 2], height and width of each picture, pixels.
-      records: number of each picture's record; those left out are not among them.
-    """
-
-    names: list[str]
-    found: list[Picture]
-    detections: Detections
-    truth: GroundTruth
-    sizes: np.ndarray
-    records: list[int]
 
 
 def evaluate_checkpoint(
@@ -78,7 +57,17 @@ def evaluate_checkpoint(
     source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
     run = run_detector(detector, source, settings, on_batch=on_batch)
     result = score(run.detections, run.truth, dataset.labels, settings)
-    _write(settings, result, run, dataset, checkpoints.step_of(path))
+    values = _summarise(
+        settings,
+        result,
+        run.detections,
+        run.truth,
+        step=checkpoints.step_of(path),
+        num_images=len(run.names),
+    )
+    drawings = draw_pictures(run, source, dataset.labels, settings)
+    _write_metrics(settings, values, drawings)
+    _write_detections(settings, run, dataset.labels)
     if settings.contact_sheet:
         sheet = draw_contact_sheet(run, source, dataset.labels, settings)
         pictures.write_png(settings.contact_sheet, sheet)
@@ -124,9 +113,11 @@ def evaluate_devkit_files(settings: EvalSettings) -> Result:
         print(f"Warning: {warning}")
     truth = gather_truth((annotation.objects for annotation in annotations), labels=labels)
     result = score(submission.detections, truth, labels, settings)
-    print(tables.format_table(result))
+    values = _summarise(
+        settings, result, submission.detections, truth, step=None, num_images=len(image_ids)
+    )
     if settings.eval_dir:
-        _write_metrics(settings, tables.metrics_json(result, step=None, num_images=len(image_ids)))
+        _write_metrics(settings, values, {})
     if settings.report_dir:
         data = report.Evaluation(
             detections=submission.detections,
@@ -157,80 +148,57 @@ def counted(truth: GroundTruth, settings: EvalSettings) -> GroundTruth:
     return truth._replace(difficult=np.zeros_like(truth.difficult))
 
 
-def run_detector(
-    detector: Detector,
-    source: RecordSource,
-    settings: EvalSettings,
-    *,
-    on_batch: Callable[[], None] = lambda: None,
-) -> Run:
-    """Detects on every record once, in their order; `on_batch` is called after every batch."""
-    preprocessing = preprocessing_factory.get_preprocessing(detector.description.model_name)
-    batches = input_pipeline.evaluation_batches(
-        source,
-        decode=preprocessing.decode,
-        preprocess=preprocessing.for_eval,
-        batch_size=settings.batch_size,
-        labels_offset=settings.labels_offset,
-        num_threads=settings.num_preprocessing_threads,
-    )
-    thresholds = {
-        name: getattr(settings, name)
-        for name in ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
-    }
-    names, found, detections, truth, all_sizes, numbers = [], [], [], [], [], []
-    with Progress(len(source), "evaluating", unit="pictures") as progress:
-        for batch in _explained(batches.take(settings.max_num_batches or -1), source):
-            new = unpad(detector.detect_inputs(batch["image"], **thresholds))
-            sizes = batch["size"].numpy()
-            detections += _to_pixels(new, sizes, first=len(names))
-            truth.append(_truth(batch, first=len(names)))
-            names += [name.decode() for name in batch["filename"].numpy()]
-            found += new
-            all_sizes.append(sizes)
-            numbers += batch["record"].numpy().tolist()
-            progress.update(len(names))
-            on_batch()
-    joined = GroundTruth(*(np.concatenate(column) for column in zip(*truth, strict=True)))
-    return Run(names, found, concatenate(detections), joined, np.concatenate(all_sizes), numbers)
-
-
-def _explained(batches: tf.data.Dataset, source: RecordSource) -> Iterator[dict[str, tf.Tensor]]:
-    """The batches; a failure is raised as what is wrong with which record."""
-    try:
-        yield from batches
-    except tf.errors.OpError as error:
-        if explained := source.explain():
-            raise explained from error
-        raise
-
-
 def draw_contact_sheet(
     run: Run, source: RecordSource, labels: tuple[str, ...], settings: EvalSettings
 ) -> np.ndarray:
     """Pictures spread evenly over the split, truth beside detections of score .5 or more."""
-    count = min(SHEET_PICTURES, len(run.names))
-    rows = []
-    for index in np.linspace(0, len(run.names) - 1, count).round().astype(int):
-        example = _example(source, run.records[index], settings)
-        found = run.found[index]
-        sure = found.scores >= SHEET_THRESHOLD
-        rows.append(
-            pictures.Comparison(
-                image=_picture(example),
-                truth=pictures.Boxes(
-                    example["boxes"].numpy(),
-                    [labels[k - 1] for k in example["labels"].numpy()],
-                    difficult=example["difficult"].numpy(),
-                ),
-                found=pictures.Boxes(
-                    found.boxes[sure],
-                    [labels[k - 1] for k in found.classes[sure]],
-                    scores=found.scores[sure],
-                ),
-            )
-        )
+    rows = [
+        _compare(run, source, index, labels, settings) for index in _spread(run, SHEET_PICTURES)
+    ]
     return pictures.contact_sheet(rows, colours=pictures.class_colours(labels))
+
+
+def draw_pictures(
+    run: Run, source: RecordSource, labels: tuple[str, ...], settings: EvalSettings
+) -> dict[str, np.ndarray]:
+    """File name -> truth beside detections, for as many pictures as TensorBoard is to show."""
+    colours = pictures.class_colours(labels)
+    return {
+        run.names[index]: pictures.contact_sheet(
+            [_compare(run, source, index, labels, settings)], colours=colours
+        )
+        for index in _spread(run, settings.summary_pictures)
+    }
+
+
+def _spread(run: Run, count: int) -> list[int]:
+    """Numbers of up to `count` pictures from the first to the last."""
+    last = len(run.names) - 1
+    return sorted({round(place) for place in np.linspace(0, last, count)})
+
+
+def _compare(
+    run: Run,
+    source: RecordSource,
+    index: int,
+    labels: tuple[str, ...],
+    settings: EvalSettings,
+) -> pictures.Comparison:
+    example, found = _example(source, run.records[index], settings), run.found[index]
+    sure = found.scores >= SHEET_THRESHOLD
+    return pictures.Comparison(
+        image=_picture(example),
+        truth=pictures.Boxes(
+            example["boxes"].numpy(),
+            [labels[k - 1] for k in example["labels"].numpy()],
+            difficult=example["difficult"].numpy(),
+        ),
+        found=pictures.Boxes(
+            found.boxes[sure],
+            [labels[k - 1] for k in found.classes[sure]],
+            scores=found.scores[sure],
+        ),
+    )
 
 
 def _example(source: RecordSource, index: int, settings: EvalSettings) -> dict[str, tf.Tensor]:
@@ -285,49 +253,52 @@ def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:
                 f"--{name}={getattr(settings, name)} differs from the checkpoint's "
                 f"{getattr(known, name)}: drop the flag."
             )
+    _check_image_size(settings, detector)
     return dataset
 
 
-def _to_pixels(found: list[Picture], sizes: np.ndarray, *, first: int) -> list[Detections]:
-    return [
-        Detections(
-            images=np.full(len(picture.scores), first + i),
-            classes=picture.classes,
-            scores=picture.scores,
-            boxes=picture.boxes * np.tile(sizes[i], 2).astype(np.float64),
+def _check_image_size(settings: EvalSettings, detector: Detector) -> None:
+    side = detector.image_size[0]
+    if settings.eval_image_size not in (None, side):
+        raise InputError(
+            f"--eval_image_size={settings.eval_image_size}: {detector.description.model_name} "
+            f"takes {side} pixels; drop the flag."
         )
-        for i, picture in enumerate(found)
-    ]
+    name = settings.preprocessing_name
+    if name and preprocessing_factory.get_preprocessing(name).image_size[0] != side:
+        raise InputError(
+            f"--preprocessing_name={name} makes pictures of another size than the {side} pixels "
+            f"of {detector.description.model_name}: drop the flag."
+        )
 
 
-def _truth(batch: dict[str, tf.Tensor], *, first: int) -> GroundTruth:
-    """The objects of a padded batch: label 0 marks padding."""
-    labels = batch["labels"].numpy()
-    row, column = np.nonzero(labels)
-    sizes = np.tile(batch["size"].numpy(), 2).astype(np.float64)
-    return GroundTruth(
-        images=first + row,
-        classes=labels[row, column],
-        boxes=batch["boxes"].numpy()[row, column] * sizes[row],
-        difficult=batch["difficult"].numpy()[row, column],
-    )
-
-
-def _write(settings: EvalSettings, result: Result, run: Run, dataset: Dataset, step: int) -> None:
+def _summarise(
+    settings: EvalSettings,
+    result: Result,
+    detections: Detections,
+    truth: GroundTruth,
+    *,
+    step: int | None,
+    num_images: int,
+) -> dict:
+    """Prints the tables and returns what metrics.json holds."""
     print(tables.format_table(result))
-    values = tables.metrics_json(result, step=step, num_images=len(run.names))
-    _write_metrics(settings, values)
-    if settings.write_detections:
-        image_ids = [os.path.splitext(name)[0] for name in run.names]
-        devkit.write(settings.eval_dir, run.detections, image_ids=image_ids, labels=dataset.labels)
+    extra = {}
+    if settings.coco:
+        labels = [row.label for row in result.classes]
+        objects = coco.truth_of(counted(truth, settings), num_images=num_images, labels=labels)
+        extra["COCO"] = coco.evaluate(coco.results_of(detections), objects)
+        print(tables.format_coco(extra["COCO"]))
+    return tables.metrics_json(result, step=step, num_images=num_images, **extra)
 
 
-def _write_metrics(settings: EvalSettings, values: dict) -> None:
+def _write_metrics(settings: EvalSettings, values: dict, drawings: dict[str, np.ndarray]) -> None:
     tf.io.gfile.makedirs(settings.eval_dir)
     write_text(settings.eval_dir, "metrics.json", json.dumps(values, indent=2).split("\n"))
-    with tf.summary.create_file_writer(settings.eval_dir).as_default(step=values["step"] or 0):
-        for metric in ("AP_VOC07", "AP_VOC12"):
-            tf.summary.scalar(f"{metric}/mAP", values[f"m{metric}"] or 0.0)
-            for label, precision in values[metric].items():
-                if precision is not None:
-                    tf.summary.scalar(f"{metric}/{label}", precision)
+    evaluation_events.write(settings.eval_dir, values, drawings)
+
+
+def _write_detections(settings: EvalSettings, run: Run, labels: tuple[str, ...]) -> None:
+    if settings.write_detections:
+        image_ids = [os.path.splitext(name)[0] for name in run.names]
+        devkit.write(settings.eval_dir, run.detections, image_ids=image_ids, labels=labels)

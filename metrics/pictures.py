@@ -51,6 +51,7 @@ class Boxes(NamedTuple):
       names: K class names.
       scores: f32[K], or None for the truth.
       difficult: bool[K] or None; difficult objects are drawn with a thin line.
+      notes: K words that stand behind names and scores, or None; "" for none.
       written: whether the names are written, or tell the colours only.
     """
 
@@ -58,6 +59,7 @@ class Boxes(NamedTuple):
     names: Sequence[str]
     scores: np.ndarray | None = None
     difficult: np.ndarray | None = None
+    notes: Sequence[str] | None = None
     written: bool = True
 
 
@@ -97,6 +99,7 @@ def draw_boxes(
     *,
     scores: np.ndarray | None = None,
     difficult: np.ndarray | None = None,
+    notes: Sequence[str] | None = None,
     colours: Mapping[str, Colour] | None = None,
     written: bool = True,
 ) -> np.ndarray:
@@ -109,6 +112,7 @@ def draw_boxes(
       names: K class names.
       scores: f32[K], written behind the names where given.
       difficult: bool[K]; a thin line for those that are.
+      notes: K words, written behind names and scores.
       colours: name to RGB, as of `class_colours`; a name that is missing gets one by its letters.
       written: whether names are written.
 
@@ -116,20 +120,21 @@ def draw_boxes(
       uint8[H, W, 3] RGB.
 
     Raises:
-      ValueError: the lengths of boxes, names, scores or difficult differ.
+      ValueError: the lengths of boxes, names, scores, difficult or notes differ.
     """
     boxes = np.asarray(boxes, float).reshape(-1, 4)
     scores = [None] * len(boxes) if scores is None else list(scores)
     difficult = [False] * len(boxes) if difficult is None else list(difficult)
+    notes = [""] * len(boxes) if notes is None else list(notes)
     canvas = np.ascontiguousarray(image).copy()
     corners = _to_pixels(boxes, *canvas.shape[:2])
-    items = list(zip(corners, names, scores, difficult, strict=True))
-    for box, name, _, thin in reversed(items):
+    items = list(zip(corners, names, scores, difficult, notes, strict=True))
+    for box, name, _, thin, _ in reversed(items):
         _frame(canvas, box, _colour_of(name, colours or {}), thin)
     taken: list[_Plate] = []
-    for box, name, score, _ in items if written else ():
+    for box, name, score, _, note in items if written else ():
         text = name if score is None else f"{name} {score:.2f}"
-        taken.append(_place_plate(canvas, text, box, taken))
+        taken.append(_place_plate(canvas, f"{text} {note}".rstrip(), box, taken))
     for plate, name in reversed(list(zip(taken, names, strict=written))):
         _draw_plate(canvas, plate, _colour_of(name, colours or {}))
     return canvas
@@ -307,6 +312,7 @@ def _place(
         objects.names,
         scores=objects.scores,
         difficult=objects.difficult,
+        notes=objects.notes,
         colours=colours,
         written=objects.written,
     )

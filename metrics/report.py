@@ -13,7 +13,7 @@ import tensorflow as tf
 from metrics import errors_by_kind, page, report_charts, report_pictures
 from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
 from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
-from metrics.report_pictures import SURE
+from metrics.report_pictures import SURE, Tally
 from metrics.voc import Detections, GroundTruth, Outcome, Result
 
 
@@ -58,9 +58,16 @@ def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:
         detections, truth, diagnosis, labels=labels, iou_threshold=result.iou_threshold
     )
     best = errors_by_kind.count_best(detections, truth, diagnosis, num_classes=len(labels))
-    pngs = _charts(evaluation, diagnosis, costs, best)
+    matrix = errors_by_kind.confusion(
+        detections,
+        truth,
+        num_classes=len(labels),
+        score_threshold=SURE,
+        iou_threshold=result.iou_threshold,
+    )
+    pngs = _charts(evaluation, diagnosis, costs, best, matrix)
     sections = [
-        _summary(evaluation, diagnosis, costs),
+        _summary(evaluation, diagnosis, costs, matrix),
         _class_table(evaluation, diagnosis, costs),
         "<h2>Precision over recall</h2>",
         page.figure(pngs, "precision_recall.png", "Under each name: its AP (VOC12, every point)."),
@@ -75,20 +82,17 @@ def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:
 
 
 def _charts(
-    evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, np.ndarray], best: np.ndarray
+    evaluation: Evaluation,
+    diagnosis: Diagnosis,
+    costs: Mapping[str, np.ndarray],
+    best: np.ndarray,
+    matrix: np.ndarray,
 ) -> dict[str, bytes]:
     detections, truth, result, labels = evaluation[:4]
     counted = result.outcomes != Outcome.IGNORED
     right = result.outcomes == Outcome.TRUE_POSITIVE
     areas = relative_areas(truth.boxes, truth.images, evaluation.sizes)
     found = ~diagnosis.unfound & ~truth.difficult
-    matrix = errors_by_kind.confusion(
-        detections,
-        truth,
-        num_classes=len(labels),
-        score_threshold=SURE,
-        iou_threshold=result.iou_threshold,
-    )
     return {
         "precision_recall.png": report_charts.precision_recall(result.classes),
         "scores.png": report_charts.score_histogram(
@@ -109,7 +113,12 @@ def _shares(best: np.ndarray, result: Result) -> dict[str, np.ndarray]:
     return {kind.name.lower(): best[:, kind] / objects for kind in (Kind.RIGHT, *ERRORS)}
 
 
-def _summary(evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, np.ndarray]) -> str:
+def _summary(
+    evaluation: Evaluation,
+    diagnosis: Diagnosis,
+    costs: Mapping[str, np.ndarray],
+    matrix: np.ndarray,
+) -> str:
     result, truth = evaluation.result, evaluation.truth
     sentences = [
         f"{len(evaluation.names)} pictures, {int(np.sum(~truth.difficult))} objects that count "
@@ -118,14 +127,14 @@ def _summary(evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, n
         f"{_number(result.mean_ap_voc12)} (VOC12), {_number(result.mean_ap_voc07)} (VOC07), at an "
         f"IoU above {result.iou_threshold:g}."
     ]
-    scored = [row for row in result.classes if row.ap_voc12 is not None]
-    if scored:
-        k, worst = min(enumerate(result.classes), key=lambda pair: _or_two(pair[1].ap_voc12))
+    k = _worst_class(result)
+    if k is not None:
+        worst = result.classes[k]
         unfound = int(np.sum(diagnosis.unfound & (truth.classes == k + 1)))
         sentences.append(
             f"Worst class: <b>{html.escape(worst.label)}</b>, AP {_number(worst.ap_voc12)}. "
-            f"{_main_error(costs, k)} {unfound} of its {worst.num_objects} objects have no right "
-            "detection at any score."
+            f"{_main_error(costs, k)} {_taken_for(matrix, k, evaluation.labels)} Without a right "
+            f"detection at any score: {unfound}."
         )
         means = {name: _mean(gain) for name, gain in costs.items()}
         kind = max(means, key=lambda name: means[name])
@@ -134,6 +143,24 @@ def _summary(evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, n
             f"{means[kind]:.3f} higher."
         )
     return "".join(f"<p>{sentence}</p>" for sentence in sentences)
+
+
+def _worst_class(result: Result) -> int | None:
+    """Row of the class with the lowest AP; None where none has any."""
+    k, worst = min(enumerate(result.classes), key=lambda pair: _or_two(pair[1].ap_voc12))
+    return None if worst.ap_voc12 is None else k
+
+
+def _taken_for(matrix: np.ndarray, k: int, labels: Sequence[str]) -> str:
+    """What the objects of class k + 1 were taken for, most frequent first."""
+    row, own = matrix[k + 1], matrix[k + 1, k + 1]
+    others = [other for other in np.argsort(-row, kind="stable") if row[other] and other != k + 1]
+    names = ["missed" if other == 0 else f"taken for {labels[other - 1]}" for other in others]
+    fates = [f"{own} found", *(f"{row[j]} {name}" for j, name in zip(others, names, strict=True))]
+    return (
+        f"Of its {row.sum()} objects, at a score of {SURE} or more: "
+        f"{html.escape(', '.join(fates))}; {matrix[0, k + 1]} detections of it lie on nothing."
+    )
 
 
 def _main_error(costs: Mapping[str, np.ndarray], k: int) -> str:
@@ -226,25 +253,57 @@ def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
 def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, bytes]) -> str:
     if evaluation.load is None:
         return page.note("The pictures were not at hand, so the best and the worst are not shown.")
-    tables = (evaluation.detections, evaluation.truth)
-    counts = report_pictures.tally(*tables, diagnosis, num_images=len(evaluation.names))
-    text = ""
-    for title, chosen in zip(("worst", "best"), report_pictures.choose(counts), strict=True):
-        drawn = report_pictures.draw(
-            chosen,
-            evaluation.load,
-            *tables,
-            counts,
-            labels=evaluation.labels,
-            names=evaluation.names,
-        )
-        text += f"<h2>The {title} pictures</h2>" + ("" if drawn else page.note("There are none."))
-        for place, shown in enumerate(drawn, 1):
-            name = f"{title}_{place}.png"
-            pngs[name] = shown.png
-            text += page.figure(pngs, name, shown.caption)
-    note = f"Truth on the left, detections of score {SURE} or more on the right. Thin: difficult."
+
+    def count(number: int | None = None) -> Tally:
+        tables = evaluation.detections, evaluation.truth, diagnosis
+        return report_pictures.tally(*tables, num_images=len(evaluation.names), number=number)
+
+    text, every, k, chosen = "", count(), _worst_class(evaluation.result), []
+    if k is not None:
+        of_class = count(k + 1)
+        title = f"The worst pictures of {evaluation.labels[k]}, the worst class"
+        chosen, _ = report_pictures.choose(of_class)
+        text += _drawn(title, "worst_class", chosen, evaluation, diagnosis, of_class, pngs)
+    worst, best = report_pictures.choose(every, shown=chosen)
+    others = "The worst of the other pictures" if chosen else "The worst pictures"
+    text += _drawn(others, "worst", worst, evaluation, diagnosis, every, pngs)
+    text += _drawn("The best pictures", "best", best, evaluation, diagnosis, every, pngs)
+    note = (
+        f"Truth on the left, thin where difficult, with {report_pictures.UNFOUND} where no right "
+        f"detection of score {SURE} or more is; those detections on the right, wrong ones with "
+        f"their kind ({', '.join(report_pictures.SHORT.values())}). Under the worst class's "
+        "pictures stand the counts of that class alone."
+    )
     return text + page.note(note)
+
+
+def _drawn(
+    title: str,
+    name: str,
+    chosen: Sequence[int],
+    evaluation: Evaluation,
+    diagnosis: Diagnosis,
+    counts: Tally,
+    pngs: dict[str, bytes],
+) -> str:
+    """A heading and its pictures, which are added to `pngs` as NAME_1.png and so on."""
+    if evaluation.load is None:
+        return ""
+    drawn = report_pictures.draw(
+        chosen,
+        evaluation.load,
+        evaluation.detections,
+        evaluation.truth,
+        diagnosis,
+        counts,
+        labels=evaluation.labels,
+        names=evaluation.names,
+    )
+    text = f"<h2>{html.escape(title)}</h2>" + ("" if drawn else page.note("There are none."))
+    for place, shown in enumerate(drawn, 1):
+        pngs[f"{name}_{place}.png"] = shown.png
+        text += page.figure(pngs, f"{name}_{place}.png", shown.caption)
+    return text
 
 
 def _number(value: float | None) -> str:

@@ -12,6 +12,14 @@ from metrics.voc import Detections, GroundTruth
 
 SURE = 0.5
 SHOWN = 6
+UNFOUND = "!"
+SHORT = {  # long words would cover small objects
+    Kind.LOCALISATION: "loc",
+    Kind.CLASS: "class",
+    Kind.BOTH: "both",
+    Kind.DUPLICATE: "dup",
+    Kind.BACKGROUND: "bg",
+}
 
 
 class Tally(NamedTuple):
@@ -36,31 +44,39 @@ class Shown(NamedTuple):
 
 
 def tally(
-    detections: Detections, truth: GroundTruth, diagnosis: Diagnosis, *, num_images: int
+    detections: Detections,
+    truth: GroundTruth,
+    diagnosis: Diagnosis,
+    *,
+    num_images: int,
+    number: int | None = None,
 ) -> Tally:
-    """Right, wrong and missing in each picture."""
-    sure = detections.scores >= SURE
+    """Right, wrong and missing in each picture; of class `number` alone where it is given."""
+    sure, counted = detections.scores >= SURE, ~truth.difficult
+    if number is not None:
+        sure, counted = sure & (detections.classes == number), counted & (truth.classes == number)
     right = sure & (diagnosis.kinds == Kind.RIGHT)
     wrong = sure & (diagnosis.kinds > Kind.IGNORED)
     rights, wrongs = (
         np.bincount(detections.images[chosen], minlength=num_images) for chosen in (right, wrong)
     )
-    objects = np.bincount(truth.images[~truth.difficult], minlength=num_images)
+    objects = np.bincount(truth.images[counted], minlength=num_images)
     return Tally(rights, wrongs, objects - rights)
 
 
-def choose(counts: Tally) -> tuple[list[int], list[int]]:
-    """Numbers of the worst pictures (most errors first) and of the best (most right, none wrong).
+def choose(counts: Tally, *, shown: Sequence[int] = ()) -> tuple[list[int], list[int]]:
+    """Numbers of the worst pictures (most errors first) and of the best (fewest errors an object).
 
-    Pictures without errors are never among the worst, nor pictures with errors among the best.
+    Pictures without errors are never among the worst, nor those with as many errors as right
+    detections among the best. No picture is in both, and pictures `shown` before are in neither.
     """
     number = np.arange(len(counts.errors))
     worst = np.lexsort((number, counts.right, -counts.errors))
-    best = np.lexsort((number, -counts.right))
-    return (
-        [int(i) for i in worst if counts.errors[i]][:SHOWN],
-        [int(i) for i in best if counts.right[i] and not counts.errors[i]][:SHOWN],
-    )
+    worst = [int(i) for i in worst if counts.errors[i] and i not in shown][:SHOWN]
+    share = counts.errors / np.maximum(1, counts.errors + counts.right)
+    best = np.lexsort((number, -counts.right, share))
+    best = [int(i) for i in best if counts.right[i] > counts.errors[i] and i not in shown]
+    return worst, [i for i in best if i not in worst][:SHOWN]
 
 
 def draw(
@@ -68,18 +84,20 @@ def draw(
     load: Callable[[int], np.ndarray],
     detections: Detections,
     truth: GroundTruth,
+    diagnosis: Diagnosis,
     counts: Tally,
     *,
     labels: Sequence[str],
     names: Sequence[str],
 ) -> list[Shown]:
-    """Truth on the left, detections of score .5 or more on the right.
+    """Truth on the left, detections of score .5 or more on the right, `SHORT` kinds behind errors.
 
     Args:
       chosen: numbers of pictures.
       load: number -> uint8[H, W, 3] RGB.
       detections: in pixels.
       truth: in pixels.
+      diagnosis: of these.
       counts: of `tally`.
       labels: class k has the name labels[k - 1].
       names: file names of all pictures.
@@ -88,23 +106,7 @@ def draw(
     drawn = []
     for image in chosen:
         pixels = load(image)
-        scale = np.tile(pixels.shape[:2], 2)
-        rows = np.flatnonzero((detections.images == image) & (detections.scores >= SURE))
-        rows = rows[np.argsort(-detections.scores[rows], kind="stable")]
-        there = truth.images == image
-        pair = pictures.Comparison(
-            image=pixels,
-            truth=pictures.Boxes(
-                truth.boxes[there] / scale,
-                [labels[k - 1] for k in truth.classes[there]],
-                difficult=truth.difficult[there],
-            ),
-            found=pictures.Boxes(
-                detections.boxes[rows] / scale,
-                [labels[k - 1] for k in detections.classes[rows]],
-                scores=detections.scores[rows],
-            ),
-        )
+        pair = _compare(image, pixels, detections, truth, diagnosis, labels)
         sheet = pictures.contact_sheet([pair], colours=colours, columns=1, cell=(300, 400))
         caption = (
             f"{names[image]}: {counts.right[image]} right, {counts.wrong[image]} wrong, "
@@ -112,6 +114,37 @@ def draw(
         )
         drawn.append(Shown(image, caption, _encode(sheet)))
     return drawn
+
+
+def _compare(
+    image: int,
+    pixels: np.ndarray,
+    detections: Detections,
+    truth: GroundTruth,
+    diagnosis: Diagnosis,
+    labels: Sequence[str],
+) -> pictures.Comparison:
+    scale = np.tile(pixels.shape[:2], 2)
+    rows = np.flatnonzero((detections.images == image) & (detections.scores >= SURE))
+    rows = rows[np.argsort(-detections.scores[rows], kind="stable")]
+    kinds = [Kind(kind) for kind in diagnosis.kinds[rows]]
+    objects = np.flatnonzero(truth.images == image)
+    found = set(diagnosis.objects[rows[diagnosis.kinds[rows] == Kind.RIGHT]])
+    return pictures.Comparison(
+        image=pixels,
+        truth=pictures.Boxes(
+            truth.boxes[objects] / scale,
+            [labels[k - 1] for k in truth.classes[objects]],
+            difficult=truth.difficult[objects],
+            notes=["" if k in found or truth.difficult[k] else UNFOUND for k in objects],
+        ),
+        found=pictures.Boxes(
+            detections.boxes[rows] / scale,
+            [labels[k - 1] for k in detections.classes[rows]],
+            scores=detections.scores[rows],
+            notes=[SHORT.get(kind, "") for kind in kinds],
+        ),
+    )
 
 
 def _encode(image: np.ndarray) -> bytes:

@@ -1,13 +1,29 @@
-"""A VOC score as a dict for metrics.json and as a table for people.
+"""Scores as a dict for metrics.json and as tables for people.
 
 A class without counted objects has no AP: null in the dict, a dash in the table, and no part in
 the mean. NaN, which JSON does not know, never appears.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from metrics.voc import ClassResult, Result
 
+# What COCO's names stand for; areas are in pixels of the original picture.
+_COCO_MEANINGS = {
+    "AP": "mean over IoU .50, .55 ... .95",
+    "AP50": "IoU .50",
+    "AP75": "IoU .75",
+    "AP_small": "objects below 32 x 32",
+    "AP_medium": "32 x 32 to 96 x 96",
+    "AP_large": "from 96 x 96",
+    "AR_1": "recall with 1 detection of a class and picture",
+    "AR_10": "with 10",
+    "AR_100": "with 100",
+    "AR_small": "with 100, objects below 32 x 32",
+    "AR_medium": "32 x 32 to 96 x 96",
+    "AR_large": "from 96 x 96",
+}
 _HEADINGS = ("class", "objects", "difficult", "detections", "AP_VOC07", "AP_VOC12")
 
 
@@ -51,6 +67,14 @@ def format_table(result: Result) -> str:
     lines = [_line(row, widths) for row in rows]
     rule = "-" * len(lines[0])
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def format_coco(numbers: Mapping[str, float | None]) -> str:
+    """One line for each of COCO's numbers, as of `coco.evaluate`, without a newline at the end."""
+    return "\n".join(
+        f"COCO {name:<9}  {_format_ap(value):>6}  {_COCO_MEANINGS[name]}"
+        for name, value in numbers.items()
+    )
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:

@@ -76,6 +76,23 @@ def place(window: Window, picture_size: tf.Tensor, output_size: tuple[int, int])
     ends = tf.round(tf.stack([seen, (seen - window.start) / window.size], 1) * sizes)
     start = tf.minimum(ends[0], sizes - 1.0)
     size = tf.maximum(ends[1] - start, 1.0)
+    return _placement(start, size, sizes)
+
+
+def centre(
+    picture_size: tf.Tensor, output_size: tf.Tensor, *, source: tf.Tensor, target: tf.Tensor
+) -> Placement:
+    """The middle of the picture, of size `source`, as the middle of the output, of size `target`.
+
+    All are i32[..., 2], pixels, of one shape; where no true middle is, it is the one at the start.
+    """
+    sizes, size = tf.stack([picture_size, output_size]), tf.stack([source, target])
+    numbers = ((sizes - size) // 2, size, sizes)
+    return _placement(*(tf.cast(each, tf.float32) for each in numbers))
+
+
+def _placement(start: tf.Tensor, size: tf.Tensor, sizes: tf.Tensor) -> Placement:
+    """Start and size of a part, and of the whole: of the picture [0] and of the output [1]."""
     step = size[0] / size[1]  # picture pixels per output pixel
     exact = Window((start[0] - start[1] * step) / sizes[0], sizes[1] * step / sizes[0])
     source_start, target_start = tf.unstack(tf.cast(start, tf.int32))

@@ -18,7 +18,7 @@ class Preprocessing(NamedTuple):
       decode: encoded -> u8[H, W, 3].
       for_train: (encoded, boxes, labels, *, seed) -> (image f32[S, S, 3], boxes, labels).
       without_augmentation: (encoded, boxes, labels) -> the same, undistorted.
-      for_eval: image u8[H, W, 3] -> f32[S, S, 3].
+      for_eval: (image u8[H, W, 3], *, resize=EvalResize.WARP) -> f32[S, S, 3].
     """
 
     image_size: tuple[int, int]

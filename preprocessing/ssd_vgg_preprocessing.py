@@ -18,7 +18,8 @@ Every random draw follows from `seed`, so that a picture's augmentation is a fun
 
 import tensorflow as tf
 
-from preprocessing import colour, crop_sampler, geometry
+from preprocessing import colour, crop_sampler, eval_resize, geometry
+from preprocessing.eval_resize import EvalResize
 
 RGB_MEANS = (123.0, 117.0, 104.0)
 
@@ -41,11 +42,21 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     return image
 
 
-def preprocess_for_eval(image: tf.Tensor, *, image_size: tuple[int, int]) -> tf.Tensor:
-    """u8[H, W, 3] -> f32[S, S, 3]: warped bilinearly (half-pixel centres), RGB minus the means."""
-    warped = geometry.resize(image, image_size)
-    warped = colour.subtract(warped, tf.constant(RGB_MEANS, tf.float32))
-    return tf.ensure_shape(warped, [*image_size, 3])
+def preprocess_for_eval(
+    image: tf.Tensor, *, image_size: tuple[int, int], resize: EvalResize = EvalResize.WARP
+) -> tf.Tensor:
+    """u8[H, W, 3] -> f32[S, S, 3]: resized bilinearly (half-pixel centres), RGB minus the means.
+
+    By default the picture is warped; `eval_resize` has the other ways, where the border is 0.
+    """
+    means = tf.constant(RGB_MEANS, tf.float32)
+    if resize == EvalResize.WARP:
+        fitted = colour.subtract(geometry.resize(image, image_size), means)
+    else:
+        placement = eval_resize.place(tf.shape(image)[:2], image_size, resize)
+        part = colour.subtract(geometry.take(image, placement), means)
+        fitted = geometry.put(part, placement, image_size)
+    return tf.ensure_shape(fitted, [*image_size, 3])
 
 
 def preprocess_without_augmentation(

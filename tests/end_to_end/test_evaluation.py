@@ -5,18 +5,29 @@ import json
 import cv2
 import pytest
 import runs
+import tensorflow as tf
+from tensorboard.compat.proto import event_pb2
 
 
-def evaluate(trained, records, folder, *flags: str) -> dict:
-    runs.run(
-        "eval_ssd_network.py",
+def eval_flags(trained, records, folder) -> list[str]:
+    return [
         f"--checkpoint_path={trained}",
         f"--eval_dir={folder}",
         f"--dataset_dir={records}",
         "--dataset_name=shapes",
-        *flags,
-    )
+    ]
+
+
+def evaluate(trained, records, folder, *flags: str) -> dict:
+    runs.run("eval_ssd_network.py", *eval_flags(trained, records, folder), *flags)
     return json.loads((folder / "metrics.json").read_text())
+
+
+def read_tags(folder) -> set[str]:
+    (path,) = folder.glob("events.*")
+    records = tf.data.TFRecordDataset(str(path))
+    events = (event_pb2.Event.FromString(record.numpy()) for record in records)
+    return {value.tag for event in events for value in event.summary.value}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +35,8 @@ def metrics(trained, records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("eval")
     sheet = f"--contact_sheet={folder / 'sheet.png'}"
     report = f"--report_dir={folder / 'report'}"
-    return folder, evaluate(trained, records, folder, "--write_detections", sheet, report)
+    flags = "--write_detections", "--coco", "--summary_pictures=3", sheet, report
+    return folder, evaluate(trained, records, folder, *flags)
 
 
 def test_metrics_hold_what_the_contract_names(metrics, trained, voc_dir):
@@ -56,6 +68,33 @@ def test_scores_do_not_depend_on_the_batch_size(metrics, trained, records, tmp_p
     assert values["num_images"] == 6
 
 
+def test_coco_stands_beside_voc(metrics):
+    _, values = metrics
+    assert list(values["COCO"])[:3] == ["AP", "AP50", "AP75"]
+    assert len(values["COCO"]) == 12
+    # The same detections at the same IoU: COCO interpolates at 101 recalls, VOC12 at every one.
+    assert values["COCO"]["AP50"] == pytest.approx(values["mAP_VOC12"], abs=0.02)
+
+
+def test_tensorboard_gets_numbers_by_class_name_and_a_few_pictures(metrics, trained):
+    folder, values = metrics
+    tags = read_tags(folder)
+    labels = (trained / "labels.txt").read_text().split()
+    known = {label for label in labels if values["AP_VOC07"][label] is not None}
+    for name in ("AP_VOC07", "AP_VOC12"):
+        there = {tag.removeprefix(f"{name}/") for tag in tags if tag.startswith(f"{name}/")}
+        assert there == {*known, "mAP"}
+    assert sum(tag.startswith("pictures/") for tag in tags) == 3
+    assert "COCO/AP50" in tags
+
+
+def test_picture_of_another_size_is_refused_where_none_is_resized(trained, records, tmp_path):
+    flags = eval_flags(trained, records, tmp_path)
+    done = runs.run("eval_ssd_network.py", *flags, "--eval_resize=1", code=2)
+    assert "takes only pictures of the network's 300 x 300" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_contact_sheet_is_a_picture(metrics):
     folder, _ = metrics
     assert cv2.imread(str(folder / "sheet.png")).std() > 10
@@ -65,7 +104,7 @@ def test_report_shows_pictures_and_every_class(metrics, trained):
     folder, _ = metrics
     page = (folder / "report" / "index.html").read_text()
     assert all(label in page for label in (trained / "labels.txt").read_text().split())
-    assert cv2.imread(str(folder / "report" / "worst_1.png")).std() > 10
+    assert cv2.imread(str(folder / "report" / "worst_class_1.png")).std() > 10
 
 
 def test_written_detections_score_as_the_checkpoint_did(metrics, voc_dir, tmp_path):

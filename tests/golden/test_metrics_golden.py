@@ -84,3 +84,32 @@ def test_coco_sample_has_its_published_aps(shared):
     assert numbers["AP"] == pytest.approx(0.503647, abs=1e-4)
     assert numbers["AP50"] == pytest.approx(0.696973, abs=1e-4)
     assert numbers["AP75"] == pytest.approx(0.571667, abs=1e-4)
+
+
+def test_coco_sample_scores_the_same_as_tables_in_pixels(shared):
+    """What `--coco` does: the same pictures as our tables of boxes, crowds as difficult objects."""
+    folder = shared / "golden" / "coco_fakebbox100"
+    sample = json.loads((folder / "gts" / "sampled_gts_bbox_area.json").read_text())
+    results = json.loads((folder / "dets" / "sampled_bbox_results.json").read_text())["annotations"]
+    images = {row["id"]: place for place, row in enumerate(sample["images"])}
+    classes = {row["id"]: place for place, row in enumerate(sample["categories"], start=1)}
+
+    def columns(rows):
+        x, y, width, height = np.array([row["bbox"] for row in rows], float).T
+        boxes = np.stack([y, x, y + height, x + width], axis=1)
+        numbers = ([table[row[key]] for row in rows] for table, key in tables)
+        return *map(np.array, numbers), boxes
+
+    tables = ((images, "image_id"), (classes, "category_id"))
+    *places, boxes = columns(results)
+    scores = np.array([row["score"] for row in results])
+    detections = voc.Detections(*places, scores, boxes)
+    crowd = np.array([row["iscrowd"] for row in sample["annotations"]], bool)
+    truth = voc.GroundTruth(*columns(sample["annotations"]), crowd)
+    labels = [row["name"] for row in sample["categories"]]
+    numbers = coco.evaluate(
+        coco.results_of(detections), coco.truth_of(truth, num_images=len(images), labels=labels)
+    )
+    assert numbers["AP"] == pytest.approx(0.503647, abs=1e-4)
+    assert numbers["AP50"] == pytest.approx(0.696973, abs=1e-4)
+    assert numbers["AP75"] == pytest.approx(0.571667, abs=1e-4)

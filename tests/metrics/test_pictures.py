@@ -71,6 +71,17 @@ def test_scores_widen_the_plate():
     assert scored.any(axis=0).sum() > plain.any(axis=0).sum() + 10
 
 
+def test_notes_widen_the_plate_where_there_is_one():
+    boxes, names = [[0.5, 0.1, 0.9, 0.6], [0.5, 0.7, 0.9, 0.9]], ["cat", "dog"]
+    plain = draw(boxes, names)
+    noted = draw(boxes, names, notes=["class", ""])
+    _, left, bottom, right = changed(noted, plain)
+    assert 30 <= left < right < 210  # the second box is as it was
+    assert bottom < 100
+    with pytest.raises(ValueError):
+        draw(boxes, names, notes=["class"])
+
+
 @pytest.mark.parametrize(
     "box",
     [

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from metrics import report
-from metrics.errors_by_kind import diagnose
+from metrics.errors_by_kind import confusion, diagnose
 from metrics.report import Evaluation
 from metrics.report_charts import plain
-from metrics.report_pictures import choose, draw, tally
+from metrics.report_pictures import _compare, choose, draw, tally
 from metrics.voc import Detections, GroundTruth, evaluate
 
 EVIL = "<script>alert(1)</script>"
@@ -118,7 +118,8 @@ def test_page_shows_every_part(page):
     text = " ".join(page.texts)
     for heading in (
         *("Classes", "Precision over recall", "Errors by kind", "Confusion between classes"),
-        *("Object size", "Scores", "The worst pictures", "The best pictures"),
+        *("Object size", "Scores", "The worst pictures of", "The worst of the other"),
+        "The best pictures",
     ):
         assert heading in text
 
@@ -133,13 +134,64 @@ def test_page_names_the_worst_class_and_its_main_error(page, evaluation):
     assert first_row.index(worst.label) == min(first_row.index(label) for label in LABELS)
 
 
+def test_page_says_what_the_worst_class_was_taken_for(page, evaluation):
+    worst = min(evaluation.result.classes, key=lambda row: row.ap_voc12)
+    number = LABELS.index(worst.label) + 1
+    said = re.search(
+        r"Of its (\d+) objects, at a score of 0.5 or more: (.*?); (\d+) detections",
+        "".join(page.texts),
+    )
+    fates = re.findall(r"(\d+) (found|missed|taken for)", said.group(2))
+    assert int(said.group(1)) == worst.num_objects == sum(int(count) for count, _ in fates)
+    matrix = confusion(
+        evaluation.detections,
+        evaluation.truth,
+        num_classes=len(LABELS),
+        score_threshold=0.5,
+        iou_threshold=0.5,
+    )
+    assert int(fates[0][0]) == matrix[number, number]
+    assert int(said.group(3)) == matrix[0, number]
+
+
+def test_pictures_of_a_class_are_chosen_by_its_own_errors(evaluation):
+    tables = evaluation.detections, evaluation.truth
+    diagnosis = diagnose(*tables, evaluation.result)
+    every = tally(*tables, diagnosis, num_images=12)
+    parts = [tally(*tables, diagnosis, num_images=12, number=k) for k in (1, 2, 3)]
+    for whole, *shares in zip(every, *parts, strict=True):
+        np.testing.assert_array_equal(whole, sum(shares))
+    assert choose(parts[0])[0] != choose(every)[0]
+
+
+def test_wrong_and_missing_boxes_say_so():
+    def table(kind, *columns):
+        return kind(*(np.array(column) for column in columns))
+
+    here, beside = [10.0, 10, 60, 60], [120.0, 120, 190, 190]
+    truth = table(GroundTruth, [0, 0, 0], [1, 2, 3], [here, beside, beside], [False, False, True])
+    found = table(
+        Detections, [0, 0, 0], [1, 1, 3], [0.9, 0.8, 0.7], [here, beside, [150.0, 1, 180, 30]]
+    )
+    diagnosis = diagnose(found, truth, evaluate(found, truth, labels=LABELS))
+    pair = _compare(0, np.zeros((200, 200, 3), np.uint8), found, truth, diagnosis, LABELS)
+    assert pair.truth.notes == ["", "!", ""]  # the third is difficult
+    assert pair.found.notes == ["", "class", "bg"]
+
+
 def test_worst_pictures_have_most_errors_and_best_have_none(evaluation):
     diagnosis = diagnose(evaluation.detections, evaluation.truth, evaluation.result)
     counts = tally(evaluation.detections, evaluation.truth, diagnosis, num_images=12)
     worst, best = choose(counts)
     assert counts.errors[worst[0]] == counts.errors.max()
     assert (np.diff(counts.errors[worst]) <= 0).all()
-    assert not counts.errors[best].any()
+    assert best
+    assert not set(best) & set(worst)
+    assert (counts.right[best] > counts.errors[best]).all()
+    shares = counts.errors[best] / (counts.errors[best] + counts.right[best])
+    assert (np.diff(shares) >= 0).all()
+    others, _ = choose(counts, shown=worst)
+    assert not set(others) & set(worst)
     objects = np.bincount(evaluation.truth.images[~evaluation.truth.difficult], minlength=12)
     np.testing.assert_array_equal(counts.right + counts.unfound, objects)
 
@@ -152,6 +204,7 @@ def test_pictures_are_drawn_side_by_side(evaluation):
         evaluation.load,
         evaluation.detections,
         evaluation.truth,
+        diagnosis,
         counts,
         labels=LABELS,
         names=evaluation.names,

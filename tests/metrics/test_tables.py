@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from metrics import tables, voc
+from metrics import coco, tables, voc
 
 
 def class_result(label, objects, difficult, detections, ap_voc07, ap_voc12):
@@ -71,6 +71,14 @@ def test_format_table_aligns_names_counts_and_the_mean():
         "-" * 63,
         "mean of 2         17          4        1507    0.2500    0.1250",
     ]
+
+
+def test_format_coco_names_every_number():
+    numbers = dict.fromkeys(coco.NAMES, 0.5) | {"AP": 0.12345, "AP_small": None}
+    lines = tables.format_coco(numbers).split("\n")
+    assert lines[0] == "COCO AP         0.1235  mean over IoU .50, .55 ... .95"
+    assert lines[3] == "COCO AP_small        -  objects below 32 x 32"
+    assert [line.split()[1] for line in lines] == list(coco.NAMES)
 
 
 def test_format_table_without_any_ap_has_a_dash_for_the_mean():

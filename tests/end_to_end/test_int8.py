@@ -1,0 +1,75 @@
+"""int8 TFLite keeps the checkpoint's score: on the model of `make demo`, where there is one."""
+
+import shutil
+
+import numpy as np
+import pytest
+import runs
+
+from datasets import dataset_factory, voc
+from datasets.input_pipeline import RecordSource
+from deployment.detector import Detector
+from deployment.eval_settings import EvalSettings
+from deployment.evaluation_run import run_detector, to_pixels
+from deployment.export import export
+from deployment.export_settings import ExportSettings
+from deployment.exported import ExportedDetector
+from metrics.voc import concatenate, evaluate
+from preprocessing import ssd_vgg_preprocessing
+
+pytestmark = pytest.mark.slow
+
+PICTURES, CALIBRATION_PICTURES = 96, 40
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """The folder of `make demo`; skips where that has not run."""
+    folder = runs.ROOT / "demo"
+    if not (folder / "train" / "checkpoint").exists():
+        pytest.skip("no trained demo here: make demo")
+    return folder
+
+
+def export_int8(demo, folder) -> ExportedDetector:
+    """Calibrated on training pictures alone."""
+    typical = folder / "typical"
+    typical.mkdir()
+    pictures = demo / "VOCdevkit" / "VOC2007"
+    names = voc.read_split(str(pictures), "train")
+    for name in np.array(names)[:: len(names) // CALIBRATION_PICTURES]:
+        shutil.copy(pictures / "JPEGImages" / f"{name}.jpg", typical)
+    settings = ExportSettings(
+        checkpoint_path=str(demo / "train"),
+        export_dir=str(folder / "int8"),
+        format=("tflite",),
+        tflite_quantization="int8",
+        calibration_dir=str(typical),
+    )
+    export(settings)
+    return ExportedDetector(settings.export_dir)
+
+
+def test_int8_scores_within_two_hundredths_of_the_checkpoint(demo, tmp_path):
+    records, checkpoint = str(demo / "tfrecords"), str(demo / "train")
+    dataset = dataset_factory.get_dataset("shapes", "test", records)
+    settings = EvalSettings(
+        checkpoint_path=checkpoint,
+        eval_dir="unused",
+        dataset_dir=records,
+        max_num_batches=PICTURES // 8,
+    )
+    detector = Detector.from_checkpoint(checkpoint, precision="float32")
+    run = run_detector(detector, RecordSource(dataset.shards), settings)
+    folder = demo / "VOCdevkit" / "VOC2007" / "JPEGImages"
+    encoded = [(folder / name).read_bytes() for name in run.names]
+    images = [ssd_vgg_preprocessing.decode(data).numpy() for data in encoded]
+    found = export_int8(demo, tmp_path).detect(images)
+    quantised = concatenate(to_pixels(found, run.sizes, first=0))
+    ours, theirs = (
+        evaluate(detections, run.truth, labels=dataset.labels).mean_ap_voc12
+        for detections in (run.detections, quantised)
+    )
+    assert ours > 0.5
+    assert theirs != ours  # it is another arithmetic
+    assert theirs == pytest.approx(ours, abs=0.02)
