@@ -17,6 +17,7 @@ from datasets.record_reader import RecordReader
 from errors import InputError
 
 _ORDER_STREAM, _DRAW_STREAM = 1, 2
+_READ_AHEAD_BYTES = 16384
 
 
 class Share(NamedTuple):
@@ -24,12 +25,12 @@ class Share(NamedTuple):
 
     Attributes:
       global_batch_size: G, rows of a global batch over all workers.
-      first_row: of this worker.
+      first_row: of this worker; an i64 scalar where only the worker itself knows it.
       rows: of this worker.
     """
 
     global_batch_size: int
-    first_row: int
+    first_row: int | tf.Tensor
     rows: int
 
 
@@ -61,15 +62,51 @@ class RecordSource:
             raise
 
 
+class PortableSource:
+    """Records by number in TensorFlow's own operations, for a pipeline that runs elsewhere.
+
+    A `RecordSource` calls Python, which another process does not know. Here each read opens the
+    shard, at the path it has on this machine: about 3,000 records a second and thread, a third of
+    `RecordSource`.
+
+    Attributes:
+      error: None; what went wrong is known where the pipeline runs.
+    """
+
+    error: InputError | None = None
+
+    def __init__(self, shards: tuple[str, ...]):
+        with RecordReader(shards) as reader:
+            places = [reader.locate(index) for index in range(len(reader))]
+        self._shards = shards
+        self._shard = np.array([shards.index(path) for path, _ in places], np.int32)
+        self._offset = np.array([offset for _, offset in places], np.int64)
+
+    def __len__(self) -> int:
+        return len(self._offset)
+
+    def read(self, index: tf.Tensor) -> tf.Tensor:
+        """i64 scalar -> string scalar, the serialized example; both CRCs are checked."""
+        records_from_there = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[tf.gather(tf.constant(self._shards), tf.gather(self._shard, index))],
+            compression_type="",
+            buffer_size=_READ_AHEAD_BYTES,
+            byte_offsets=[tf.gather(self._offset, index)],
+        )
+        spec = tf.TensorSpec([], tf.string)
+        dataset = tf.data.experimental.from_variant(records_from_there, spec)
+        return dataset.take(1).get_single_element()
+
+
 def training_batches(
-    source: RecordSource,
+    source: RecordSource | PortableSource,
     *,
     preprocess: Callable,
     match: Callable,
     batch_size: int,
     share: Share,
     seed: int,
-    first_step: int,
+    first_step: int | tf.Tensor,
     last_step: int,
     shuffle: bool = True,
     use_difficult: bool = True,
@@ -85,7 +122,7 @@ def training_batches(
       batch_size: b, of one clone; divides `share.rows`.
       share: which rows of each global batch.
       seed: of order and augmentation.
-      first_step: the global batch to begin with.
+      first_step: the global batch to begin with; int or i64 scalar.
       last_step: the global batch to end before.
       shuffle: a new permutation every epoch; otherwise the order of the records.
       use_difficult: keep objects marked difficult.
