@@ -5,7 +5,8 @@
     --dataset_dir=tfrecords --dataset_name=bccd
   eval_ssd_network.py --detections_dir=DIR --voc_dir=VOCdevkit/VOC2007 --dataset_split_name=test
 
-The first runs a checkpoint over records, the second scores devkit files of any detector.
+The first runs a checkpoint over records, the second scores devkit files of any detector. With
+--wait_for_checkpoints the first goes on with every checkpoint that a training writes.
 Exit codes: 0 done, 2 bad input.
 """
 
@@ -15,6 +16,7 @@ cli.quiet_tensorflow()
 
 from deployment.eval_settings import EvalSettings  # noqa: E402
 from deployment.evaluation import evaluate_checkpoint, evaluate_devkit_files  # noqa: E402
+from deployment.waiting import evaluate_as_they_come  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
 
@@ -23,6 +25,8 @@ def main() -> None:
     settings = from_flags(EvalSettings)
     if settings.detections_dir:
         evaluate_devkit_files(settings)
+    elif settings.wait_for_checkpoints:
+        evaluate_as_they_come(settings)
     else:
         evaluate_checkpoint(settings)
 

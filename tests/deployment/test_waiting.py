@@ -1,0 +1,101 @@
+"""Checkpoints that come and go, on a clock that a list of events drives."""
+
+import pathlib
+
+import pytest
+
+from deployment import train_dir, waiting
+from deployment.eval_settings import EvalSettings
+from errors import InputError
+
+
+class Training:
+    """A train_dir in which things happen while the evaluation sleeps."""
+
+    def __init__(self, folder: pathlib.Path, *events: tuple[str, ...]):
+        self.folder, self._events, self.now = folder, list(events), 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for name in self._events.pop(0) if self._events else ():
+            path = self.folder / f"ckpt-{name.lstrip('-')}.index"
+            path.unlink() if name.startswith("-") else path.touch()
+
+    def steps(self, **limits):
+        return waiting.new_steps(
+            str(self.folder), interval=10, clock=lambda: self.now, sleep=self.sleep, **limits
+        )
+
+
+def test_every_checkpoint_comes_once_and_in_order(tmp_path):
+    training = Training(tmp_path, ("10", "9"), (), ("100",))
+    assert list(training.steps(timeout=25)) == [9, 10, 100]
+    assert training.now == 60  # 30 to the last one, and the next look after 25 more
+
+
+def test_checkpoint_that_was_removed_before_its_turn_does_not_come(tmp_path):
+    training = Training(tmp_path, ("1", "2", "3"), ("4",))
+    steps = training.steps(timeout=25)
+    assert next(steps) == 1
+    training.sleep(0)  # the evaluation of the first takes its time
+    for step in (2, 3):
+        (tmp_path / f"ckpt-{step}.index").unlink()
+    assert list(steps) == [4]
+
+
+def test_run_that_is_started_over_is_scored_anew(tmp_path):
+    assert list(Training(tmp_path, ("5",), ("-5",), ("5",)).steps(timeout=25)) == [5, 5]
+
+
+def test_waiting_ends_after_the_last_step_of_the_training(tmp_path):
+    (tmp_path / "flags.txt").write_text("--seed=1\n--max_number_of_steps=20\n--optimizer=adam\n")
+    assert list(Training(tmp_path, ("10",), ("20",)).steps(timeout=None)) == [10, 20]
+
+
+@pytest.mark.parametrize("text", [None, "--seed=1\n"])
+def test_training_without_an_end_has_no_last_step(tmp_path, text):
+    if text:
+        (tmp_path / "flags.txt").write_text(text)
+    assert train_dir.last_step(str(tmp_path)) is None
+
+
+def test_line_of_the_same_step_is_replaced(tmp_path):
+    for values in ({"step": 1, "a": 1}, {"step": 2, "a": 2}, {"step": 1, "a": 3}):
+        train_dir.replace_line(str(tmp_path), "log", values)
+    assert (tmp_path / "log").read_text() == '{"step": 2, "a": 2}\n{"step": 1, "a": 3}\n'
+
+
+def settings(folder, **flags) -> EvalSettings:
+    return EvalSettings(
+        checkpoint_path=str(folder), eval_dir="eval", dataset_dir="records", **flags
+    )
+
+
+def test_folder_in_which_nothing_comes_is_named(tmp_path):
+    waits = settings(
+        tmp_path, wait_for_checkpoints=True, eval_timeout_secs=0.0, eval_interval_secs=0.1
+    )
+    with pytest.raises(InputError, match="got no checkpoint in the 0 seconds"):
+        waiting.evaluate_as_they_come(waits)
+
+
+def test_path_of_one_checkpoint_is_refused(tmp_path):
+    (tmp_path / "ckpt-1.index").touch()
+    with pytest.raises(InputError, match="is one checkpoint"):
+        waiting.evaluate_as_they_come(settings(tmp_path / "ckpt-1", wait_for_checkpoints=True))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"eval_timeout_secs": 5.0}, "belongs to --wait_for_checkpoints"),
+        ({"wait_for_checkpoints": True, "eval_interval_secs": -1.0}, "must be 0 or more"),
+        (
+            {"wait_for_checkpoints": True, "detections_dir": "d", "voc_dir": "v"},
+            "files of detections do not change",
+        ),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(flags, said):
+    with pytest.raises(InputError, match=said):
+        settings("train", **flags)
