@@ -19,7 +19,10 @@ from deployment.initialization import Origin, find_origin
 from deployment.train_settings import TrainSettings
 from errors import InputError
 
-_OF_EACH_WORKER = ("task", "train_dir", "overwrite", "dataset_dir", "num_preprocessing_threads")
+_OF_EACH_WORKER = (
+    *("task", "job_name", "train_dir", "overwrite", "dataset_dir"),
+    "num_preprocessing_threads",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

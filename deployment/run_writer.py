@@ -26,8 +26,12 @@ class NoWriter:
     def message(self, text: str) -> None:
         """Says something to the user."""
 
-    def after_step(self, step: int, result: dict[str, tf.Tensor]) -> None:
-        """Writes what is due."""
+    def save_is_due(self) -> bool:
+        """Whether a checkpoint is to be saved as soon as the weights stand still."""
+        return False
+
+    def after_step(self, step: int, result: dict[str, tf.Tensor], *, settled: bool) -> None:
+        """Writes what is due; a checkpoint only when `settled`: the weights stand still."""
 
     def save(self, step: int) -> None:
         """Saves a checkpoint unless that of this step is saved already."""
@@ -72,13 +76,17 @@ class RunWriter(NoWriter):
         """Prints a line above the bar."""
         self._progress.message(text)
 
-    def after_step(self, step: int, result: dict[str, tf.Tensor]) -> None:
+    def save_is_due(self) -> bool:
+        """Whether the last checkpoint, or the start, is save_interval_secs ago."""
+        return time.monotonic() - self._saved >= self._settings.save_interval_secs
+
+    def after_step(self, step: int, result: dict[str, tf.Tensor], *, settled: bool) -> None:
         """Writes the metrics, the summaries and the checkpoint that are due."""
         last = step == self._settings.last_step
         if last or step % self._settings.log_every_n_steps == 0:
             with _disk_errors(self._settings.train_dir):
                 self._write_metrics(step, result, last)
-        if time.monotonic() - self._saved >= self._settings.save_interval_secs:
+        if settled and self.save_is_due():
             self.save(step)
 
     def save(self, step: int) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import tensorflow as tf
 
@@ -12,6 +12,7 @@ from deployment import (
     hardware,
     initialization,
     model_deploy,
+    parameter_server,
     run_start,
     train_dir,
     train_state,
@@ -53,7 +54,11 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     if settings.dry_run:
         return _dry_run(settings)
     deployment = _deployment(settings, environment)
-    settings = dataclasses.replace(settings, num_replicas=deployment.num_replicas)
+    if deployment.is_server:
+        return parameter_server.serve(deployment, stall_timeout_secs=settings.stall_timeout_secs)
+    settings = dataclasses.replace(
+        settings, num_replicas=deployment.num_replicas, num_ps_tasks=deployment.num_ps_tasks
+    )
     with (
         Watchdog(settings.stall_timeout_secs) as watchdog,
         leave_when_a_peer_dies(deployment.num_replicas),
@@ -62,6 +67,7 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
 
 
 def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watchdog) -> bool:
+    servers = parameter_server.gather(deployment)
     strategy = deployment.strategy()
     watchdog.beat("the workers met")
     cluster = Cluster(deployment, strategy)
@@ -83,16 +89,39 @@ def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watc
             _describe_run(start.settings, dataset)
         watchdog.beat("the network was made")
         interrupts = until.enter_context(Interrupts())
-        return _Loop(start, state, dataset, strategy, cluster).run(interrupts, watchdog)
+        steps = _steps(start, state, dataset, strategy, servers)
+        return _Loop(start, state, dataset, steps, cluster).run(interrupts, watchdog)
+
+
+class _OwnSteps:
+    """Steps that this process takes itself, in step with other workers if there are any."""
+
+    settled = True
+
+    def __init__(self, start: Start, state: TrainState, dataset: Dataset, strategy):
+        self._state = state
+        self._source = input_pipeline.RecordSource(dataset.shards)
+        self._batches = _batches(start, state, self._source, strategy)
+
+    def take(self, *, stop: Callable[[], bool], settle: bool) -> dict[str, tf.Tensor]:
+        """Takes a step; see `parameter_server.RemoteSteps`, which has the same methods."""
+        del settle
+        try:
+            return self._state.step(next(self._batches), stop=stop())
+        except tf.errors.OpError as error:
+            if self._source.error:
+                raise self._source.error from error
+            raise
+
+    def finish(self) -> None:
+        """Ends nothing: every worker knows the last step."""
 
 
 class _Loop:
-    """Takes the steps; what is written is the writer's business."""
+    """Has the steps taken; what is written is the writer's business."""
 
-    def __init__(self, start: Start, state: TrainState, dataset: Dataset, strategy, cluster):
-        self._settings, self._start, self._state = start.settings, start.step, state
-        self._source = input_pipeline.RecordSource(dataset.shards)
-        self._batches = _batches(start, state, self._source, strategy)
+    def __init__(self, start: Start, state: TrainState, dataset: Dataset, steps, cluster):
+        self._settings, self._start, self._steps = start.settings, start.step, steps
         self._cluster = cluster
         self._writer = NoWriter()
         self._bad_steps = 0
@@ -104,30 +133,30 @@ class _Loop:
         step, stop = self._start, False
         with self._writer:
             while step < self._settings.last_step and not stop:
-                result = self._take_step(stop=interrupts.received is not None)
+                result = self._steps.take(
+                    stop=lambda: interrupts.received is not None,
+                    settle=self._writer.save_is_due(),
+                )
+                if result is None:
+                    stop = True
+                    break
                 step += 1
-                stop = bool(result["stop"].numpy())
+                stop = bool(result["stop"])
                 self._check_finite(step, result)
-                self._writer.after_step(step, result)
+                self._writer.after_step(step, result, settled=self._steps.settled)
                 watchdog.beat(f"step {step}")
             self._writer.save(step)
+        if step == self._settings.last_step:
+            self._steps.finish()
         self._cluster.wait()
         if stop and step < self._settings.last_step and self._cluster.is_chief:
             by = interrupts.received.name if interrupts.received else "a signal to another worker"
             print(f"Stopped by {by} at step {step}; saved.")
         return step == self._settings.last_step
 
-    def _take_step(self, *, stop: bool) -> dict[str, tf.Tensor]:
-        try:
-            return self._state.step(next(self._batches), stop=stop)
-        except tf.errors.OpError as error:
-            if self._source.error:
-                raise self._source.error from error
-            raise
-
     def _check_finite(self, step: int, result: dict[str, tf.Tensor]) -> None:
         """Counts updates that were left out because their gradient was not finite."""
-        if result["finite"].numpy():
+        if result["finite"]:
             self._bad_steps = 0
             return
         self._bad_steps += 1
@@ -145,6 +174,9 @@ def _announce(start: Start, state: TrainState, dataset: Dataset) -> None:
     for sentence in found.skipped if found else ():
         print(f"Passed over: {sentence}")
     workers = f"; {settings.num_replicas} workers" if settings.num_replicas != 1 else ""
+    if settings.num_ps_tasks:
+        takers = (settings.num_replicas or 0) - 1
+        workers = f"; asynchronous, workers: {takers}, parameter servers: {settings.num_ps_tasks}"
     print(
         f"{description.model_name}, {description.num_classes} classes with background, "
         f"{weights:,} parameters, {description.precision}; {dataset.num_samples} pictures of "
@@ -190,7 +222,7 @@ def _dry_run(settings: TrainSettings) -> bool:
 
 
 def _describe_run(settings: TrainSettings, dataset: Dataset) -> None:
-    settings_of_all = dataclasses.replace(settings, task=None)
+    settings_of_all = dataclasses.replace(settings, task=None, job_name=None)
     train_dir.write_text(settings.train_dir, train_dir.FLAGS, to_flagfile(settings_of_all))
     train_dir.write_text(settings.train_dir, train_dir.LABELS, dataset.labels)
 
@@ -202,6 +234,11 @@ def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> Depl
         num_replicas=settings.num_replicas,
         task=settings.task,
         worker_hosts=settings.worker_hosts,
+        num_ps_tasks=settings.num_ps_tasks,
+        ps_hosts=settings.ps_hosts,
+        job_name=settings.job_name,
+        worker_job_name=settings.worker_job_name,
+        ps_job_name=settings.ps_job_name,
         environment=environment,
     )
 
@@ -221,8 +258,37 @@ def _dataset(settings: TrainSettings) -> Dataset:
     return dataset
 
 
+def _steps(start: Start, state: TrainState, dataset: Dataset, strategy, servers):
+    """Who takes the steps: this process, or workers that it hands them to."""
+    if servers is None:
+        return _OwnSteps(start, state, dataset, strategy)
+    settings = start.settings
+    return parameter_server.RemoteSteps(
+        state,
+        strategy,
+        servers,
+        pipeline=_pipeline(start, state, input_pipeline.PortableSource(dataset.shards)),
+        workers=(settings.num_replicas or 0) - 1,
+        rows=settings.global_batch_size,
+        first_step=start.step,
+        last_step=settings.last_step,
+    )
+
+
 def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batch]:
     """The strategy's iterator over this worker's batches, from the step to go on with."""
+    pipeline, size = _pipeline(start, state, source), start.settings.global_batch_size
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        rows = size // context.num_input_pipelines
+        share = input_pipeline.Share(size, context.input_pipeline_id * rows, rows)
+        return pipeline(share, start.step)
+
+    return iter(strategy.distribute_datasets_from_function(of_worker))
+
+
+def _pipeline(start: Start, state: TrainState, source) -> Callable[..., tf.data.Dataset]:
+    """(Share, first step) -> this worker's batches."""
     settings = start.settings
     preprocessing = preprocessing_factory.get_preprocessing(
         settings.preprocessing_name or settings.model_name
@@ -243,18 +309,15 @@ def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batc
             prior_scaling=detector.parameters.prior_scaling,
         )
 
-    def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        rows = settings.global_batch_size // context.num_input_pipelines
+    def pipeline(share: input_pipeline.Share, first_step: int | tf.Tensor) -> tf.data.Dataset:
         batches = input_pipeline.training_batches(
             source,
             preprocess=preprocess,
             match=match,
             batch_size=settings.batch_size,
-            share=input_pipeline.Share(
-                settings.global_batch_size, context.input_pipeline_id * rows, rows
-            ),
+            share=share,
             seed=settings.seed or 0,
-            first_step=start.step,
+            first_step=first_step,
             last_step=settings.last_step,
             shuffle=settings.shuffle,
             use_difficult=settings.use_difficult,
@@ -265,4 +328,4 @@ def _batches(start: Start, state: TrainState, source, strategy) -> Iterator[Batc
         # costs a collective a step, to learn whether it has.
         return batches.map(Batch).repeat()
 
-    return iter(strategy.distribute_datasets_from_function(pipeline))
+    return pipeline
