@@ -6,7 +6,7 @@
   eval_ssd_network.py --detections_dir=DIR --voc_dir=VOCdevkit/VOC2007 --dataset_split_name=test
 
 The first runs a checkpoint over records, the second scores devkit files of any detector. With
---wait_for_checkpoints the first goes on with every new checkpoint of the folder.
+--wait_for_checkpoints the first goes on with every checkpoint that a training writes.
 Exit codes: 0 done, 2 bad input.
 """
 

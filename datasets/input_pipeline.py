@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from datasets import records
 from datasets.order import DRAW_STREAM, Pool, make_order, stream_key
+from datasets.portable_source import PortableSource
 from datasets.record_source import RecordSource
 
 
@@ -21,24 +22,24 @@ class Share(NamedTuple):
 
     Attributes:
       global_batch_size: G, rows of a global batch over all workers.
-      first_row: of this worker.
+      first_row: of this worker; an i64 scalar where only the worker itself knows it.
       rows: of this worker.
     """
 
     global_batch_size: int
-    first_row: int
+    first_row: int | tf.Tensor
     rows: int
 
 
 def training_batches(
-    source: RecordSource,
+    source: RecordSource | PortableSource,
     *,
     preprocess: Callable,
     match: Callable,
     batch_size: int,
     share: Share,
     seed: int,
-    first_step: int,
+    first_step: int | tf.Tensor,
     last_step: int,
     pools: Sequence[Pool] = (),
     shuffle: bool = True,
@@ -56,7 +57,7 @@ def training_batches(
       batch_size: b, of one clone; divides `share.rows`.
       share: which rows of each global batch.
       seed: of order and augmentation.
-      first_step: the global batch to begin with.
+      first_step: the global batch to begin with; int or i64 scalar.
       last_step: the global batch to end before.
       pools: of a weighted mixture; () is one pool of all records.
       shuffle: a new permutation every epoch; otherwise the order of the records.

@@ -38,12 +38,12 @@ class Cluster:
 
     Attributes:
       is_chief: whether this worker decides and writes.
-      num_replicas: workers.
+      num_replicas: workers that keep step with each other.
     """
 
     def __init__(self, deployment: DeploymentConfig, strategy: tf.distribute.Strategy):
         self.is_chief = deployment.is_chief
-        self.num_replicas = deployment.num_replicas
+        self.num_replicas = deployment.num_in_step
         self._strategy = strategy
 
     def decide(self, decision: "Mapping[str, Any] | InputError | None") -> Any:

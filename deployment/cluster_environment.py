@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from errors import InputError
 
+WORKER, PS = "worker", "ps"
 _FIRST_PORT, _PORTS = 12000, 20000
 _REPEATED = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
@@ -27,6 +28,9 @@ class Place(NamedTuple):
       task: number of this worker.
       hosts: `host:port` of every worker.
       hosts_are_given: False where the ports are our own choice, which any other source overrides.
+      job: WORKER or PS; the task is a number within it.
+      num_ps_tasks: parameter servers.
+      ps_hosts: `host:port` of every parameter server.
     """
 
     source: str
@@ -34,19 +38,42 @@ class Place(NamedTuple):
     task: int | None = None
     hosts: tuple[str, ...] = ()
     hosts_are_given: bool = True
+    job: str | None = None
+    num_ps_tasks: int | None = None
+    ps_hosts: tuple[str, ...] = ()
 
 
-def read(environment: Mapping[str, str]) -> list[Place]:
+class JobNames(NamedTuple):
+    """What whoever starts the processes calls workers and parameter servers."""
+
+    worker: str = WORKER
+    ps: str = PS
+
+
+USUAL_NAMES = JobNames()
+
+
+def read(
+    environment: Mapping[str, str],
+    *,
+    names: JobNames = USUAL_NAMES,
+    num_ps_tasks: int | None = None,
+) -> list[Place]:
     """The places that an environment tells: none, one, or both of TF_CONFIG's and SLURM's.
+
+    Args:
+      environment: such as `os.environ`.
+      names: of the jobs in TF_CONFIG.
+      num_ps_tasks: how many of a SLURM step's tasks, the last ones, are parameter servers.
 
     Raises:
       InputError: TF_CONFIG or a variable of SLURM is malformed.
     """
     places = []
     if environment.get("TF_CONFIG", "").strip():
-        places.append(_from_tf_config(environment["TF_CONFIG"]))
+        places.append(_from_tf_config(environment["TF_CONFIG"], names))
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        places.append(_from_slurm(environment))
+        places.append(_from_slurm(environment, num_ps_tasks or 0))
     return places
 
 
@@ -56,13 +83,22 @@ def merge(places: Sequence[Place]) -> Place:
     Raises:
       InputError: two of them differ; the sentence names both.
     """
-    given = [place for place in places if place.hosts and place.hosts_are_given]
-    chosen = [place for place in places if place.hosts and not place.hosts_are_given]
+    named = [place for place in places if place.hosts or place.ps_hosts]
+    given = [place for place in named if place.hosts_are_given]
+    chosen = [place for place in named if not place.hosts_are_given]
     return Place(
         "all",
         _agreed("number of workers", [(p.source, p.num_replicas) for p in places]),
         _agreed("task", [(p.source, p.task) for p in places]),
         _agreed("list of workers", [(p.source, p.hosts) for p in given or chosen]) or (),
+        job=_agreed("job", [(p.source, p.job) for p in places]),
+        num_ps_tasks=_agreed(
+            "number of parameter servers", [(p.source, p.num_ps_tasks) for p in places]
+        ),
+        ps_hosts=_agreed(
+            "list of parameter servers", [(p.source, p.ps_hosts) for p in given or chosen]
+        )
+        or (),
     )
 
 
@@ -81,31 +117,40 @@ def _text(value: Any) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _from_tf_config(text: str) -> Place:
+def _from_tf_config(text: str, names: JobNames) -> Place:
     """{"cluster": {"chief": [...], "worker": [...]}, "task": {"type": "worker", "index": 0}}."""
     try:
         config = json.loads(text)
         cluster, task = config.get("cluster", {}), config.get("task", {})
-        hosts = tuple(map(str, (*cluster.get("chief", ()), *cluster.get("worker", ()))))
-        kind, index = task.get("type", "worker"), int(task.get("index", 0))
+        chief, workers, servers = (
+            tuple(map(str, cluster.get(job, ()))) for job in ("chief", names.worker, names.ps)
+        )
+        kind, index = task.get("type", names.worker), int(task.get("index", 0))
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"TF_CONFIG={text} is not a cluster ({error}): it must look like "
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}.'
         ) from error
-    if kind not in ("chief", "worker") or cluster.get("ps"):
+    if kind not in ("chief", *names) or (kind == names.ps and not servers):
         raise InputError(
-            f"TF_CONFIG gives this process the task {kind!r}"
-            f"{' beside parameter servers' if cluster.get('ps') else ''}: training here knows "
-            "chief and worker, in step with each other."
+            f"TF_CONFIG gives this process the task {kind!r} of {', '.join(cluster)}: a training "
+            f"knows chief, {names.worker} and {names.ps} (--worker_job_name, --ps_job_name)."
         )
-    if not hosts:
+    if not workers + chief:
         return Place("TF_CONFIG")
-    first = len(cluster.get("chief", ())) if kind == "worker" else 0
-    return Place("TF_CONFIG", len(hosts), first + index, hosts)
+    place = Place(
+        "TF_CONFIG",
+        len(chief + workers),
+        index + (len(chief) if kind == names.worker else 0),
+        chief + workers,
+    )
+    if not servers:
+        return place
+    job = PS if kind == names.ps else WORKER
+    return place._replace(job=job, num_ps_tasks=len(servers), ps_hosts=servers)
 
 
-def _from_slurm(environment: Mapping[str, str]) -> Place:
+def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> Place:
     try:
         number = int(environment["SLURM_PROCID"])
         nodes = list(expand_hostlist(environment["SLURM_STEP_NODELIST"]))
@@ -127,7 +172,19 @@ def _from_slurm(environment: Mapping[str, str]) -> Place:
             f"SLURM starts {total} tasks and names places for {len(hosts)} "
             f"({environment['SLURM_STEP_NODELIST']}): give --worker_hosts, or TF_CONFIG."
         )
-    return Place("SLURM", total, number, hosts, hosts_are_given=False)
+    if not num_ps_tasks:
+        return Place("SLURM", total, number, hosts, hosts_are_given=False)
+    workers = total - num_ps_tasks
+    return Place(
+        "SLURM",
+        workers,
+        number if number < workers else number - workers,
+        hosts[:workers],
+        hosts_are_given=False,
+        job=WORKER if number < workers else PS,
+        num_ps_tasks=num_ps_tasks,
+        ps_hosts=hosts[workers:],
+    )
 
 
 def expand_hostlist(text: str) -> Iterator[str]:

@@ -13,12 +13,15 @@ class EvalSettings:
     """Names are those of SSD-Tensorflow's evaluation where it has the setting."""
 
     checkpoint_path: str = setting("", "Checkpoint, or train_dir whose newest is taken.")
-    wait_for_checkpoints: bool = setting(False, "Score every new checkpoint of a folder.")
+    )
+    eval_dir: str = setting("", "Folder for metrics.json and TensorBoard's scalars.")
+    wait_for_checkpoints: bool = setting(
+        False, "Score every checkpoint of a train_dir as it comes."
+    )
     eval_interval_secs: float = setting(60.0, "Time between two looks for a new checkpoint.")
     eval_timeout_secs: float | None = setting(
         None, "With wait_for_checkpoints: end when none came for so long; never by default."
     )
-    eval_dir: str = setting("", "Folder for metrics.json and TensorBoard's scalars.")
     write_detections: bool = setting(False, "Write comp4_det_test_CLASS.txt to eval_dir.")
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
     coco: bool = setting(False, "COCO's twelve numbers beside VOC's.")
@@ -76,10 +79,12 @@ class EvalSettings:
             raise InputError(
                 f"--voc_dir={self.voc_dir} belongs to --detections_dir: give that too."
             )
+        self._check_waiting()
         check_at_least(self, 1, "batch_size", "max_num_batches", "num_preprocessing_threads")
         check_at_least(self, 1, "select_top_k", "keep_top_k")
-        check_at_least(self, 0, "skip_bad", "eval_interval_secs", "eval_timeout_secs")
-        check_at_least(self, 0, "summary_pictures")
+        check_at_least(
+            self, 0, "skip_bad", "summary_pictures", "eval_interval_secs", "eval_timeout_secs"
+        )
         if self.eval_resize not in set(EvalResize):
             raise InputError(f"--eval_resize={self.eval_resize} must be 1, 2, 3 or 4.")
         hardware.resolve_precision(self.precision)
@@ -97,3 +102,15 @@ class EvalSettings:
         for name in ("select_threshold", "nms_threshold", "matching_threshold"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)} must lie in [0, 1).")
+
+    def _check_waiting(self) -> None:
+        if self.wait_for_checkpoints and self.detections_dir:
+            raise InputError(
+                f"--wait_for_checkpoints with --detections_dir={self.detections_dir}: files of "
+                "detections do not change; drop one of the two."
+            )
+        if self.eval_timeout_secs is not None and not self.wait_for_checkpoints:
+            raise InputError(
+                f"--eval_timeout_secs={self.eval_timeout_secs} belongs to --wait_for_checkpoints: "
+                "give that too."
+            )

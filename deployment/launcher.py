@@ -6,6 +6,9 @@ Every worker runs the same command and learns its place from TF_CONFIG. When one
 75, all are started again, up to --max_restarts times; the run goes on from its last checkpoint. Any
 other exit code means that starting again would not help: the rest is stopped and the code returned.
 
+With --ps=1 or more, a chief and so many parameter servers are started beside the workers, and the
+training is asynchronous: a worker that dies is started again alone, and the others do not wait.
+
 Surprising: workers are in process groups of their own, so that Ctrl-C reaches them once, through
 the launcher, as SIGTERM; a second Ctrl-C kills them. On a terminal the chief writes to it directly,
 which keeps its progress bar, and the others' lines go around it.
@@ -13,6 +16,7 @@ which keeps its progress bar, and the others' lines go around it.
 
 import argparse
 import json
+import math
 import os
 import re
 import signal
@@ -23,11 +27,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
-from typing import IO
+from typing import IO, NamedTuple
 
 from errors import EXIT_STOPPED_EARLY
 
 _POLL_SECS = 0.1
+_ALONE_AFTER_SECS = 1.0  # a lost worker may be the first sign of the whole run's end
+
+
+class Place(NamedTuple):
+    """A process in the cluster: its job and its number in it."""
+
+    job: str
+    task: int
 
 
 class Launcher:
@@ -38,6 +50,7 @@ class Launcher:
         command: Sequence[str],
         *,
         workers: int,
+        servers: int = 0,
         max_restarts: int,
         grace_secs: float,
         environment: Mapping[str, str],
@@ -48,28 +61,33 @@ class Launcher:
         Args:
           command: of every worker, program first.
           workers: how many.
-          max_restarts: times that all are started again.
+          servers: parameter servers; with any there is a chief beside the workers.
+          max_restarts: times that all, or a worker alone, are started again.
           grace_secs: from the first worker's end to the others' being killed.
           environment: of every worker, besides TF_CONFIG.
           stream: where the merged log goes.
         """
-        self._command, self._workers = list(command), workers
-        self._max_restarts, self._grace_secs = max_restarts, grace_secs
+        self._command, self._alone = list(command), servers > 0
+        jobs = {"chief": 1, "worker": workers, "ps": servers} if servers else {"worker": workers}
+        self._places = [Place(job, task) for job, count in jobs.items() for task in range(count)]
+        self._restarts, self._max_restarts, self._grace_secs = 0, max_restarts, grace_secs
         self._environment, self._stream = dict(environment), stream
         self._processes: list[subprocess.Popen] = []
+        self._cluster: dict[str, list[str]] = {}
+        self._readers: list[threading.Thread] = []
         self._signals = 0
 
     def run(self) -> int:
         """Runs to the end; the exit code of the whole."""
-        for attempt in range(self._max_restarts + 1):
+        while True:
             codes = self._run_once()
-            code = verdict(codes)
+            # The chief of an asynchronous training needs nobody once it is done.
+            code = 0 if self._alone and codes[0] == 0 else verdict(codes)
             if code != EXIT_STOPPED_EARLY or self._signals:
                 return code
-            again = attempt < self._max_restarts
-            what = f"starting again ({attempt + 1}/{self._max_restarts})" if again else "giving up"
-            self._say(f"launcher: the workers ended with {', '.join(map(str, codes))}; {what}.")
-        return EXIT_STOPPED_EARLY
+            ends = f"launcher: the workers ended with {', '.join(map(str, codes))}"
+            if not self._may_restart(ends):
+                return EXIT_STOPPED_EARLY
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """A signal's handler: asks the workers to stop, and kills them the second time."""
@@ -80,24 +98,19 @@ class Launcher:
     def _run_once(self) -> list[int]:
         if self._signals:
             return [EXIT_STOPPED_EARLY]
-        hosts = [f"localhost:{port}" for port in free_ports(self._workers)]
-        self._processes = [self._start(hosts, index) for index in range(self._workers)]
-        readers = [
-            threading.Thread(target=self._copy, args=(index, process.stdout))
-            for index, process in enumerate(self._processes)
-            if process.stdout
-        ]
-        for reader in readers:
-            reader.start()
+        self._cluster, self._readers = {}, []
+        for place, port in zip(self._places, free_ports(len(self._places)), strict=True):
+            self._cluster.setdefault(place.job, []).append(f"localhost:{port}")
+        self._processes = [self._start(place) for place in self._places]
         self._wait()
-        for reader in readers:
+        for reader in self._readers:
             reader.join()
         return [process.returncode for process in self._processes]
 
-    def _start(self, hosts: Sequence[str], index: int) -> subprocess.Popen:
-        config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
-        to_terminal = index == 0 and self._stream.isatty()
-        return subprocess.Popen(
+    def _start(self, place: Place) -> subprocess.Popen:
+        config = {"cluster": self._cluster, "task": {"type": place.job, "index": place.task}}
+        to_terminal = place == self._places[0] and self._stream.isatty()
+        process = subprocess.Popen(
             self._command,
             env={**self._environment, "TF_CONFIG": json.dumps(config), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -107,12 +120,21 @@ class Launcher:
             errors="replace",
             start_new_session=True,
         )
+        if process.stdout:
+            label = f"{place.job} {place.task}" if self._alone else str(place.task)
+            reader = threading.Thread(target=self._copy, args=(label, process.stdout))
+            reader.start()
+            self._readers.append(reader)
+        return process
 
     def _wait(self) -> None:
         """Until all have ended; once one did not end well, the rest has only the grace period."""
         deadline = None
+        lost: dict[Place, float] = {}
         while None in (codes := [process.poll() for process in self._processes]):
-            if deadline is None and any(code for code in codes):
+            if self._alone:
+                codes = self._start_lost_workers(codes, lost)
+            if deadline is None and (any(codes) or (self._alone and codes[0] == 0)):
                 deadline = time.monotonic() + self._grace_secs
                 if verdict([code for code in codes if code is not None]) != EXIT_STOPPED_EARLY:
                     self._send(signal.SIGTERM)
@@ -120,14 +142,50 @@ class Launcher:
                 self._send(signal.SIGKILL)
             time.sleep(_POLL_SECS)
 
+    def _start_lost_workers(
+        self, codes: Sequence[int | None], lost: dict[Place, float]
+    ) -> list[int | None]:
+        """Starts workers again that died while the rest runs; the codes without theirs.
+
+        Args:
+          codes: of all processes, None where one runs.
+          lost: when each dead worker was first seen dead; kept up to date.
+        """
+        ends, now = dict(zip(self._places, codes, strict=True)), time.monotonic()
+        rest_runs = all(code is None for place, code in ends.items() if place.job != "worker")
+        for number, (place, code) in enumerate(ends.items()):
+            if (
+                place.job != "worker"
+                or code is None
+                or verdict([code]) not in (0, EXIT_STOPPED_EARLY)
+            ):
+                lost.pop(place, None)
+                continue
+            ends[place] = None
+            since = lost.setdefault(place, now)
+            if rest_runs and not self._signals and now - since > _ALONE_AFTER_SECS:
+                lost[place] = math.inf  # once is enough where no restart is left
+                if self._may_restart(f"launcher: worker {place.task} ended with {code}"):
+                    self._processes[number] = self._start(place)
+        return list(ends.values())
+
+    def _may_restart(self, ends: str) -> bool:
+        """Counts a restart and says so; False when there were enough."""
+        if self._restarts == self._max_restarts:
+            self._say(f"{ends}; giving up.")
+            return False
+        self._restarts += 1
+        self._say(f"{ends}; starting again ({self._restarts}/{self._max_restarts}).")
+        return True
+
     def _send(self, number: signal.Signals) -> None:
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(number)
 
-    def _copy(self, index: int, lines: IO[str]) -> None:
+    def _copy(self, label: str, lines: IO[str]) -> None:
         for line in lines:
-            self._say(f"[{index}] {line.rstrip()}")
+            self._say(f"[{label}] {line.rstrip()}")
 
     def _say(self, line: str) -> None:
         clear = "\r\x1b[K" if self._stream.isatty() else ""
@@ -167,7 +225,10 @@ def main(argv: Sequence[str], environment: Mapping[str, str], stream: IO[str]) -
     )
     parser.add_argument("--workers", type=_at_least(1), required=True, help="how many")
     parser.add_argument(
-        "--max_restarts", type=_at_least(0), default=10, help="of all workers; default %(default)s"
+        "--ps", type=_at_least(0), default=0, help="parameter servers, for asynchronous training"
+    )
+    parser.add_argument(
+        "--max_restarts", type=_at_least(0), default=10, help="in all; default %(default)s"
     )
     parser.add_argument(
         "--grace_secs",
@@ -182,6 +243,7 @@ def main(argv: Sequence[str], environment: Mapping[str, str], stream: IO[str]) -
     launcher = Launcher(
         [sys.executable, *options.command],
         workers=options.workers,
+        servers=options.ps,
         max_restarts=options.max_restarts,
         grace_secs=options.grace_secs,
         environment=environment,

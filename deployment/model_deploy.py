@@ -1,8 +1,9 @@
 """Where a training runs: `DeploymentConfig` turns flags into a strategy of TensorFlow.
 
 The rest of the code asks the strategy it is given and never which one it is. A clone is a replica
-on this host; a worker is a process, on this host or another. What is not in the flags comes from
-the environment (`deployment/cluster_environment.py`), and what is said twice must agree.
+on this host; a worker is a process, on this host or another. With parameter servers the workers do
+not wait for each other, and the chief takes no steps: it hands them out. What is not in the flags
+comes from the environment (`deployment/cluster_environment.py`), and what is said twice must agree.
 
 Surprising: on CPUs a worker is one clone, because TensorFlow's MultiWorkerMirroredStrategy uses
 one CPU device of each process.
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from deployment import cluster_environment, rendezvous
-from deployment.cluster_environment import Place
+from deployment.cluster_environment import PS, WORKER, JobNames, Place
 from errors import InputError
 
 
@@ -26,9 +27,13 @@ class DeploymentConfig:
     Attributes:
       num_clones: replicas on this host, each with a batch of its own.
       clone_on_cpu: put the clones on the CPU even where there are GPUs.
-      num_replicas: workers, synchronous.
-      replica_id: number of this worker; 0 is the chief, which alone writes train_dir.
+      num_replicas: workers, the chief counted; synchronous without parameter servers.
+      replica_id: number of this process within its job; worker 0 is the chief, which alone writes
+        train_dir.
       worker_hosts: `host:port` of every worker, in order; empty with one worker.
+      num_ps_tasks: parameter servers; 0 for a synchronous training.
+      ps_hosts: `host:port` of every parameter server.
+      job: WORKER or PS, what this process is.
     """
 
     num_clones: int = 1
@@ -36,15 +41,21 @@ class DeploymentConfig:
     num_replicas: int = 1
     replica_id: int = 0
     worker_hosts: tuple[str, ...] = ()
+    num_ps_tasks: int = 0
+    ps_hosts: tuple[str, ...] = ()
+    job: str = WORKER
 
     def __post_init__(self):
         for name, value in (("clones", self.num_clones), ("replicas", self.num_replicas)):
             if value < 1:
                 raise InputError(f"--num_{name}={value} must be 1 or more.")
-        if not 0 <= self.replica_id < self.num_replicas:
+        if self.num_ps_tasks or self.job == PS:
+            self._check_servers()
+        tasks = self.num_ps_tasks if self.job == PS else self.num_replicas
+        if not 0 <= self.replica_id < tasks:
             raise InputError(
-                f"--task={self.replica_id} must lie in 0...{self.num_replicas - 1}: there are "
-                f"{self.num_replicas} workers (--num_replicas)."
+                f"--task={self.replica_id} must lie in 0...{tasks - 1}: there are {tasks} "
+                + ("parameter servers." if self.job == PS else "workers (--num_replicas).")
             )
         if self.num_replicas > 1:
             self._check_hosts()
@@ -52,7 +63,22 @@ class DeploymentConfig:
     @property
     def is_chief(self) -> bool:
         """Whether this worker writes train_dir and decides where a run begins."""
-        return self.replica_id == 0
+        return self.job == WORKER and self.replica_id == 0
+
+    @property
+    def is_server(self) -> bool:
+        """Whether this process does what the chief sends it, and nothing of its own."""
+        return self.num_ps_tasks > 0 and not self.is_chief
+
+    @property
+    def num_in_step(self) -> int:
+        """Workers that keep step with each other and hold the same program."""
+        return 1 if self.num_ps_tasks else self.num_replicas
+
+    @property
+    def servers(self) -> dict[str, tuple[str, ...]]:
+        """The processes that serve the chief: job -> `host:port` of each, as TensorFlow names."""
+        return {WORKER: self.worker_hosts[1:], PS: self.ps_hosts}
 
     def strategy(self) -> tf.distribute.Strategy:
         """The strategy; call before anything touches the devices. Waits for all workers.
@@ -61,6 +87,8 @@ class DeploymentConfig:
           InputError: more clones than GPUs, or several on the CPU of one of several workers.
         """
         gpus = tf.config.list_physical_devices("GPU")
+        if self.num_ps_tasks:
+            return self._parameter_server()
         on_cpu = self.clone_on_cpu or not gpus
         if not on_cpu and self.num_clones > len(gpus):
             raise InputError(
@@ -97,20 +125,54 @@ class DeploymentConfig:
         )
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
+    def _parameter_server(self) -> tf.distribute.Strategy:
+        # They tell at length of sessions and lost workers; the chief says that in a sentence.
+        for name in ("tensorflow", "absl"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        tf.config.set_visible_devices([], "GPU")  # they are the workers'
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec(self.servers), rpc_layer="grpc"
+        )
+        strategy = tf.distribute.ParameterServerStrategy(resolver)
+        if strategy.num_replicas_in_sync != self.num_clones:
+            raise InputError(
+                f"--num_clones={self.num_clones}: each worker has room for "
+                f"{strategy.num_replicas_in_sync}; on CPUs that is one, so start more workers."
+            )
+        return strategy
+
+    def _check_servers(self) -> None:
+        if not self.num_ps_tasks:
+            raise InputError("--job_name: there are no parameter servers: give --ps_hosts.")
+        if self.num_ps_tasks != len(self.ps_hosts):
+            raise InputError(
+                f"--num_ps_tasks={self.num_ps_tasks} needs as many addresses and there are "
+                f"{len(self.ps_hosts)}: give --ps_hosts=host:port,host:port, TF_CONFIG, or start "
+                "them with srun."
+            )
+        if self.num_replicas < 2:
+            raise InputError(
+                f"--num_ps_tasks={self.num_ps_tasks} with --num_replicas={self.num_replicas}: "
+                "name the chief, which hands out the steps, and at least one worker, which takes "
+                "them."
+            )
+
     def _check_hosts(self) -> None:
         if not self.worker_hosts:
             raise InputError(
                 f"--num_replicas={self.num_replicas} needs the workers' addresses: give "
                 "--worker_hosts=host:port,host:port, TF_CONFIG, or start them with srun."
             )
-        for host in self.worker_hosts:
+        hosts = self.worker_hosts + self.ps_hosts
+        flag = "--worker_hosts and --ps_hosts" if self.ps_hosts else "--worker_hosts"
+        for host in hosts:
             name, _, port = host.rpartition(":")
             if not name or not port.isdigit():
-                raise InputError(f"--worker_hosts: {host!r} must have the form host:port.")
-        if len(set(self.worker_hosts)) < len(self.worker_hosts):
+                raise InputError(f"{flag}: {host!r} must have the form host:port.")
+        if len(set(hosts)) < len(hosts):
             raise InputError(
-                f"--worker_hosts={','.join(self.worker_hosts)} names an address twice: each "
-                "worker needs one of its own."
+                f"{flag}: {','.join(hosts)} names an address twice: each process needs one of its "
+                "own."
             )
 
 
@@ -121,6 +183,11 @@ def configure(
     num_replicas: int | None,
     task: int | None,
     worker_hosts: Sequence[str],
+    num_ps_tasks: int | None,
+    ps_hosts: Sequence[str],
+    job_name: str | None,
+    worker_job_name: str,
+    ps_job_name: str,
     environment: Mapping[str, str],
 ) -> DeploymentConfig:
     """Flags and environment -> the layout; the arguments are the flags of these names.
@@ -131,28 +198,57 @@ def configure(
       num_replicas: None where the flag is absent.
       task: None where the flag is absent.
       worker_hosts: empty where the flag is absent.
+      num_ps_tasks: None where the flag is absent.
+      ps_hosts: empty where the flag is absent.
+      job_name: one of the two names below; None where the flag is absent.
+      worker_job_name: what TF_CONFIG and `job_name` call the workers.
+      ps_job_name: what they call the parameter servers.
       environment: such as `os.environ`.
 
     Raises:
       InputError: two sources contradict each other, or one is malformed.
     """
-    hosts = tuple(worker_hosts)
+    names = JobNames(worker_job_name, ps_job_name)
     flags = Place(
-        "the flags", num_replicas if num_replicas is not None else len(hosts) or None, task, hosts
+        "the flags",
+        _count("num_replicas", num_replicas, "worker_hosts", worker_hosts),
+        task,
+        tuple(worker_hosts),
+        job=_job(job_name, names),
+        num_ps_tasks=_count("num_ps_tasks", num_ps_tasks, "ps_hosts", ps_hosts),
+        ps_hosts=tuple(ps_hosts),
     )
-    if hosts and flags.num_replicas != len(hosts):
-        raise InputError(
-            f"--num_replicas={num_replicas} differs from the {len(hosts)} addresses of "
-            "--worker_hosts: drop --num_replicas, or mend the list."
-        )
-    place = cluster_environment.merge([flags, *cluster_environment.read(environment)])
+    found = cluster_environment.read(environment, names=names, num_ps_tasks=num_ps_tasks)
+    place = cluster_environment.merge([flags, *found])
     return DeploymentConfig(
         num_clones=num_clones,
         clone_on_cpu=clone_on_cpu,
         num_replicas=1 if place.num_replicas is None else place.num_replicas,
         replica_id=place.task or 0,
         worker_hosts=place.hosts if place.num_replicas != 1 else (),
+        num_ps_tasks=place.num_ps_tasks or 0,
+        ps_hosts=place.ps_hosts,
+        job=place.job or WORKER,
     )
+
+
+def _count(flag: str, count: int | None, list_flag: str, hosts: Sequence[str]) -> int | None:
+    """How many processes a job has: as its flag says, or its list of addresses."""
+    if hosts and count not in (None, len(hosts)):
+        raise InputError(
+            f"--{flag}={count} differs from the {len(hosts)} addresses of --{list_flag}: drop "
+            f"--{flag}, or mend the list."
+        )
+    return count if count is not None else len(hosts) or None
+
+
+def _job(job_name: str | None, names: JobNames) -> str | None:
+    if job_name not in (None, *names):
+        raise InputError(
+            f"--job_name={job_name} must be {names.worker} or {names.ps} (--worker_job_name, "
+            "--ps_job_name); the chief is task 0 of the workers."
+        )
+    return {None: None, names.worker: WORKER, names.ps: PS}[job_name]
 
 
 def _logical_cpus(count: int) -> list[str]:

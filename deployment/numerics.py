@@ -22,7 +22,8 @@ MAX_NON_FINITE = 5
 class NumericsCheck:
     """Watches the results of one run's steps."""
 
-    def __init__(self, settings: TrainSettings, source: RecordSource, dataset: Dataset):
+    def __init__(self, settings: TrainSettings, source: RecordSource | None, dataset: Dataset):
+        """Without a source, where other processes read, no batch is described."""
         self._settings, self._source, self._dataset = settings, source, dataset
         self._in_a_row = 0
 
@@ -36,7 +37,7 @@ class NumericsCheck:
         Raises:
           InputError: so many steps in a row had no update that the run leads nowhere.
         """
-        if not self._settings.check_numerics or result["finite"].numpy():
+        if not self._settings.check_numerics or result["finite"]:
             self._in_a_row = 0
             return ""
         self._in_a_row += 1
@@ -49,11 +50,13 @@ class NumericsCheck:
         loss, norm = (float(result[name]) for name in ("loss", "gradient_norm"))
         return (
             f"Step {step}: loss {loss:.4g} and gradient norm {norm:.4g} are not both finite; "
-            f"update left out. Its batch:\n{self._describe_batch(step - 1)}"
+            f"update left out.{self._describe_batch(step - 1)}"
         )
 
     def _describe_batch(self, number: int) -> str:
         """A line a picture: file name, where its record is, names and boxes of its objects."""
+        if self._source is None:
+            return ""
         examples = input_pipeline.examples_of_step(
             self._source,
             number,
@@ -63,7 +66,8 @@ class NumericsCheck:
             pools=self._dataset.pools,
             labels_offset=self._settings.labels_offset,
         )
-        return "\n".join(self._describe(index, example) for index, example in examples)
+        lines = [self._describe(index, example) for index, example in examples]
+        return "\n".join([" Its batch:", *lines])
 
     def _describe(self, index: int, example: Mapping[str, tf.Tensor]) -> str:
         shard, offset = self._source.locate(index)

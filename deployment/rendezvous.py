@@ -40,7 +40,7 @@ def meet(hosts: Sequence[str], task: int) -> None:
 
 def _gather(port: int, workers: int) -> None:
     present: dict[int, socket.socket] = {}
-    with _listen(port) as server, contextlib.ExitStack() as closing:
+    with listen(port) as server, contextlib.ExitStack() as closing:
         while len(present) < workers - 1:
             for ready in select.select([server, *present.values()], [], [])[0]:
                 if ready is server:
@@ -58,7 +58,12 @@ def _gather(port: int, workers: int) -> None:
                 connection.recv(1)  # its end: who closes first keeps the port busy for a minute
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """Listens on the chief's port, on every interface.
+
+    Raises:
+      InputError: the port cannot be used, also after a while.
+    """
     deadline = time.monotonic() + _BUSY_SECS
     while True:
         try:

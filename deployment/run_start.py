@@ -20,11 +20,7 @@ from deployment.train_settings import TrainSettings
 from errors import InputError
 
 _OF_EACH_WORKER = (
-    "task",
-    "train_dir",
-    "overwrite",
-    "dataset_dir",
-    "num_readers",
+    *("task", "job_name", "train_dir", "overwrite", "dataset_dir", "num_readers"),
     "num_preprocessing_threads",
 )
 

@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -29,8 +30,14 @@ class NoWriter:
     def message(self, text: str) -> None:
         """Says something to the user."""
 
-    def after_step(self, step: int, result: dict[str, tf.Tensor], batch: Batch) -> None:
-        """Writes what is due after a step on a batch."""
+    def save_is_due(self) -> bool:
+        """Whether a checkpoint is to be saved as soon as the weights stand still."""
+        return False
+
+    def after_step(
+        self, step: int, result: Mapping[str, Any], batch: Batch | None, *, settled: bool
+    ) -> None:
+        """Writes what is due; a checkpoint only when `settled`: the weights stand still."""
 
     def save(self, step: int) -> None:
         """Saves a checkpoint unless that of this step is saved already."""
@@ -88,7 +95,13 @@ class RunWriter(NoWriter):
         """Prints a line above the bar."""
         self._progress.message(text)
 
-    def after_step(self, step: int, result: dict[str, tf.Tensor], batch: Batch) -> None:
+    def save_is_due(self) -> bool:
+        """Whether the last checkpoint, or the start, is save_interval_secs ago."""
+        return time.monotonic() - self._saved >= self._settings.save_interval_secs
+
+    def after_step(
+        self, step: int, result: Mapping[str, Any], batch: Batch | None, *, settled: bool
+    ) -> None:
         """Writes the metrics, the summaries and the checkpoint that are due."""
         last = step == self._settings.last_step
         if last or step % self._settings.log_every_n_steps == 0:
@@ -99,7 +112,7 @@ class RunWriter(NoWriter):
                     or time.monotonic() - self._summarised >= self._settings.save_summaries_secs
                 ):
                     self._write_events(step, values, result, batch)
-        if time.monotonic() - self._saved >= self._settings.save_interval_secs:
+        if settled and self.save_is_due():
             self.save(step)
 
     def save(self, step: int) -> None:
@@ -127,7 +140,7 @@ class RunWriter(NoWriter):
             yield
         self._logged += time.monotonic() - begun
 
-    def _write_metrics(self, step: int, result: dict[str, tf.Tensor]) -> dict[str, float]:
+    def _write_metrics(self, step: int, result: Mapping[str, Any]) -> dict[str, float]:
         values = {
             name: float(value)
             for name, value in result.items()
@@ -147,12 +160,16 @@ class RunWriter(NoWriter):
         return values
 
     def _write_events(
-        self, step: int, values: dict[str, float], result: dict[str, tf.Tensor], batch: Batch
+        self,
+        step: int,
+        values: dict[str, float],
+        result: Mapping[str, Any],
+        batch: Batch | None,
     ) -> None:
         with self._events.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-            if self._summaries:
+            if self._summaries and batch:
                 self._summaries.write(batch, result)
         self._events.flush()
         self._summarised = time.monotonic()

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -68,6 +69,23 @@ def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
     with tf.io.gfile.GFile(f"{path}.temp", "w") as file:
         file.write("".join(f"{line}\n" for line in lines))
     tf.io.gfile.rename(f"{path}.temp", path, overwrite=True)
+
+
+def last_step(train_dir: str) -> int | None:
+    """Where the training of this folder ends, by its flags.txt; None where none is said."""
+    path = tf.io.gfile.join(train_dir, FLAGS)
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path) as file:
+        match = re.search(r"^--max_number_of_steps=(\d+)$", file.read(), re.MULTILINE)
+    return int(match.group(1)) if match else None
+
+
+def replace_line(folder: str, name: str, values: Mapping[str, Any]) -> None:
+    """Adds one line to a log of JSON objects, in place of that of the same step if there is one."""
+    lines = _whole_lines(tf.io.gfile.join(folder, name))
+    kept = [line for line in lines if json.loads(line)["step"] != values["step"]]
+    write_text(folder, name, [*kept, json.dumps(dict(values))])
 
 
 class MetricsLog:

@@ -66,9 +66,14 @@ class TrainSettings:
     seed: int | None = setting(None, "Of weights, order and augmentation; drawn when absent.")
     num_clones: int = setting(1, "Replicas on this host.")
     clone_on_cpu: bool = setting(False, "Put the clones on the CPU even where there are GPUs.")
-    num_replicas: int | None = setting(None, "Workers in step with each other; 1, or as found.")
+    num_replicas: int | None = setting(None, "Workers, the chief counted; 1, or as found.")
     task: int | None = setting(None, "Number of this worker; 0 is the chief.")
     worker_hosts: tuple[str, ...] = setting((), "host:port of every worker, chief first.")
+    num_ps_tasks: int | None = setting(None, "Parameter servers; 0, or as found.")
+    ps_hosts: tuple[str, ...] = setting((), "host:port of every parameter server.")
+    job_name: str | None = setting(None, "Job of this process; a worker by default.")
+    worker_job_name: str = setting("worker", "Job of the workers in TF_CONFIG and job_name.")
+    ps_job_name: str = setting("ps", "Job of the parameter servers in TF_CONFIG and job_name.")
     master: str = setting("", "Refused: workers are named by --worker_hosts.")
     startup_delay_steps: int = setting(15, "Refused: workers keep step with each other.")
     gpu_memory_fraction: float | None = setting(
@@ -187,8 +192,9 @@ class TrainSettings:
 
     @property
     def global_batch_size(self) -> int:
-        """Pictures a step over all clones of all workers."""
-        return self.batch_size * self.accumulate_steps * self.num_clones * (self.num_replicas or 1)
+        """Pictures a step over all clones of all workers that keep step."""
+        workers = 1 if self.num_ps_tasks else self.num_replicas or 1
+        return self.batch_size * self.accumulate_steps * self.num_clones * workers
 
     def _check_distribution(self) -> None:
         if self.master:

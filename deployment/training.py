@@ -3,19 +3,18 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
-
-import tensorflow as tf
+from collections.abc import Mapping
 
 import tf_utils
-from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
+from datasets.portable_source import PortableSource
 from datasets.record_source import RecordSource
 from deployment import (
     hardware,
     initialization,
     model_deploy,
+    parameter_server,
     run_start,
     train_dir,
     train_state,
@@ -23,20 +22,20 @@ from deployment import (
 from deployment.cluster import Cluster, leave_when_a_peer_dies
 from deployment.detector import Detector
 from deployment.interrupts import Interrupts
+from deployment.local_steps import LocalSteps, make_pipeline
 from deployment.model_deploy import DeploymentConfig
 from deployment.numerics import NumericsCheck
+from deployment.parameter_server import RemoteSteps
 from deployment.profiling import StepProfiler
 from deployment.run_start import Start
 from deployment.run_writer import NoWriter, RunWriter
 from deployment.train_and_evaluate import Evaluations, Verdict
 from deployment.train_settings import TrainSettings
 from deployment.train_state import TrainState
-from deployment.train_step import Batch
 from deployment.train_summaries import TrainSummaries
 from deployment.watchdog import Watchdog
 from errors import InputError
-from nets import matching, pretrained
-from preprocessing import preprocessing_factory
+from nets import pretrained
 from settings import changed, to_flagfile
 
 
@@ -59,7 +58,13 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     if settings.dry_run:
         return _dry_run(settings)
     deployment = _deployment(settings, environment)
-    settings = dataclasses.replace(settings, num_replicas=deployment.num_replicas)
+    if deployment.num_ps_tasks:
+        parameter_server.check(settings)
+    if deployment.is_server:
+        return parameter_server.serve(deployment, stall_timeout_secs=settings.stall_timeout_secs)
+    settings = dataclasses.replace(
+        settings, num_replicas=deployment.num_replicas, num_ps_tasks=deployment.num_ps_tasks
+    )
     with (
         Watchdog(settings.stall_timeout_secs) as watchdog,
         leave_when_a_peer_dies(deployment.num_replicas),
@@ -68,6 +73,7 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
 
 
 def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watchdog) -> bool:
+    servers = parameter_server.gather(deployment)
     strategy = deployment.strategy()
     watchdog.beat("the workers met")
     cluster = Cluster(deployment, strategy)
@@ -89,20 +95,29 @@ def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watc
             _describe_run(start, dataset, state)
         watchdog.beat("the network was made")
         interrupts = until.enter_context(Interrupts())
-        return _Loop(start, state, dataset, strategy, cluster).run(interrupts, watchdog)
+        source, steps = _steps(start, state, dataset, strategy, servers)
+        loop = _Loop(start, state, dataset, source, steps, strategy, cluster)
+        return loop.run(interrupts, watchdog)
 
 
 class _Loop:
-    """Takes the steps; what is written is the writer's business."""
+    """Has the steps taken; what is written is the writer's business."""
 
-    def __init__(self, start: Start, state: TrainState, dataset: Dataset, strategy, cluster):
-        self._settings, self._start, self._state = start.settings, start.step, state
+    def __init__(
+        self,
+        start: Start,
+        state: TrainState,
+        dataset: Dataset,
+        source: RecordSource | None,
+        steps: LocalSteps | RemoteSteps,
+        strategy,
+        cluster,
+    ):
+        self._settings, self._start, self._steps = start.settings, start.step, steps
         self._num_samples = dataset.num_samples
-        self._source = RecordSource(dataset.shards, skip_bad=self._settings.skip_bad)
-        self._batches = _batches(start, state, self._source, dataset, strategy)
         self._cluster = cluster
         self._writer = NoWriter()
-        self._numerics = NumericsCheck(self._settings, self._source, dataset)
+        self._numerics = NumericsCheck(self._settings, source, dataset)
         if cluster.is_chief:
             self._writer = RunWriter(
                 start.settings,
@@ -133,30 +148,30 @@ class _Loop:
             verdict = evaluations.after_step(step)
             while step < self._settings.last_step and not stop and verdict == Verdict.GO_ON:
                 with profiler.step(step):
-                    batch, result = self._take_step(stop=interrupts.received is not None)
+                    taken = self._steps.take(
+                        stop=lambda: interrupts.received is not None,
+                        settle=self._writer.save_is_due(),
+                    )
+                if taken is None:
+                    stop = True
+                    break
+                batch, result = taken
                 step += 1
-                stop = bool(result["stop"].numpy())
+                stop = bool(result["stop"])
                 if problem := self._numerics.after_step(step, result):
                     self._writer.message(problem)
-                self._writer.after_step(step, result, batch)
+                self._writer.after_step(step, result, batch, settled=self._steps.settled)
                 watchdog.beat(f"step {step}")
                 verdict = verdict if stop else evaluations.after_step(step)
             self._writer.save(step)
+        if step == self._settings.last_step:
+            self._steps.finish()
         self._cluster.wait()
         stopped = verdict == Verdict.STOPPED or (stop and step < self._settings.last_step)
         if stopped and self._cluster.is_chief:
             by = interrupts.received.name if interrupts.received else "a signal to another worker"
             print(f"Stopped by {by} at step {step}; saved.")
         return not stopped
-
-    def _take_step(self, *, stop: bool) -> tuple[Batch, dict[str, tf.Tensor]]:
-        try:
-            batch = next(self._batches)
-            return batch, self._state.step(batch, stop=stop)
-        except tf.errors.OpError as error:
-            if explained := self._source.explain():
-                raise explained from error
-            raise
 
 
 def _announce(start: Start, state: TrainState, dataset: Dataset) -> None:
@@ -165,6 +180,9 @@ def _announce(start: Start, state: TrainState, dataset: Dataset) -> None:
     for sentence in found.skipped if found else ():
         print(f"Passed over: {sentence}")
     workers = f"; {settings.num_replicas} workers" if settings.num_replicas != 1 else ""
+    if settings.num_ps_tasks:
+        takers = (settings.num_replicas or 0) - 1
+        workers = f"; asynchronous, workers: {takers}, parameter servers: {settings.num_ps_tasks}"
     print(
         f"{description.model_name}, {description.num_classes} classes with background, "
         f"{weights:,} parameters, {description.precision}; {dataset.num_samples} pictures of "
@@ -210,7 +228,7 @@ def _dry_run(settings: TrainSettings) -> bool:
 
 def _describe_run(start: Start, dataset: Dataset, state: TrainState) -> None:
     settings = start.settings
-    settings_of_all = dataclasses.replace(settings, task=None)
+    settings_of_all = dataclasses.replace(settings, task=None, job_name=None)
     train_dir.write_text(settings.train_dir, train_dir.FLAGS, to_flagfile(settings_of_all))
     train_dir.write_text(settings.train_dir, train_dir.LABELS, dataset.labels)
     if not start.found:
@@ -230,6 +248,11 @@ def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> Depl
         num_replicas=settings.num_replicas,
         task=settings.task,
         worker_hosts=settings.worker_hosts,
+        num_ps_tasks=settings.num_ps_tasks,
+        ps_hosts=settings.ps_hosts,
+        job_name=settings.job_name,
+        worker_job_name=settings.worker_job_name,
+        ps_job_name=settings.ps_job_name,
         environment=environment,
     )
 
@@ -251,52 +274,21 @@ def _dataset(settings: TrainSettings) -> Dataset:
     return dataset
 
 
-def _batches(
-    start: Start, state: TrainState, source, dataset: Dataset, strategy
-) -> Iterator[Batch]:
-    """The strategy's iterator over this worker's batches, from the step to go on with."""
+def _steps(
+    start: Start, state: TrainState, dataset: Dataset, strategy, servers
+) -> tuple[RecordSource | None, LocalSteps | RemoteSteps]:
+    """Who takes the steps: this process, from a source, or workers that it hands them to."""
     settings = start.settings
-    preprocessing = preprocessing_factory.get_preprocessing(
-        settings.preprocessing_name or settings.model_name
+    if servers is None:
+        source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
+        return source, LocalSteps(start, state, dataset, source, strategy)
+    return None, RemoteSteps(
+        state,
+        strategy,
+        servers,
+        pipeline=make_pipeline(start, state, dataset, PortableSource(dataset.shards)),
+        workers=(settings.num_replicas or 0) - 1,
+        rows=settings.global_batch_size,
+        first_step=start.step,
+        last_step=settings.last_step,
     )
-    detector = state.detector
-
-    def preprocess(encoded, boxes, labels, *, seed):
-        if settings.augment:
-            return preprocessing.for_train(encoded, boxes, labels, seed=seed)
-        return preprocessing.without_augmentation(encoded, boxes, labels)
-
-    def match(boxes, labels):
-        return matching.match(
-            boxes,
-            labels,
-            detector.anchors,
-            threshold=settings.match_threshold,
-            prior_scaling=detector.parameters.prior_scaling,
-        )
-
-    def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        rows = settings.global_batch_size // context.num_input_pipelines
-        batches = input_pipeline.training_batches(
-            source,
-            preprocess=preprocess,
-            match=match,
-            batch_size=settings.batch_size * settings.accumulate_steps,
-            share=input_pipeline.Share(
-                settings.global_batch_size, context.input_pipeline_id * rows, rows
-            ),
-            seed=settings.seed or 0,
-            first_step=start.step,
-            last_step=settings.last_step,
-            pools=dataset.pools,
-            shuffle=settings.shuffle,
-            use_difficult=settings.use_difficult,
-            labels_offset=settings.labels_offset,
-            num_readers=settings.num_readers,
-            num_threads=settings.num_preprocessing_threads,
-        )
-        # Endless, though the end is never reached: under several workers a data set that may end
-        # costs a collective a step, to learn whether it has.
-        return batches.map(Batch).repeat()
-
-    return iter(strategy.distribute_datasets_from_function(pipeline))

@@ -1,73 +1,94 @@
-"""Scores every new checkpoint of a folder as it comes: `--wait_for_checkpoints`.
+"""Scores every checkpoint of a training that runs elsewhere as it comes: `--wait_for_checkpoints`.
 
-For a training that runs elsewhere; one that runs here scores itself (`train_and_evaluate.py`).
+Each is scored as a single evaluation would, oldest first; eval_dir/metrics.jsonl gets a line for
+each. A checkpoint that the training removed before its turn is passed over.
 """
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from deployment import checkpoints
+from deployment import checkpoints, train_dir
 from deployment.eval_settings import EvalSettings
 from deployment.evaluation import evaluate_checkpoint
 from errors import InputError
 
 
 def evaluate_as_they_come(settings: EvalSettings) -> int:
-    """Scores the newest checkpoint of a folder, and each that is newer later.
+    """Scores the checkpoints of a folder until the training's last, or until none comes.
 
     Returns:
-      How many were scored, when none came for eval_timeout_secs.
+      How many were scored.
 
     Raises:
       InputError: as `evaluate_checkpoint`; the path is no folder's; or none came at all.
     """
-    folder, timeout = settings.checkpoint_path, settings.eval_timeout_secs
+    folder, timeout = settings.checkpoint_path.rstrip("/"), settings.eval_timeout_secs
     if tf.io.gfile.exists(f"{folder}.index"):
         raise InputError(
             f"--checkpoint_path={folder} is one checkpoint, and --wait_for_checkpoints waits for "
-            "more: give the folder."
+            "more: give the train_dir."
         )
     print(f"Waiting for checkpoints in {folder}.", flush=True)
     count = 0
-    for path in new_checkpoints(folder, interval=settings.eval_interval_secs, timeout=timeout):
-        print(f"Scoring {path}.", flush=True)
-        evaluate_checkpoint(dataclasses.replace(settings, checkpoint_path=path))
-        count += 1
+    for step in new_steps(folder, interval=settings.eval_interval_secs, timeout=timeout):
+        count += _evaluate(settings, f"{folder}/ckpt-{step}", step)
     if not count:
         raise InputError(
-            f"--checkpoint_path={folder} got no checkpoint in the "
-            f"{timeout:g} seconds of --eval_timeout_secs: is it the train_dir of the training?"
+            f"--checkpoint_path={folder} got no checkpoint in the {timeout:g} seconds of "
+            "--eval_timeout_secs: is it the train_dir of the training?"
         )
     return count
 
 
-def new_checkpoints(
+def new_steps(
     folder: str,
     *,
     interval: float,
     timeout: float | None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[str]:
-    """Paths of a folder's newest checkpoint, as often as another becomes the newest.
+) -> Iterator[int]:
+    """Steps of a folder's checkpoints as they come, each once; ends after the training's last.
 
     Args:
-      folder: of checkpoints `ckpt-STEP`; it may not exist yet.
+      folder: train_dir; it may not exist yet.
       interval: seconds between two looks.
       timeout: seconds without a new one after which it ends; None waits for ever.
       clock: seconds, monotonic; a test passes its own.
       sleep: a test passes its own.
     """
-    scored, since = None, clock()
-    while True:
-        newest = max(checkpoints.list_steps(folder), default=None)
-        if newest != scored and newest is not None:
-            yield f"{folder.rstrip('/')}/ckpt-{newest}"
-            scored, since = newest, clock()
-        elif timeout is not None and clock() - since >= timeout:
-            return
-        else:
+    seen: set[int] = set()
+    since = clock()
+    while timeout is None or clock() - since <= timeout:
+        steps = checkpoints.list_steps(folder)
+        seen &= {*steps}  # a run that is started over makes the same steps anew
+        step = min({*steps} - seen, default=None)
+        if step is None:
             sleep(interval)
+            continue
+        seen.add(step)
+        yield step
+        since = clock()
+        if step == train_dir.last_step(folder):
+            return
+
+
+def _evaluate(settings: EvalSettings, path: str, step: int) -> bool:
+    """Scores one checkpoint; False when it cannot be read (any more)."""
+    try:
+        result = evaluate_checkpoint(dataclasses.replace(settings, checkpoint_path=path))
+    except InputError:
+        try:
+            checkpoints.read(path)
+        except InputError as error:
+            print(f"Passed over: {error}", flush=True)
+            return False
+        raise
+    with tf.io.gfile.GFile(f"{settings.eval_dir}/metrics.json") as file:
+        train_dir.replace_line(settings.eval_dir, train_dir.METRICS, json.load(file))
+    print(f"{path}: mAP_VOC07 {result.mean_ap_voc07 or 0.0:.4f}", flush=True)
+    return True

@@ -53,9 +53,22 @@ def test_tf_config_of_another_kind_of_task_is_refused(kind):
         read(tf_config({"worker": ["a:1"]}, kind))
 
 
-def test_tf_config_with_parameter_servers_is_refused():
-    with pytest.raises(InputError, match="beside parameter servers"):
-        read(tf_config({"worker": ["a:1"], "ps": ["b:1"]}))
+@pytest.mark.parametrize(
+    ("kind", "index", "job", "task"), [("worker", 1, "worker", 1), ("ps", 1, "ps", 1)]
+)
+def test_tf_config_tells_parameter_servers(kind, index, job, task):
+    (place,) = read(tf_config({"worker": ["a:1", "b:1"], "ps": ["p:1", "q:1"]}, kind, index))
+    assert (place.job, place.task, place.num_replicas) == (job, task, 2)
+    assert (place.num_ps_tasks, place.ps_hosts) == (2, ("p:1", "q:1"))
+
+
+@pytest.mark.parametrize(
+    ("number", "job", "task"), [("0", "worker", 0), ("1", "worker", 1), ("2", "ps", 0)]
+)
+def test_last_tasks_of_a_slurm_step_are_the_parameter_servers(number, job, task):
+    (place,) = read(slurm(SLURM_PROCID=number), num_ps_tasks=1)
+    assert (place.job, place.task, place.num_replicas) == (job, task, 2)
+    assert (place.hosts, place.ps_hosts) == (("n01:12007", "n01:12008"), ("n02:12007",))
 
 
 def test_slurm_step_gives_every_task_of_a_node_a_port():

@@ -31,3 +31,7 @@ def test_global_batch_counts_clones_and_workers():
     assert make(batch_size=3, num_clones=2, num_replicas=4).global_batch_size == 24
     assert make(batch_size=3).global_batch_size == 3
     assert make(batch_size=3, num_clones=2, accumulate_steps=5).global_batch_size == 30
+
+
+def test_step_of_an_asynchronous_training_is_one_worker_s_batch():
+    assert make(batch_size=3, num_clones=2, num_replicas=4, num_ps_tasks=1).global_batch_size == 6

@@ -13,12 +13,14 @@ from deployment.launcher import free_ports, verdict
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# A worker: appends its place to a file, then does what its argument of that number says.
+# A process: appends its place to a file, then does what its argument of that number says. Numbers
+# run through the jobs in their order: of an asynchronous training 0 is the chief.
 WORKER = """
 import json, os, signal, sys, time
 folder, *acts = sys.argv[1:]
 config = json.loads(os.environ["TF_CONFIG"])
-index = config["task"]["index"]
+places = [(job, i) for job, hosts in config["cluster"].items() for i in range(len(hosts))]
+index = places.index((config["task"]["type"], config["task"]["index"]))
 name = os.path.join(folder, f"starts-{index}")
 open(name, "a").write(json.dumps(config) + "\\n")
 attempt = len(open(name).readlines())
@@ -26,6 +28,9 @@ print(f"worker {index} starts", flush=True)
 act = acts[index].split(",")[min(attempt, len(acts[index].split(","))) - 1]
 if act == "killed": os.kill(os.getpid(), signal.SIGKILL)
 if act == "stuck": time.sleep(100)
+while act == "until worker 0 came back":
+    if len(open(os.path.join(folder, "starts-1")).readlines()) == 2: sys.exit(0)
+    time.sleep(0.05)
 if act == "asked":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
     print("ready", flush=True)
@@ -131,6 +136,41 @@ def test_flag_that_would_start_over_at_every_restart_is_refused(tmp_path):
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "--overwrite would start over at every restart" in done.stderr
+
+
+def launch_asynchronous(folder: pathlib.Path, *acts: str, options: tuple[str, ...] = ()):
+    """A chief, two workers and a parameter server."""
+    return launch(folder, *acts, options=("--workers=2", "--ps=1", "--grace_secs=1", *options))
+
+
+def test_lost_worker_of_an_asynchronous_training_is_started_again_alone(tmp_path):
+    done = launch_asynchronous(
+        tmp_path, "until worker 0 came back", "killed,stuck", "stuck", "stuck"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [len(starts(tmp_path, i)) for i in range(4)] == [1, 2, 1, 1]
+    first, second = starts(tmp_path, 1)
+    assert first == second  # its address, too
+    assert {job: len(hosts) for job, hosts in first["cluster"].items()} == {
+        "chief": 1, "worker": 2, "ps": 1
+    }  # fmt: skip
+    lines = done.stderr.splitlines()
+    assert "launcher: worker 0 ended with -9; starting again (1/10)." in lines
+    assert {"[chief 0] worker 0 starts", "[ps 0] worker 3 starts"} <= set(lines)
+
+
+@pytest.mark.parametrize("acts", [("75,0", "stuck", "stuck", "stuck"),
+                                  ("stuck,0", "stuck", "stuck", "killed,stuck")],
+                         ids=["chief", "server"])  # fmt: skip
+def test_all_start_again_after_the_chief_or_a_server_ended(tmp_path, acts):
+    done = launch_asynchronous(tmp_path, *acts)
+    assert done.returncode == 0, done.stderr
+    assert len(starts(tmp_path, 0)) == 2
+    assert "starting again (1/10)" in done.stderr
+
+
+def test_refusal_of_an_asynchronous_worker_ends_all(tmp_path):
+    assert launch_asynchronous(tmp_path, "stuck", "2", "stuck", "stuck").returncode == 2
 
 
 @pytest.mark.parametrize(

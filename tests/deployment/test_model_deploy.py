@@ -18,6 +18,11 @@ def configure(environment=None, **flags) -> DeploymentConfig:
         "num_replicas": None,
         "task": None,
         "worker_hosts": (),
+        "num_ps_tasks": None,
+        "ps_hosts": (),
+        "job_name": None,
+        "worker_job_name": "worker",
+        "ps_job_name": "ps",
     }
     return model_deploy.configure(**{**absent, **flags}, environment=environment or {})
 
@@ -25,6 +30,11 @@ def configure(environment=None, **flags) -> DeploymentConfig:
 def tf_config(index: int) -> dict[str, str]:
     config = {"cluster": {"worker": HOSTS}, "task": {"type": "worker", "index": index}}
     return {"TF_CONFIG": json.dumps(config)}
+
+
+def asynchronous(kind: str, index: int, *, worker="worker", ps="ps") -> dict[str, str]:
+    cluster = {"chief": ["c:1"], worker: ["a:1", "b:1"], ps: ["p:1"]}
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})}
 
 
 def test_default_is_one_worker_that_is_the_chief():
@@ -76,3 +86,58 @@ def test_cpu_clones_beside_other_workers_are_refused():
     config = configure(worker_hosts=HOSTS, num_clones=2, clone_on_cpu=True)
     with pytest.raises(InputError, match="start more workers instead"):
         config.strategy()
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (("chief", 0), ("worker", 0, True, False)),
+        (("worker", 1), ("worker", 2, False, True)),
+        (("ps", 0), ("ps", 0, False, True)),
+    ],
+)
+def test_chief_of_an_asynchronous_training_is_served_by_all_others(place, expected):
+    config = configure(asynchronous(*place))
+    assert (config.job, config.replica_id, config.is_chief, config.is_server) == expected
+    assert config.servers == {"worker": ("a:1", "b:1"), "ps": ("p:1",)}
+    assert (config.num_replicas, config.num_ps_tasks, config.num_in_step) == (3, 1, 1)
+
+
+def test_flags_alone_name_an_asynchronous_cluster():
+    hosts = {"worker_hosts": ("c:1", "a:1", "b:1"), "ps_hosts": ("p:1",)}
+    assert configure(**hosts, num_ps_tasks=1) == configure(asynchronous("chief", 0))
+    assert configure(**hosts, task=2) == configure(asynchronous("worker", 1))
+    assert configure(**hosts, job_name="ps") == configure(asynchronous("ps", 0))
+
+
+def test_jobs_may_have_other_names():
+    names = {"worker_job_name": "learner", "ps_job_name": "store"}
+    for kind, index in (("learner", 1), ("store", 0)):
+        environment = asynchronous(kind, index, worker="learner", ps="store")
+        usual = {"learner": "worker", "store": "ps"}[kind]
+        assert configure(environment, **names) == configure(asynchronous(usual, index))
+        assert configure(environment, **names, job_name=kind) == configure(environment, **names)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"num_ps_tasks": 1}, "needs as many addresses and there are 0"),
+        ({"ps_hosts": ("p:1",)}, "name the chief, which hands out the steps, and at least one"),
+        ({"num_ps_tasks": 2, "ps_hosts": ("p:1",)}, "differs from the 1 addresses of --ps_hosts"),
+        ({"job_name": "ps"}, "there are no parameter servers"),
+        ({"job_name": "evaluator"}, "--job_name=evaluator must be worker or ps"),
+        ({"ps_hosts": ("p:1",), "worker_hosts": HOSTS, "job_name": "ps", "task": 1}, r"in 0...0"),
+        ({"ps_hosts": ("b:1",), "worker_hosts": HOSTS}, "names an address twice"),
+        ({"ps_hosts": ("b",), "worker_hosts": HOSTS}, "'b' must have the form host:port"),
+    ],
+)
+def test_flags_that_make_no_asynchronous_cluster_are_refused(flags, said):
+    with pytest.raises(InputError, match=said):
+        configure(**flags)
+
+
+@pytest.mark.parametrize("flags", [{"num_ps_tasks": 2}, {"job_name": "ps"}, {"ps_hosts": ("q:1",)}])
+def test_servers_that_contradict_the_environment_are_refused(flags):
+    with pytest.raises(InputError, match=r"by the flags and .* by TF_CONFIG"):
+        configure(asynchronous("chief", 0), **flags)

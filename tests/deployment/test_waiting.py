@@ -1,71 +1,101 @@
-"""Waiting for checkpoints: which are seen, and when it ends."""
+"""Checkpoints that come and go, on a clock that a list of events drives."""
 
-import numpy as np
+import pathlib
+
 import pytest
 
-from deployment import checkpoints, waiting
+from deployment import train_dir, waiting
 from deployment.eval_settings import EvalSettings
 from errors import InputError
 
 
-class Clock:
-    """Seconds that pass in sleep alone; `events` are done when their second has come."""
+class Training:
+    """A train_dir in which things happen while the evaluation sleeps."""
 
-    def __init__(self, events):
-        self.now, self._events = 0.0, dict(events)
-
-    def __call__(self) -> float:
-        return self.now
+    def __init__(self, folder: pathlib.Path, *events: tuple[str, ...]):
+        self.folder, self._events, self.now = folder, list(events), 0.0
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
-        for due in [second for second in self._events if second <= self.now]:
-            self._events.pop(due)()
+        for name in self._events.pop(0) if self._events else ():
+            path = self.folder / f"ckpt-{name.lstrip('-')}.index"
+            path.unlink() if name.startswith("-") else path.touch()
+
+    def steps(self, **limits):
+        return waiting.new_steps(
+            str(self.folder), interval=10, clock=lambda: self.now, sleep=self.sleep, **limits
+        )
 
 
-def seen(folder, events, *, timeout: float) -> list[tuple[float, str]]:
-    clock = Clock(events)
-    paths = waiting.new_checkpoints(
-        f"{folder}/", interval=10.0, timeout=timeout, clock=clock, sleep=clock.sleep
+def test_every_checkpoint_comes_once_and_in_order(tmp_path):
+    training = Training(tmp_path, ("10", "9"), (), ("100",))
+    assert list(training.steps(timeout=25)) == [9, 10, 100]
+    assert training.now == 60  # 30 to the last one, and the next look after 25 more
+
+
+def test_checkpoint_that_was_removed_before_its_turn_does_not_come(tmp_path):
+    training = Training(tmp_path, ("1", "2", "3"), ("4",))
+    steps = training.steps(timeout=25)
+    assert next(steps) == 1
+    training.sleep(0)  # the evaluation of the first takes its time
+    for step in (2, 3):
+        (tmp_path / f"ckpt-{step}.index").unlink()
+    assert list(steps) == [4]
+
+
+def test_run_that_is_started_over_is_scored_anew(tmp_path):
+    assert list(Training(tmp_path, ("5",), ("-5",), ("5",)).steps(timeout=25)) == [5, 5]
+
+
+def test_waiting_ends_after_the_last_step_of_the_training(tmp_path):
+    (tmp_path / "flags.txt").write_text("--seed=1\n--max_number_of_steps=20\n--optimizer=adam\n")
+    assert list(Training(tmp_path, ("10",), ("20",)).steps(timeout=None)) == [10, 20]
+
+
+@pytest.mark.parametrize("text", [None, "--seed=1\n"])
+def test_training_without_an_end_has_no_last_step(tmp_path, text):
+    if text:
+        (tmp_path / "flags.txt").write_text(text)
+    assert train_dir.last_step(str(tmp_path)) is None
+
+
+def test_line_of_the_same_step_is_replaced(tmp_path):
+    for values in ({"step": 1, "a": 1}, {"step": 2, "a": 2}, {"step": 1, "a": 3}):
+        train_dir.replace_line(str(tmp_path), "log", values)
+    assert (tmp_path / "log").read_text() == '{"step": 2, "a": 2}\n{"step": 1, "a": 3}\n'
+
+
+def settings(folder, **flags) -> EvalSettings:
+    return EvalSettings(
+        checkpoint_path=str(folder), eval_dir="eval", dataset_dir="records", **flags
     )
-    return [(clock.now, path) for path in paths]
 
 
-def save(folder, step: int):
-    return lambda: checkpoints.save(str(folder), step, {"global_step": np.int64(step)})
-
-
-def test_each_new_checkpoint_is_seen_once_and_those_that_were_overtaken_never(tmp_path):
-    save(tmp_path, 1)()
-    events = {15: save(tmp_path, 2), 35: save(tmp_path, 3), 36: save(tmp_path, 4)}
-    assert seen(tmp_path, events, timeout=60) == [
-        (0.0, f"{tmp_path}/ckpt-1"),
-        (20.0, f"{tmp_path}/ckpt-2"),
-        (40.0, f"{tmp_path}/ckpt-4"),
-    ]
-
-
-def test_time_without_a_new_one_ends_it_and_is_counted_from_the_last(tmp_path):
-    events = {50: save(tmp_path, 1), 100: save(tmp_path, 2), 165: save(tmp_path, 3)}
-    found = seen(tmp_path / ".", events, timeout=60)
-    assert [second for second, _ in found] == [50.0, 100.0]
-
-
-def test_folder_may_not_exist_yet(tmp_path):
-    assert seen(tmp_path / "later", {}, timeout=30) == []
-
-
-def settings(path) -> EvalSettings:
-    return EvalSettings(checkpoint_path=str(path), eval_dir="eval", dataset_dir="records",
-                        eval_timeout_secs=0.0, wait_for_checkpoints=True)  # fmt: skip
-
-
-def test_one_checkpoint_is_refused(tmp_path):
-    save(tmp_path, 1)()
-    with pytest.raises(InputError, match=r"ckpt-1 is one checkpoint, .*: give the folder"):
-        waiting.evaluate_as_they_come(settings(tmp_path / "ckpt-1"))
-
-
-def test_no_checkpoint_at_all_is_an_error(tmp_path):
+def test_folder_in_which_nothing_comes_is_named(tmp_path):
+    waits = settings(
+        tmp_path, wait_for_checkpoints=True, eval_timeout_secs=0.0, eval_interval_secs=0.1
+    )
     with pytest.raises(InputError, match="got no checkpoint in the 0 seconds"):
-        waiting.evaluate_as_they_come(settings(tmp_path))
+        waiting.evaluate_as_they_come(waits)
+
+
+def test_path_of_one_checkpoint_is_refused(tmp_path):
+    (tmp_path / "ckpt-1.index").touch()
+    with pytest.raises(InputError, match="is one checkpoint"):
+        waiting.evaluate_as_they_come(settings(tmp_path / "ckpt-1", wait_for_checkpoints=True))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"eval_timeout_secs": 5.0}, "belongs to --wait_for_checkpoints"),
+        ({"wait_for_checkpoints": True, "eval_interval_secs": -1.0}, "must be 0 or more"),
+        (
+            {"wait_for_checkpoints": True, "detections_dir": "d", "voc_dir": "v"},
+            "files of detections do not change",
+        ),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(flags, said):
+    with pytest.raises(InputError, match=said):
+        settings("train", **flags)

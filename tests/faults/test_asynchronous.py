@@ -1,0 +1,104 @@
+"""Asynchronous training with one parameter server and two workers: it learns, and who may die."""
+
+import signal
+
+import numpy as np
+import pytest
+
+from deployment import checkpoints
+from tests.faults import clusters
+from tests.faults.asynchronous import (
+    CHIEF,
+    END_SECS,
+    PLACES,
+    PS,
+    WORKER_0,
+    WORKER_1,
+    running,
+    wait_for_step,
+)
+from tests.faults.clusters import LIMIT_SECS
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+
+def flags(records, train_dir, *, steps: int, save_every: float = 0.0) -> list[str]:
+    arguments = clusters.flags(records, train_dir, steps=steps, batch=4)
+    easy = ("--optimizer=adam", "--learning_rate=0.001", "--augment=False")
+    return [*arguments, *easy, f"--save_interval_secs={save_every}", "--stall_timeout_secs=300"]
+
+
+def check_saved(run, folder) -> None:
+    found = checkpoints.newest(str(folder))
+    assert found.step == clusters.last_step(folder) == found.tensors["global_step"]
+    assert f"at step {found.step}; saved." in run.said()
+
+
+def test_loss_falls_although_a_worker_dies_and_comes_back(records, tmp_path):
+    steps, folder = 50, tmp_path / "run"
+    with running(flags(records, folder, steps=steps, save_every=600), tmp_path / "logs") as run:
+        wait_for_step(run, folder, 5)
+        run.signal(WORKER_1, signal.SIGKILL)
+        wait_for_step(run, folder, clusters.last_step(folder) + 10)
+        run.restart(WORKER_1)
+        assert run.codes(within=LIMIT_SECS) == [0, 0, 0, 0], run.said()
+        assert "worker 1 is gone; the others go on without it" in run.said()
+    losses = clusters.losses(folder)
+    assert len(losses) == steps
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
+    found = checkpoints.newest(str(folder))
+    assert (found.step, found.tensors["global_step"]) == (steps, steps)
+
+
+def test_death_of_the_parameter_server_ends_all_and_the_run_goes_on_from_its_checkpoint(
+    records, tmp_path
+):
+    folder = tmp_path / "run"
+    with running(flags(records, folder, steps=10000), tmp_path / "logs") as run:
+        wait_for_step(run, folder, 12)  # with a save after every few steps
+        run.signal(PS, signal.SIGKILL)
+        assert run.codes(within=END_SECS) == [75, 75, 75, -9], run.said()
+        assert "is gone" in run.said()
+    saved = checkpoints.newest(str(folder)).step
+    assert saved > 0
+    with running(flags(records, folder, steps=saved + 8), tmp_path / "again") as run:
+        assert run.codes(within=LIMIT_SECS) == [0, 0, 0, 0], run.said()
+        assert f"Resuming from {folder}/ckpt-{saved}." in run.said()
+    assert checkpoints.newest(str(folder)).step == saved + 8
+    assert len(clusters.losses(folder)) == saved + 8
+
+
+@pytest.mark.parametrize("asked", [(PS,), PLACES], ids=["server", "all"])
+def test_request_to_stop_saves_what_was_learnt(records, tmp_path, asked):
+    folder = tmp_path / "run"
+    with running(flags(records, folder, steps=10000, save_every=600), tmp_path / "logs") as run:
+        wait_for_step(run, folder, 3)
+        for place in asked:
+            run.signal(place, signal.SIGTERM)
+        assert run.codes(within=2 * END_SECS) == [75, 75, 75, 75], run.said()
+        check_saved(run, folder)
+
+
+def test_request_to_stop_is_heard_by_a_chief_that_lost_its_workers(records, tmp_path):
+    folder = tmp_path / "run"
+    with running(flags(records, folder, steps=10000, save_every=600), tmp_path / "logs") as run:
+        wait_for_step(run, folder, 3)
+        for place in (WORKER_0, WORKER_1):
+            run.signal(place, signal.SIGKILL)
+        run.signal(CHIEF, signal.SIGTERM)
+        assert run.codes(within=2 * END_SECS) == [75, -9, -9, 75], run.said()
+        check_saved(run, folder)
+
+
+def test_records_that_a_worker_cannot_read_are_named(records, tmp_path):
+    copy = tmp_path / "records"
+    copy.mkdir()
+    for path in records.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    shard = copy / "shapes_train_000.tfrecord"
+    data = bytearray(shard.read_bytes())
+    data[200] ^= 1
+    shard.write_bytes(data)
+    with running(flags(copy, tmp_path / "run", steps=100), tmp_path / "logs") as run:
+        assert run.codes(within=LIMIT_SECS) == [2, 75, 75, 75], run.said()
+        assert "A worker cannot read its records" in run.said()
