@@ -136,7 +136,7 @@ class TrainStep(tf.Module):
         norm = tf.linalg.global_norm(gradients)
         rate = self._schedule(self.step)
         regularisation = self._regularisation()
-        finite = tf.math.is_finite(norm) & tf.math.is_finite(tf.reduce_sum(summed) + regularisation)
+        finite = tf.reduce_all(tf.math.is_finite([norm, regularisation, *tf.unstack(summed)]))
         keep = finite if self._options.check_numerics else tf.constant(True)
         step = tf.identity(self.step)
         gradients = self._clip(gradients, norm)
