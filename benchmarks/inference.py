@@ -119,7 +119,7 @@ def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
 
     powers = np.exp(network(len(pictures))[0])
     scores = (powers / powers.sum(-1, keepdims=True))[..., 1:]
-    thresholds = {
+    thresholds: dict[str, Any] = {
         "select_threshold": threshold_for(scores, candidates),
         "select_top_k": _TOP_K,
         "nms_threshold": _OVERLAP,

@@ -66,11 +66,12 @@ class NumericsCheck:
             pools=self._dataset.pools,
             labels_offset=self._settings.labels_offset,
         )
-        lines = [self._describe(index, example) for index, example in examples]
+        lines = [
+            self._describe(*self._source.locate(index), example) for index, example in examples
+        ]
         return "\n".join([" Its batch:", *lines])
 
-    def _describe(self, index: int, example: Mapping[str, tf.Tensor]) -> str:
-        shard, offset = self._source.locate(index)
+    def _describe(self, shard: str, offset: int, example: Mapping[str, tf.Tensor]) -> str:
         objects = ", ".join(
             f"{self._dataset.labels[label - 1]} [{' '.join(f'{side:.4g}' for side in box)}]"
             for label, box in zip(example["labels"].numpy(), example["boxes"].numpy(), strict=True)
