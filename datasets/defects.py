@@ -8,10 +8,10 @@ since it is mostly a stray click, until such boxes are more than one object in a
 import enum
 import math
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
-from datasets.picture_file import Header, check_picture, read_header
+from datasets.picture_file import Header, check_claims, check_picture, read_header
 from datasets.picture_oddities import find_oddities
 from datasets.voc_xml import Annotation, Object
 from errors import InputError
@@ -19,6 +19,9 @@ from errors import InputError
 INPUT_SIDE = 300  # pixels that the network sees
 _LEAST_SIDE = 2.0  # of those
 _REACH = 1.0  # pixels that a box may reach out of the picture: conventions differ by one
+
+
+Box = tuple[float, float, float, float]
 
 
 class Severity(enum.IntEnum):
@@ -123,7 +126,8 @@ def check(item: Item, *, labels: Collection[str] | None) -> Checked:
     data, header, defects = _check_picture(item)
     if isinstance(item.annotation, InputError):
         kind = "bad_record" if item.relative else "bad_annotation"
-        defects.append(Defect(kind, item.place, None, str(item.annotation)))
+        what = str(item.annotation).removeprefix(item.place).lstrip(" :,")
+        defects.append(Defect(kind, item.place, None, what))
         return Checked(item, defects, header, (0, 0), data, [])
     annotation = item.annotation
     height, width = _size_of(annotation, header)
@@ -133,12 +137,12 @@ def check(item: Item, *, labels: Collection[str] | None) -> Checked:
         defects += _check_claims(annotation, header, item)
     kept, seen = [], {}
     for number, thing in enumerate(annotation.objects, start=1):
-        found = list(_check_object(thing, height=height, width=width, labels=labels, seen=seen))
+        found = list(_check_object(thing, height=height, width=width, labels=labels))
+        if again := _seen_before(thing, number, seen):
+            found.append(again)
         defects += [Defect(kind, item.place, number, what) for kind, what in found]
         if math.isfinite(height + width) and not _LOST & {kind for kind, _ in found}:
-            ymin, xmin, ymax, xmax = thing.box
-            box = (ymin / height, xmin / width, ymax / height, xmax / width)
-            kept.append(thing._replace(box=tuple(min(1.0, max(0.0, side)) for side in box)))
+            kept.append(thing._replace(box=_relative(thing.box, height=height, width=width)))
     if not annotation.objects:
         defects.append(Defect("no_objects", item.place, None, "has no objects"))
     return Checked(item, defects, header, (height, width), data, kept)
@@ -160,8 +164,10 @@ def _check_picture(item: Item) -> tuple[bytes, Header | None, list[Defect]]:
 
 
 def _header_of(data: bytes) -> Header | None:
+    """What is known of a picture that does not decode."""
     try:
-        return read_header(data)
+        check_claims(data)
+        return read_header(data, whole=False)
     except ValueError:
         return None
 
@@ -173,15 +179,21 @@ def _size_of(annotation: Annotation, header: Header | None) -> tuple[float, floa
     return annotation.height or math.inf, annotation.width or math.inf
 
 
+def _relative(box: Box, *, height: float, width: float) -> Box:
+    """Pixels -> relative, clipped to the picture."""
+    sides = box[0] / height, box[1] / width, box[2] / height, box[3] / width
+    ymin, xmin, ymax, xmax = (min(1.0, max(0.0, side)) for side in sides)
+    return ymin, xmin, ymax, xmax
+
+
 def _in_pixels(annotation: Annotation, *, height: float, width: float) -> Annotation:
     height, width = (side if math.isfinite(side) else 1.0 for side in (height, width))
-    objects = tuple(
-        thing._replace(
-            box=tuple(v * s for v, s in zip(thing.box, (height, width) * 2, strict=True))
-        )
-        for thing in annotation.objects
-    )
-    return annotation._replace(objects=objects)
+    objects = []
+    for thing in annotation.objects:
+        ymin, xmin, ymax, xmax = thing.box
+        box = ymin * height, xmin * width, ymax * height, xmax * width
+        objects.append(thing._replace(box=box))
+    return annotation._replace(objects=tuple(objects))
 
 
 def _check_claims(annotation: Annotation, header: Header | None, item: Item) -> list[Defect]:
@@ -204,24 +216,34 @@ def _check_claims(annotation: Annotation, header: Header | None, item: Item) -> 
     return found
 
 
+def _told(thing: Object) -> str:
+    ymin, xmin, ymax, xmax = thing.box
+    return f"{thing.name} at x {xmin:g} to {xmax:g}, y {ymin:g} to {ymax:g}"
+
+
+def _seen_before(
+    thing: Object, number: int, seen: dict[Box, tuple[int, str]]
+) -> tuple[str, str] | None:
+    """(kind, what) where an object before this one, all of which `seen` holds, has its box."""
+    first, name = seen.setdefault(thing.box, (number, thing.name))
+    if first == number:
+        return None
+    kind = "duplicate_box" if name == thing.name else "same_box_other_class"
+    return kind, f"{_told(thing)}: object {first} ({name}) has the same box"
+
+
 def _check_object(
     thing: Object,
     *,
     height: float,
     width: float,
     labels: Collection[str] | None,
-    seen: dict[tuple, tuple[int, str]],
-):
-    """Pairs (kind, what) for one object; `seen` holds the boxes before it."""
+) -> Iterator[tuple[str, str]]:
+    """Pairs (kind, what) for one object."""
     ymin, xmin, ymax, xmax = thing.box
-    text = f"{thing.name} at x {xmin:g} to {xmax:g}, y {ymin:g} to {ymax:g}"
+    text = _told(thing)
     if labels is not None and thing.name not in labels:
         yield "unknown_label", f"{text}: the class is not among the {len(labels)} labels"
-    if thing.box in seen:
-        number, name = seen[thing.box]
-        kind = "duplicate_box" if name == thing.name else "same_box_other_class"
-        yield kind, f"{text}: object {number} ({name}) has the same box"
-    seen.setdefault(thing.box, (len(seen) + 1, thing.name))
     if ymax < ymin or xmax < xmin:
         yield "inverted_box", f"{text}: its ends are swapped"
     elif ymax == ymin or xmax == xmin:

@@ -44,9 +44,9 @@ class Inspection(NamedTuple):
       sides: f32[N, 2], height and width of each object's picture, pixels.
       pictures: i64[N], number of each object's picture.
       difficult: bool[N].
-      picture_sizes: (height, width) -> pictures, for those that can be read.
+      picture_sizes: (height, width) -> pictures, for those that tell it.
       record_bytes: estimated size of the records.
-      suspects: of the first pictures with defects that are more than notes.
+      suspects: of the first pictures with defects that are more than notes, and that can be shown.
     """
 
     title: str
@@ -136,7 +136,8 @@ class _Tally:
         self._add_bases(checked)
         self.defects += checked.defects
         bad = any(defect.severity > Severity.NOTE for defect in checked.defects)
-        if bad and checked.data and len(self.suspects) < self._max_suspects:
+        shown = checked.data and all(defect.kind != "bad_picture" for defect in checked.defects)
+        if bad and shown and len(self.suspects) < self._max_suspects:
             self.suspects.append(checked)
 
     def _add_picture(self, checked: Checked) -> None:
@@ -238,7 +239,9 @@ def coco_items(path: str, pictures_dir: str) -> tuple[list[Item], tuple[str, ...
     items = []
     for image_id, annotation in coco.annotations.items():
         name = coco.filenames.get(image_id, "")
-        load = _loader(os.path.join(pictures_dir, name)) if name else _refuse(annotation)
+        load = _loader(os.path.join(pictures_dir, name))
+        if not name and isinstance(annotation, InputError):
+            load = _refuse(annotation)
         place = f"{path}, picture {image_id}" + (f" ({name})" if name else "")
         items.append(Item(os.path.basename(name), place, annotation, load))
     return items, coco.labels
@@ -261,7 +264,7 @@ def record_items(
                 name=contents.filename or f"{index:06d}",
                 place=f"{place} ({contents.filename})" if contents.filename else place,
                 annotation=annotation_of(contents, labels, labels_offset=labels_offset),
-                load=lambda data=contents.encoded: data,
+                load=_given(contents.encoded),
                 relative=True,
             )
 
@@ -294,6 +297,10 @@ def _loader(path: str) -> Callable[[], bytes]:
             raise InputError(f"{path} cannot be read ({error.message})") from error
 
     return load
+
+
+def _given(data: bytes) -> Callable[[], bytes]:
+    return lambda: data
 
 
 def _refuse(error: InputError) -> Callable[[], bytes]:

@@ -118,7 +118,9 @@ def _defects(facts: Mapping[str, Any]) -> str:
 def _thumbnails(found: Inspection) -> str:
     text = ""
     for number, suspect in enumerate(found.suspects):
-        image = cv2.imdecode(np.frombuffer(suspect.data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        # As TensorFlow decodes it: not turned by its EXIF tag.
+        how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(suspect.data, np.uint8), how)
         if image is None:
             continue
         kinds = sorted({d.kind for d in suspect.defects if d.severity > Severity.NOTE})

@@ -20,12 +20,19 @@ def iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """
     # Side by side rather than in pairs: broadcasting over an inner dimension of 2 is slow.
     ymin, xmin, ymax, xmax = tf.unstack(boxes[:, :, None], num=4, axis=1)
-    other_ymin, other_xmin, other_ymax, other_xmax = tf.unstack(others, num=4, axis=1)
+    other_ymin, other_xmin, other_ymax, other_xmax = _columns(others)
     height = tf.minimum(ymax, other_ymax) - tf.maximum(ymin, other_ymin)
     width = tf.minimum(xmax, other_xmax) - tf.maximum(xmin, other_xmin)
     intersection = tf.maximum(height, 0.0) * tf.maximum(width, 0.0)
-    union = area(boxes)[:, None] + area(others)[None, :] - intersection
+    other_area = tf.maximum(other_ymax - other_ymin, 0.0) * tf.maximum(other_xmax - other_xmin, 0.0)
+    union = area(boxes)[:, None] + other_area - intersection
     return tf.math.divide_no_nan(intersection, union)
+
+
+def _columns(boxes: tf.Tensor) -> list[tf.Tensor]:
+    """ymin, xmin, ymax and xmax; of a constant they are constants, taken apart once for a graph."""
+    known = tf.get_static_value(boxes)
+    return tf.unstack(boxes, num=4, axis=1) if known is None else list(map(tf.constant, known.T))
 
 
 def encode(boxes: tf.Tensor, anchors: tf.Tensor, prior_scaling: tuple[float, ...]) -> tf.Tensor:

@@ -1,6 +1,7 @@
 """A planted list of defects in folders of every layout, each found once and nothing else."""
 
 import json
+import struct
 
 import cv2
 import numpy as np
@@ -28,6 +29,13 @@ def found(voc, **options) -> list[tuple[str, int | None]]:
 
 def noise(seed: int, *shape: int, dtype=np.uint8) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype)
+
+
+def with_claim(pixels: np.ndarray, side: int) -> bytes:
+    """A JPEG whose header claims to be a square of `side` pixels."""
+    data = cv2.imencode(".jpg", pixels)[1].tobytes()
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", side, side) + data[at + 4 :]
 
 
 @pytest.fixture
@@ -82,6 +90,8 @@ def test_box_may_touch_the_edge_by_one_pixel(voc, plant):
 def test_doubled_boxes_are_told_from_boxes_of_two_classes(voc, plant):
     plant("a", ("cat", BOX), ("cat", BOX), ("dog", (1, 1, 9, 9)), ("cow", (1, 1, 9, 9)))
     assert found(voc) == [("duplicate_box", 2), ("same_box_other_class", 4)]
+    told = [defect.what.split(": ")[1] for defect in look(voc).defects[:2]]
+    assert told == ["object 1 (cat) has the same box", "object 3 (dog) has the same box"]
 
 
 def test_class_that_is_no_label_is_harm(voc, plant):
@@ -111,6 +121,7 @@ def test_box_from_zero_among_boxes_from_one_is_doubted(voc, plant):
         (lambda: cv2.imencode(".jpg", noise(1, 20, 40))[1].tobytes(), "greyscale"),
         (lambda: cv2.imencode(".jpg", noise(1, 20, 40, 3))[1].tobytes()[:-30], "bad_picture"),
         (lambda: b"no picture", "bad_picture"),
+        (lambda: with_claim(noise(1, 20, 40, 3), 65500), "bad_picture"),
         (lambda: cv2.imencode(".jpg", noise(1, 30, 44, 3))[1].tobytes(), "wrong_size"),
     ],
 )
@@ -190,10 +201,11 @@ def test_data_set_without_objects_is_harm(voc, plant):
 
 def test_worst_defects_come_first_and_are_shown(voc, plant):
     plant("a", ("cat", BOX), ("cat", BOX), ("cat", (9, 9, 3, 3)))
+    plant("b", picture=with_claim(noise(1, 20, 40, 3), 65500))
     seen = look(voc)
     severities = [defect.severity for defect in seen.defects]
     assert severities == sorted(severities, reverse=True)
-    assert [suspect.item.name for suspect in seen.suspects] == ["a.jpg"]
+    assert [suspect.item.name for suspect in seen.suspects] == ["a.jpg"]  # b cannot be shown
     assert set(seen.counts()) <= set(KINDS)
     assert seen.defects[0].severity == Severity.HARM
 
