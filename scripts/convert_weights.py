@@ -30,6 +30,9 @@ from errors import InputError  # noqa: E402
 from nets import foreign_weights  # noqa: E402
 from settings import define_flags, from_flags, require, setting  # noqa: E402
 
+# Where Keras has the layers: older .h5 at the top, whole models, .weights.h5, its first version.
+KERAS_GROUPS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertSettings:
@@ -84,7 +87,7 @@ def read_keras(path: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     arrays: dict[str, list[np.ndarray]] = {}
 
     def visit(name: str, node: Any) -> None:
-        layer = re.match(r"(?:model_weights/|layers/)?([^/]+)/", name)
+        layer = re.match(rf"(?:(?:{'|'.join(KERAS_GROUPS)})/)?([^/]+)/", name)
         if isinstance(node, h5py.Dataset) and layer and not name.startswith("optimizer"):
             arrays.setdefault(layer.group(1), []).append(np.asarray(node))
 

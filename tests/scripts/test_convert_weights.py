@@ -57,7 +57,7 @@ def test_torchvisions_ssd300_gives_the_same_logits_and_boxes(tmp_path):
     np.testing.assert_allclose(found.logits, logits, atol=1e-4 * np.abs(logits).max())
     wanted = decoded_by_torchvision(head["bbox_regression"].numpy()[0], priors)[:, [1, 0, 3, 2]]
     made = boxes.decode(found.offsets[0], detector.anchors, detector.parameters.prior_scaling)
-    np.testing.assert_allclose(made, wanted, atol=1e-4)
+    np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_file_that_holds_more_than_weights_is_refused(tmp_path):
