@@ -119,16 +119,17 @@ def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
 
     powers = np.exp(network(len(pictures))[0])
     scores = (powers / powers.sum(-1, keepdims=True))[..., 1:]
-    thresholds: dict[str, Any] = {
-        "select_threshold": threshold_for(scores, candidates),
-        "select_top_k": _TOP_K,
-        "nms_threshold": _OVERLAP,
-        "keep_top_k": _KEPT,
-    }
+    suppress = functools.partial(
+        exported.postprocess,
+        select_threshold=threshold_for(scores, candidates),
+        select_top_k=_TOP_K,
+        nms_threshold=_OVERLAP,
+        keep_top_k=_KEPT,
+    )
 
     def whole(batch: int) -> list:
         return [
-            exported.postprocess(logits, exported.decode(offsets, anchors, scaling), **thresholds)
+            suppress(logits, exported.decode(offsets, anchors, scaling))
             for logits, offsets in zip(*network(batch), strict=True)
         ]
 
