@@ -106,3 +106,8 @@ def test_checkpoint_holds_no_such_weights_unless_unchecked(tmp_path, checked):
         else:
             writer.save(2)
     assert checkpoints.list_steps(str(tmp_path)) == ([1] if checked else [1, 2])
+
+
+def test_batch_that_another_process_read_is_not_described():
+    said = NumericsCheck(SETTINGS, None, TOYS).after_step(1, result(finite=False))
+    assert said.endswith("update left out.")
