@@ -126,6 +126,7 @@ def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str,
         for what, values in (("labels", labels), *flags)
     ]
     with tf.control_dependencies(checks):
+        labels, crowd = tf.identity(labels), tf.identity(crowd)
         difficult = difficult + crowd
     keep = tf.logical_and(boxes[:, 2] > boxes[:, 0], boxes[:, 3] > boxes[:, 1])
     return {

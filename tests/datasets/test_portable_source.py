@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from datasets.portable_source import PortableSource
 from datasets.record_index import frame
-from datasets.record_source import RecordSource
+from datasets.record_reader import RecordReader
 
 RECORDS = ([b"a", b"", b"c" * 50000], [b"d", b"e" * 7])
 
@@ -22,11 +22,12 @@ def shards(tmp_path):
 
 
 def test_every_record_of_every_shard_is_the_reader_s(shards):
-    source, other = PortableSource(shards), RecordSource(shards)
-    assert len(source) == len(other) == 5
+    source = PortableSource(shards)
+    assert len(source) == 5
     read = [source.read(tf.constant(i, tf.int64)).numpy() for i in range(5)]
     assert read == [record for records in RECORDS for record in records]
-    assert read == [other.read(tf.constant(i, tf.int64)).numpy() for i in range(5)]
+    with RecordReader(shards) as reader:
+        assert read == [reader.read(i) for i in range(5)]
 
 
 def test_pipeline_of_it_runs_where_python_is_not(shards):

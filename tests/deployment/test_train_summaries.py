@@ -77,7 +77,7 @@ def written(detector, batch, folder, **kinds: bool) -> dict[tuple[int, str], np.
     summaries = TrainSummaries(detector, tf.distribute.get_strategy(), **kinds)
     with RunWriter(settings(folder), start=0, tensors=dict, summaries=summaries) as writer:
         for step in (1, 2, 3):
-            writer.after_step(step, result(detector), batch)
+            writer.after_step(step, result(detector), batch, settled=True)
     return read_events(folder)
 
 

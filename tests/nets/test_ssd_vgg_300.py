@@ -255,10 +255,10 @@ def test_stride_1_pads_nothing():
 
 def test_extra_blocks_are_those_of_the_recipe():
     assert EXTRA_BLOCKS == (
-        ("block8", 256, 512, 2),
-        ("block9", 128, 256, 2),
-        ("block10", 128, 256, 1),
-        ("block11", 128, 256, 1),
+        ("block8", 256, 512, 2, 3),
+        ("block9", 128, 256, 2, 3),
+        ("block10", 128, 256, 1, 3),
+        ("block11", 128, 256, 1, 3),
     )
 
 
