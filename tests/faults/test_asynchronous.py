@@ -16,6 +16,7 @@ from tests.faults.asynchronous import (
     WORKER_1,
     running,
     wait_for_step,
+    wait_until,
 )
 from tests.faults.clusters import LIMIT_SECS
 
@@ -35,19 +36,21 @@ def check_saved(run, folder) -> None:
 
 
 def test_loss_falls_although_a_worker_dies_and_comes_back(records, tmp_path):
-    steps, folder = 50, tmp_path / "run"
-    with running(flags(records, folder, steps=steps, save_every=600), tmp_path / "logs") as run:
+    folder = tmp_path / "run"
+    with running(flags(records, folder, steps=10000, save_every=600), tmp_path / "logs") as run:
         wait_for_step(run, folder, 5)
         run.signal(WORKER_1, signal.SIGKILL)
         wait_for_step(run, folder, clusters.last_step(folder) + 10)
         run.restart(WORKER_1)
-        assert run.codes(within=LIMIT_SECS) == [0, 0, 0, 0], run.said()
+        assert wait_until(lambda: run.said(WORKER_1).count("serves at") == 2, LIMIT_SECS)
+        wait_for_step(run, folder, max(50, clusters.last_step(folder) + 10))
+        for place in PLACES:
+            run.signal(place, signal.SIGTERM)
+        assert run.codes(within=2 * END_SECS) == [75, 75, 75, 75], run.said()
         assert "worker 1 is gone; the others go on without it" in run.said()
+        check_saved(run, folder)
     losses = clusters.losses(folder)
-    assert len(losses) == steps
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
-    found = checkpoints.newest(str(folder))
-    assert (found.step, found.tensors["global_step"]) == (steps, steps)
 
 
 def test_death_of_the_parameter_server_ends_all_and_the_run_goes_on_from_its_checkpoint(
