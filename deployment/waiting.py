@@ -63,11 +63,13 @@ def new_steps(
     """
     seen: set[int] = set()
     since = clock()
-    while timeout is None or clock() - since <= timeout:
+    while True:
         steps = checkpoints.list_steps(folder)
         seen &= {*steps}  # a run that is started over makes the same steps anew
         step = min({*steps} - seen, default=None)
         if step is None:
+            if timeout is not None and clock() - since >= timeout:
+                return
             sleep(interval)
             continue
         seen.add(step)

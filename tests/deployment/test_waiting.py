@@ -43,6 +43,11 @@ def test_checkpoint_that_was_removed_before_its_turn_does_not_come(tmp_path):
     assert list(steps) == [4]
 
 
+def test_without_any_time_what_is_there_is_scored(tmp_path):
+    (tmp_path / "ckpt-7.index").touch()
+    assert list(Training(tmp_path).steps(timeout=0)) == [7]
+
+
 def test_run_that_is_started_over_is_scored_anew(tmp_path):
     assert list(Training(tmp_path, ("5",), ("-5",), ("5",)).steps(timeout=25)) == [5, 5]
 

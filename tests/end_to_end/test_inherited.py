@@ -214,7 +214,7 @@ def test_fine_tuning_and_evaluation_of_an_ssd_checkpoint(tfrecords, ssd_checkpoi
     assert plan(tmp_path / "logs")["global_step"] == 2
     evaluate = {"EVAL_DIR": tmp_path / "eval", "TRAIN_DIR": tmp_path / "logs"}
     output = execute(EVALUATE_BESIDE, "--eval_timeout_secs=0", **evaluate, DATASET_DIR=tfrecords)
-    assert f"Scoring {tmp_path / 'logs' / 'ckpt-2'}" in output
+    assert f"{tmp_path / 'logs' / 'ckpt-2'}: mAP_VOC07" in output
     metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert (metrics["step"], metrics["num_images"]) == (2, 6)
 
