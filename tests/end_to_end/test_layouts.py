@@ -20,7 +20,7 @@ def train(records, folder, *, workers: int = 1, clones: int = 1, steps: int = ST
     batch = GLOBAL_BATCH // (workers * clones)
     arguments = clusters.flags(records, folder, steps=steps, batch=batch)
     layout = [f"--num_clones={clones}", "--clone_on_cpu", "--save_interval_secs=600",
-              "--learning_rate=0.000005"]  # fmt: skip
+              "--learning_rate=0.000005", "--stall_timeout_secs=300"]  # fmt: skip
     ended = clusters.run([*arguments, *layout], folder, workers=workers)
     assert ended.codes == [0] * workers, ended.output
     return clusters.losses(folder)
