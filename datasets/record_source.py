@@ -8,9 +8,10 @@ picture decoded here once, to know in time; without it a failure is explained af
 """
 
 import collections
+import contextlib
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -70,6 +71,16 @@ class RecordSource:
                 except InputError as error:
                     self.error = error
         return self.error
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Around what reads: an error of TensorFlow is raised as `explain` tells it, if it can."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if explained := self.explain():
+                raise explained from error
+            raise
 
     def _read_or_next(self, index: np.ndarray) -> bytes:
         start = int(index)

@@ -89,12 +89,8 @@ def run_detector(
 
 def _explained(batches: tf.data.Dataset, source: RecordSource) -> Iterator[dict[str, tf.Tensor]]:
     """The batches; a failure is raised as what is wrong with which record."""
-    try:
+    with source.explained():
         yield from batches
-    except tf.errors.OpError as error:
-        if explained := source.explain():
-            raise explained from error
-        raise
 
 
 def _check_sizes(batch: dict[str, tf.Tensor], image_size: tuple[int, int]) -> None:

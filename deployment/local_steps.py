@@ -53,13 +53,9 @@ class LocalSteps:
           InputError: names a record that cannot be read.
         """
         del settle
-        try:
+        with self._source.explained():
             batch = next(self._batches)
             return batch, self._state.step(batch, stop=stop())
-        except tf.errors.OpError as error:
-            if explained := self._source.explain():
-                raise explained from error
-            raise
 
     def finish(self) -> None:
         """Ends nothing: every worker knows the last step."""
