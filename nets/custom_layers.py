@@ -1,4 +1,6 @@
-"""Layers that slim lacks: explicit padding and the L2 normalisation of conv4_3."""
+"""Layers that slim lacks: explicit padding, L2 normalisation, and fast dilated convolution."""
+
+import functools
 
 import tensorflow as tf
 import tf_slim as slim
@@ -32,3 +34,62 @@ def l2_normalization(inputs: tf.Tensor, *, scale: float = 20.0) -> tf.Tensor:
     values = tf.cast(inputs, tf.float32)
     inverse = tf.math.rsqrt(tf.reduce_sum(tf.square(values), axis=-1, keepdims=True) + 1e-10)
     return tf.cast(values * inverse, inputs.dtype) * tf.cast(gamma, inputs.dtype)
+
+
+@slim.add_arg_scope
+def dilated_conv2d(
+    inputs: tf.Tensor,
+    num_outputs: int,
+    kernel_size: tuple[int, int],
+    *,
+    rate: int,
+    scope: str,
+    weights_initializer: variables.Initializer,
+    biases_initializer: variables.Initializer,
+    activation_fn=tf.nn.relu,
+) -> tf.Tensor:
+    """`slim.conv2d` with a rate and SAME padding, as one operation.
+
+    slim cuts the picture into rate^2 small ones, each of which is padded and convolved: conv6 of
+    SSD then took a sixth of a training step.
+
+    Args:
+      inputs: f[B, H, W, D].
+      num_outputs: E.
+      kernel_size: height and width.
+      rate: distance of neighbouring taps.
+      scope: of the variables, weights [*kernel_size, D, E] and biases [E].
+      weights_initializer: of the weights.
+      biases_initializer: of the biases.
+      activation_fn: applied to the sums.
+
+    Returns:
+      f[B, H, W, E].
+    """
+    with variables.layer_scope(scope):
+        weights = slim.model_variable(
+            "weights",
+            shape=[*kernel_size, inputs.shape[-1], num_outputs],
+            initializer=weights_initializer,
+        )
+        biases = slim.model_variable("biases", shape=[num_outputs], initializer=biases_initializer)
+        if _differentiates_dilation():
+            sums = tf.nn.conv2d(inputs, weights, 1, "SAME", dilations=rate)
+        else:
+            sums = tf.nn.atrous_conv2d(inputs, weights, rate, "SAME")
+        return activation_fn(tf.nn.bias_add(sums, biases, name="BiasAdd"))
+
+
+@functools.cache
+def _differentiates_dilation() -> bool:
+    """Whether gradients of dilated convolutions exist here: on a CPU they need oneDNN."""
+    with tf.init_scope():
+        ones = tf.ones([1, 3, 3, 1])
+        try:
+            tf.raw_ops.Conv2DBackpropFilter(
+                input=ones, filter_sizes=[3, 3, 1, 1], out_backprop=ones,
+                strides=[1, 1, 1, 1], padding="SAME", dilations=[1, 2, 2, 1],
+            )  # fmt: skip
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True

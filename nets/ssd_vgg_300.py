@@ -96,7 +96,7 @@ def arg_scope(initializer: str) -> Iterator[None]:
     with (
         slim.arg_scope([slim.conv2d, slim.max_pool2d], padding="SAME"),
         slim.arg_scope(
-            [slim.conv2d],
+            [slim.conv2d, custom_layers.dilated_conv2d],
             activation_fn=tf.nn.relu,
             weights_initializer=INITIALIZERS[initializer],
             biases_initializer=constant(0.0),
@@ -115,7 +115,8 @@ def backbone(inputs: tf.Tensor, depth_multiplier: float) -> dict[str, tf.Tensor]
         kernel, stride = ([3, 3], 1) if number == 5 else ([2, 2], 2)
         net = slim.max_pool2d(net, kernel, stride=stride, scope=f"pool{number}")
     depth = _scaled(1024, depth_multiplier)
-    net = end_points["block6"] = slim.conv2d(net, depth, [3, 3], rate=6, scope="conv6")
+    net = custom_layers.dilated_conv2d(net, depth, [3, 3], rate=6, scope="conv6")
+    end_points["block6"] = net
     end_points["block7"] = slim.conv2d(net, depth, [1, 1], scope="conv7")
     return end_points
 

@@ -1,11 +1,16 @@
-"""Padding and L2 normalisation, by hand."""
+"""Padding, L2 normalisation and dilated convolution, by hand."""
+
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from nets import custom_layers
-from nets.variables import SlimVariables
+from nets.variables import SlimVariables, constant, he_normal
 
 
 def normalize(inputs, **options) -> tuple[np.ndarray, SlimVariables]:
@@ -78,3 +83,59 @@ def test_gradient_is_finite_at_zero():
         with owner.scope("net"):
             total = tf.reduce_sum(custom_layers.l2_normalization(inputs))
     assert np.isfinite(tape.gradient(total, inputs)).all()
+
+
+def dilated(inputs, owner: SlimVariables | None = None) -> tuple[tf.Tensor, SlimVariables]:
+    owner = owner or SlimVariables(seed=3)
+    with owner.scope("net"):
+        made = custom_layers.dilated_conv2d(
+            inputs, 3, [3, 3], rate=2, scope="conv6", activation_fn=tf.identity,
+            weights_initializer=he_normal, biases_initializer=constant(0.5),
+        )  # fmt: skip
+    return made, owner
+
+
+def test_dilated_convolution_takes_taps_that_far_apart():
+    inputs = np.random.default_rng(5).normal(size=(2, 5, 6, 4)).astype(np.float32)
+    made, owner = dilated(tf.constant(inputs))
+    assert list(owner.by_name) == ["net/conv6/weights", "net/conv6/biases"]
+    weights = owner.by_name["net/conv6/weights"].numpy()
+    padded = np.pad(inputs, [(0, 0), (2, 2), (2, 2), (0, 0)])
+    taps = [
+        padded[:, 2 * i : 2 * i + 5, 2 * j : 2 * j + 6] @ weights[i, j]
+        for i in range(3)
+        for j in range(3)
+    ]
+    np.testing.assert_allclose(made, sum(taps) + 0.5, atol=1e-5)
+
+
+def test_dilated_convolution_is_one_operation_where_it_can_be():
+    if not custom_layers._differentiates_dilation():
+        pytest.skip("this TensorFlow runs without oneDNN")
+    _, owner = dilated(tf.zeros([1, 5, 6, 4]))
+    function = tf.function(lambda inputs: dilated(inputs, owner)[0], autograph=False)
+    graph = function.get_concrete_function(tf.TensorSpec([1, 5, 6, 4])).graph
+    types = [operation.type for operation in graph.get_operations()]
+    assert "SpaceToBatchND" not in types
+    assert types.count("Conv2D") == 1
+
+
+def test_dilated_convolution_is_differentiated_without_onednn_too():
+    gradients = []
+    for switch in "10":
+        program = (
+            "import tensorflow as tf; from tests.nets import test_custom_layers as t\n"
+            "inputs = tf.random.stateless_normal([1, 5, 6, 4], [1, 2])\n"
+            "with tf.GradientTape(watch_accessed_variables=True) as tape:\n"
+            "  made, owner = t.dilated(inputs); total = tf.reduce_sum(made ** 2)\n"
+            "gradient = tape.gradient(total, owner.by_name['net/conv6/weights'])\n"
+            "print(gradient.numpy().ravel().tolist())"
+        )
+        environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": switch, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [sys.executable, "-c", program]
+        result = subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True
+        )
+        gradients.append(json.loads(result.stdout))
+    np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)
+    assert np.abs(gradients[0]).min() > 0

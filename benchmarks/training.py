@@ -1,0 +1,249 @@
+"""Times one training step beside torchvision's SSD, and against the machine's limit.
+
+    python -m benchmarks.training [--rounds=7] [--batch_size=8] [--classes=21] [--objects=4]
+
+A step is everything between pictures in memory and new weights: matching, forward, loss, backward,
+update by SGD with momentum and weight decay. torchvision trains by its own loss and matching: as
+it ships (float32), under bfloat16 autocast, and with channels last on top of that. Contenders take
+turns as `benchmarks/_contenders.py` says; torch and torchvision are no dependencies of this
+project.
+
+The limit is the best single 3x3 convolution of VGG-16, forward, in the same precision and in the
+same rounds; a step's operations are the convolutions' products, three times (forward, to the
+weights, to the inputs), less the first layer's inputs.
+"""
+
+import argparse
+import functools
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks import _contenders
+from benchmarks._contenders import Contender
+from benchmarks._scenes import Scenes, make_scenes
+
+_LAYERS = ((150, 128), (75, 256), (38, 512))  # size and channels: conv2_2, conv3_2, conv4_2
+
+
+def make_state(
+    scenes: Scenes, classes: int, precision: str, **settings
+) -> tuple[Any, Callable[[], Any], Callable[[], dict]]:
+    """A training's `TrainState`, its `Batch` (matched anew by each call), and the step on it."""
+    import tensorflow as tf
+
+    from deployment.description import Description
+    from deployment.train_settings import TrainSettings
+    from deployment.train_state import TrainState
+    from deployment.train_step import Batch
+    from nets import matching
+    from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
+
+    side = scenes.images.shape[1]
+    description = Description(
+        model_name=f"ssd_{side}_vgg",
+        labels=tuple(f"class_{number}" for number in range(1, classes)),
+        input_scale=1 / 58,
+        precision=precision,
+    )
+    flags = {"train_dir": "-", "dataset_dir": "-", "learning_rate": 1e-4, "seed": 1, **settings}
+    state = TrainState(TrainSettings(**flags), description, num_samples=len(scenes.images))
+    images = tf.constant(scenes.images - np.float32(RGB_MEANS))
+    annotations = [
+        list(map(tf.constant, each)) for each in zip(scenes.boxes, scenes.labels, strict=True)
+    ]
+
+    @tf.function(autograph=False)
+    def targets() -> list[tf.Tensor]:
+        anchors = state.detector.anchors
+        found = [matching.match(boxes, labels, anchors) for boxes, labels in annotations]
+        return [tf.stack(values) for values in zip(*found, strict=True)]
+
+    def batch() -> Batch:
+        return Batch(images, *targets())
+
+    return state, batch, lambda: state.step(batch())
+
+
+def ours(scenes: Scenes, classes: int, precision: str, **settings) -> Contender:
+    """This project's step, as `train_ssd_network.py` takes it."""
+    import tensorflow as tf
+
+    _, _, step = make_state(scenes, classes, precision, **settings)
+    return Contender(
+        {"step": lambda: step()["loss"].numpy()}, f"tensorflow {tf.__version__}, {device()}"
+    )
+
+
+def torchvision_ssd(
+    scenes: Scenes, classes: int, bfloat16: bool, channels_last: bool = False
+) -> Contender:
+    """torchvision's ssd300_vgg16 with its own loss, and torch's SGD."""
+    import torch
+
+    torchvision, _ = _contenders.import_torchvision()
+    model = torchvision.models.detection.ssd300_vgg16(
+        weights=None,
+        weights_backbone=None,
+        num_classes=classes,
+    ).train()
+    if channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
+    images = [torch.tensor(image.transpose(2, 0, 1) / 255) for image in scenes.images]
+    size = images[0].shape[-1]
+    targets = [
+        {"boxes": torch.tensor(boxes[:, [1, 0, 3, 2]] * size), "labels": torch.tensor(labels)}
+        for boxes, labels in zip(scenes.boxes, scenes.labels, strict=True)
+    ]
+    if channels_last:
+        _keep_channels_last(model, torch)
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = sum(model(images, targets).values())
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return Contender({"step": step}, f"torch {torch.__version__}")
+
+
+def _keep_channels_last(model, torch) -> None:
+    """Pictures too are laid out as the weights are."""
+    model.backbone.register_forward_pre_hook(
+        lambda _, inputs: (inputs[0].contiguous(memory_format=torch.channels_last),)
+    )
+
+
+def convolutions(batch_size: int, precision: str) -> Contender:
+    """The single convolutions whose best speed is the limit; TensorFlow's, forward."""
+    import tensorflow as tf
+
+    calls = {}
+    for size, depth in _LAYERS:
+        inputs = tf.cast(
+            tf.random.stateless_normal([batch_size, size, size, depth], [1, 2]), precision
+        )
+        weights = tf.cast(tf.random.stateless_normal([3, 3, depth, depth], [3, 4]), precision)
+        calls[f"convolution of {size} pixels"] = functools.partial(_convolve(tf), inputs, weights)
+    return Contender(calls, f"tensorflow {tf.__version__}")
+
+
+def _convolve(tf) -> Callable:
+    @tf.function(autograph=False)
+    def compiled(inputs, weights):
+        return tf.nn.conv2d(inputs, weights, 1, "SAME")[0, 0, 0, 0]
+
+    return lambda inputs, weights: compiled(inputs, weights).numpy()
+
+
+def device() -> str:
+    """The GPU's name, or what computes instead."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "CPU"
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+
+
+def operations(classes: int) -> int:
+    """Of a training step for one picture, a multiplication and an addition each counting."""
+    from deployment.description import Description
+    from deployment.detector import Detector
+
+    labels = tuple(map(str, range(1, classes)))
+    layers = Detector(Description(model_name="ssd_300_vgg", labels=labels)).layers
+    return 2 * (3 * sum(layer.multiply_adds for layer in layers) - layers[0].multiply_adds)
+
+
+def makers(scenes: Scenes, classes: int) -> dict[str, Callable[[], Contender]]:
+    """All contenders by name, the one that others are compared with first."""
+    own = functools.partial(ours, scenes, classes)
+    theirs = functools.partial(torchvision_ssd, scenes, classes)
+    return {
+        "this project, bfloat16": functools.partial(own, "bfloat16"),
+        "this project, float32": functools.partial(own, "float32"),
+        "torchvision, as shipped": functools.partial(theirs, bfloat16=False),
+        "torchvision, bfloat16 autocast": functools.partial(theirs, bfloat16=True),
+        "torchvision, bfloat16 channels last": functools.partial(
+            theirs, bfloat16=True, channels_last=True
+        ),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints seconds a picture, ratios to this project's, and how near the limit each comes."""
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--batch_size", type=int, default=8)
+    options.add_argument("--classes", type=int, default=21, help="with background")
+    options.add_argument("--objects", type=int, default=4, help="a picture")
+    options.add_argument("--contenders", default="0,1,2,3,4", help="numbers of some")
+    given = options.parse_args(argv)
+    print(
+        f"{_contenders.machine()}; {given.rounds} rounds of {given.batch_size} pictures, "
+        f"{given.classes} classes, {given.objects} objects a picture"
+    )
+    scenes = make_scenes(given.batch_size, classes=given.classes, objects=given.objects)
+    known = list(makers(scenes, given.classes).items())
+    running = _contenders.start(dict(known[int(number)] for number in given.contenders.split(",")))
+    limits = {
+        name: _contenders.Process(functools.partial(convolutions, given.batch_size, name))
+        for name in ("bfloat16", "float32")
+    }
+    if running:
+        compare(
+            running, limits, rounds=given.rounds, batch_size=given.batch_size, classes=given.classes
+        )
+    for process in (*running.values(), *limits.values()):
+        process.close()
+
+
+def compare(
+    running: dict[str, _contenders.Process],
+    limits: dict[str, _contenders.Process],
+    *,
+    rounds: int,
+    batch_size: int,
+    classes: int,
+) -> None:
+    """Measures in rounds, limits and steps in turn, and prints the table."""
+    for process in running.values():
+        process.measure("step")  # builds
+        process.measure("step")  # and still allocates
+    work = operations(classes) * batch_size
+    best: dict[str, list[float]] = {name: [] for name in limits}
+    seconds: dict[str, list[float]] = {name: [] for name in running}
+    for _ in range(rounds):
+        for name, process in limits.items():
+            best[name].append(max(_speed(process, batch_size, layer) for layer in _LAYERS))
+        for name, process in running.items():
+            seconds[name].append(process.measure("step"))
+    first = next(iter(running))
+    print(f"\n{'':<36}{'s/picture':>10}{'ratio':>7}{'GFLOP/s':>9}{'of limit':>9}{'peak GiB':>9}")
+    for name, own in seconds.items():
+        limit = best["bfloat16" if "bfloat16" in name else "float32"]
+        share = statistics.median(work / s / most for s, most in zip(own, limit, strict=True))
+        middle = statistics.median(own)
+        print(
+            f"{name:<36}{middle / batch_size:>10.4f}{_contenders.ratio(own, seconds[first]):>7.2f}"
+            f"{work / middle / 1e9:>9.0f}{share:>9.0%}{running[name].peak_memory() / 2**30:>9.1f}"
+        )
+    for name, speeds in best.items():
+        print(f"limit, {name}: {statistics.median(speeds) / 1e9:.0f} GFLOP/s")
+
+
+def _speed(process: _contenders.Process, batch_size: int, layer: tuple[int, int]) -> float:
+    """Operations a second of a single convolution: the best of three calls."""
+    size, depth = layer
+    seconds = min(process.measure(f"convolution of {size} pixels") for _ in range(3))
+    return 2 * batch_size * size**2 * 9 * depth**2 / seconds
+
+
+if __name__ == "__main__":
+    main()
