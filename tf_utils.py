@@ -11,7 +11,7 @@ import tensorflow as tf
 from errors import InputError
 from nets import analysis, pretrained
 from nets.variables import in_scope
-from optimization import optimizers, schedules
+from optimization import averages, optimizers, schedules
 
 LEARNING_RATE_DECAY_TYPES = ("fixed", "exponential", "polynomial", "step", "poly", "cosine")
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamw", "ftrl", "momentum", "rmsprop", "sgd")
@@ -182,7 +182,8 @@ def get_init_fn(
     reader = tf.train.load_checkpoint(request.checkpoint_path)
     there = reader.get_variable_to_shape_map()
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    plan = pretrained.make_plan(shapes, there, request, model_name=model_name)
+    average = averages.SUFFIX if request.use_moving_average else ""
+    plan = pretrained.make_plan(shapes, there, request, model_name=model_name, average=average)
 
     def init_fn() -> None:
         for name, value in pretrained.values(plan, reader.get_tensor).items():

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from errors import InputError
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16", "mixed_float16")
 
 
 def resolve_precision(precision: str) -> str:
@@ -36,8 +36,8 @@ def cpu_has_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
 
 
 def compute_dtype(precision: str) -> tf.DType:
-    """The type of activations and of the weights' casts."""
-    return tf.dtypes.as_dtype(precision)
+    """The type of activations and of the weights' casts; variables and losses stay float32."""
+    return tf.dtypes.as_dtype(precision.removeprefix("mixed_"))
 
 
 def set_up_gpu_memory(fraction: float | None) -> None:

@@ -99,6 +99,11 @@ def check(settings: TrainSettings) -> None:
                 "and no moment at which the weights stand still; drop the flag. "
                 "eval_ssd_network.py --wait_for_checkpoints scores such a training."
             )
+    if settings.jit:
+        raise InputError(
+            "--jit=True does not go with parameter servers: XLA compiles for variables of the same "
+            "device; drop the flag."
+        )
 
 
 def gather(deployment: DeploymentConfig) -> Lifelines | None:

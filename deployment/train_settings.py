@@ -45,7 +45,15 @@ class TrainSettings:
     )
     depth_multiplier: float = setting(1.0, "Factor on the channels of every layer.")
     input_scale: str = setting("auto", "Factor on RGB minus mean; auto is 1/58 from scratch.")
-    precision: str = setting("auto", "Arithmetic; auto is the fastest that the machine has.")
+    precision: str = setting(
+        "auto",
+        "Arithmetic: float32, bfloat16, or mixed_float16 with dynamic loss scaling, for GPUs; auto "
+        "is bfloat16 on a CPU that has it, else float32.",
+    )
+    jit: bool = setting(
+        False, "Compile network, loss and gradients with XLA; for GPUs, slower on CPUs."
+    )
+    data_format: str = setting("auto", "Checked: auto or NHWC, which TensorFlow arranges itself.")
     trainable_scopes: tuple[str, ...] = setting((), "Train only the variables below these scopes.")
 
     checkpoint_path: str = setting("", "Checkpoint in slim's names to start a new run from.")
@@ -55,6 +63,9 @@ class TrainSettings:
     initialize_last_layer: bool = setting(True, "Take the box predictors from the checkpoint.")
     last_layers_contain_logits_only: bool = setting(
         False, "The last layer is the predictors of classes, without those of boxes."
+    )
+    use_moving_average: bool = setting(
+        True, "Start from the averaged weights of checkpoint_path where it has them."
     )
     dry_run: bool = setting(False, "Print where each variable starts from, and stop.")
 
@@ -184,6 +195,7 @@ class TrainSettings:
         if self.precision not in hardware.PRECISIONS:
             hardware.resolve_precision(self.precision)
         self._check_image_size()
+        self._check_data_format()
 
     @property
     def last_step(self) -> int:
@@ -229,6 +241,13 @@ class TrainSettings:
             raise InputError(
                 f"--eval_every_secs={self.eval_every_secs} with {self.num_replicas} workers: they "
                 "have no clock in common; give --eval_every_n_steps or --eval_every_n_epochs."
+            )
+
+    def _check_data_format(self) -> None:
+        if self.data_format not in ("auto", "NHWC"):
+            raise InputError(
+                f"--data_format={self.data_format}: the network is written in NHWC; on a GPU "
+                "TensorFlow turns convolutions into NCHW where that is faster. Drop the flag."
             )
 
     def _check_image_size(self) -> None:

@@ -20,6 +20,7 @@ from deployment.train_settings import TrainSettings
 from deployment.train_step import StepOptions, TrainStep, is_decayed
 from errors import InputError
 from optimization.averages import MovingAverages
+from optimization.loss_scale import LossScale
 from optimization.optimizers import Optimizer
 
 _FIXED = (
@@ -59,6 +60,8 @@ class TrainState:
         self._averages = (
             None if decay is None else MovingAverages(decay, self.detector.variables_by_name)
         )
+        is_float16 = description.precision == "mixed_float16"
+        self._loss_scale = LossScale() if is_float16 else None
         schedule = _configure(tf_utils.configure_learning_rate, settings, num_samples=num_samples)
         options = {name: getattr(settings, name) for name in StepOptions._fields}
         if settings.optimizer == "adamw":
@@ -73,6 +76,7 @@ class TrainState:
             multipliers=_configure(
                 tf_utils.get_gradient_multipliers, settings, variables=trained.keys()
             ),
+            loss_scale=self._loss_scale,
         )
 
     def tensors(self) -> dict[str, tf.Tensor | tf.Variable]:
@@ -106,11 +110,12 @@ class TrainState:
             self._averages.restart()
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Weights, slots, moving averages and step counter by name."""
+        """Weights, slots, moving averages, loss scale and step counter by name."""
         return {
             **self.detector.variables_by_name,
             **self._optimizer.slots,
             **(self._averages.slots if self._averages else {}),
+            **(self._loss_scale.slots if self._loss_scale else {}),
             "global_step": self.step.step,
         }
 

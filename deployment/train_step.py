@@ -17,6 +17,7 @@ from nets import losses
 from nets.matching import Targets
 from optimization.accumulation import sum_over_parts
 from optimization.averages import MovingAverages
+from optimization.loss_scale import LossScale
 from optimization.optimizers import Optimizer
 from optimization.schedules import Schedule
 
@@ -51,6 +52,7 @@ class StepOptions(NamedTuple):
     accumulate_steps: int = 1
     check_numerics: bool = True
     summarize_gradients: bool = False
+    jit: bool = False
 
 
 def is_decayed(name: str) -> bool:
@@ -75,6 +77,7 @@ class TrainStep(tf.Module):
         options: StepOptions,
         averages: MovingAverages | None = None,
         multipliers: Mapping[str, float] | None = None,
+        loss_scale: LossScale | None = None,
     ):
         """Compiles nothing yet.
 
@@ -86,6 +89,7 @@ class TrainStep(tf.Module):
           options: what the step does besides.
           averages: moved after every update.
           multipliers: factors on the gradients of some variables, before any clipping.
+          loss_scale: of float16; its overflows leave the update out.
         """
         super().__init__(name="train_step")
         self._strategy = tf.distribute.get_strategy()
@@ -95,9 +99,15 @@ class TrainStep(tf.Module):
         )  # fmt: skip
         self._detector, self._optimizer, self._schedule = detector, optimizer, schedule
         self._trained, self._options, self._averages = trained, options, averages
-        self._multipliers = dict(multipliers or {})
+        self._multipliers, self._loss_scale = dict(multipliers or {}), loss_scale
         self._decayed = [variable for name, variable in trained.items() if is_decayed(name)]
         self._run = tf.function(self._run_replicas, autograph=False)
+        # What XLA compiles lies between two all-reductions, which it does not have on every device.
+        self._differentiate = (
+            tf.function(self._gradients_and_losses, autograph=False, jit_compile=True)
+            if options.jit
+            else self._gradients_and_losses
+        )
 
     def __call__(self, batch: Batch, *, stop: bool = False) -> dict[str, tf.Tensor]:
         """Takes one step.
@@ -109,8 +119,9 @@ class TrainStep(tf.Module):
         Returns:
           f32 scalars, the same on every worker: loss, loss_classification, loss_localisation,
           loss_regularisation, learning_rate, positives, gradient_norm, finite (1 when loss and
-          gradient are, without which check_numerics leaves the update out), stop (above 0 when any
-          worker was asked to stop). With summarize_gradients also VARIABLE/gradient, as applied.
+          gradient are, without which check_numerics leaves the update out; also when a gradient
+          overflowed because of its scale alone), stop (above 0 when any worker was asked to stop).
+          With summarize_gradients also VARIABLE/gradient, as applied; with float16 loss_scale.
         """
         return self._run(batch, tf.constant(float(stop)))
 
@@ -122,6 +133,9 @@ class TrainStep(tf.Module):
             name: self._strategy.experimental_local_results(value)[0]
             for name, value in results.items()
         }
+        if self._loss_scale:
+            with self._strategy.scope():
+                self._loss_scale.after_step(values.pop("overflowed"))
         parts = ("loss_classification", "loss_localisation", "loss_regularisation")
         return {"loss": tf.add_n([values[part] for part in parts]), **values}
 
@@ -129,15 +143,19 @@ class TrainStep(tf.Module):
         targets = Targets(batch.classes, batch.offsets)
         (counts,) = _sum_over_replicas([tf.stack([count_positives(targets), stop])])
         positives, stop = tf.unstack(counts)
-        own = self._gradients_and_losses(batch, self._normalizer(positives, batch))
+        own = self._differentiate(batch, self._normalizer(positives, batch))
         # One call: a worker's collectives cost a round each, the losses none beside the gradients.
         *gradients, summed = _sum_over_replicas(own)
         gradients = self._multiply(self._decay(gradients))
         norm = tf.linalg.global_norm(gradients)
         rate = self._schedule(self.step)
         regularisation = self._regularisation()
-        finite = tf.reduce_all(tf.math.is_finite([norm, regularisation, *tf.unstack(summed)]))
-        keep = finite if self._options.check_numerics else tf.constant(True)
+        finite_loss = tf.reduce_all(tf.math.is_finite([regularisation, *tf.unstack(summed)]))
+        finite_norm = tf.math.is_finite(norm)
+        scaling = self._scaling(finite_loss, finite_norm)
+        overflowed = scaling.get("overflowed", tf.constant(False))
+        finite = finite_loss & finite_norm
+        keep = finite if self._options.check_numerics else ~overflowed
         step = tf.identity(self.step)
         gradients = self._clip(gradients, norm)
         self._optimizer.apply(gradients, rate=rate, step=step, keep=keep)
@@ -150,10 +168,17 @@ class TrainStep(tf.Module):
             "learning_rate": rate,
             "positives": positives,
             "gradient_norm": norm,
-            "finite": tf.cast(finite, tf.float32),
+            "finite": tf.cast(finite | overflowed, tf.float32),
             "stop": stop,
+            **scaling,
             **self._summarised(gradients),
         }
+
+    def _scaling(self, finite_loss: tf.Tensor, finite_norm: tf.Tensor) -> dict[str, tf.Tensor]:
+        if not self._loss_scale:
+            return {}
+        overflowed = self._loss_scale.is_overflow(loss=finite_loss, gradient=finite_norm)
+        return {"loss_scale": tf.identity(self._loss_scale.value), "overflowed": overflowed}
 
     def _summarised(self, gradients: list[tf.Tensor]) -> dict[str, tf.Tensor]:
         if not self._options.summarize_gradients:
@@ -185,7 +210,11 @@ class TrainStep(tf.Module):
                 label_smoothing=options.label_smoothing,
             )
             loss = tf.add_n(list(parts.values()))
+            if self._loss_scale:
+                loss *= self._loss_scale.value
         gradients = tape.gradient(loss, list(self._trained.values()))
+        if self._loss_scale:
+            gradients = [gradient / self._loss_scale.value for gradient in gradients]
         return [*gradients, tf.stack([parts["classification"], parts["localisation"]])]
 
     def _normalizer(self, positives: tf.Tensor, batch: Batch) -> tf.Tensor:

@@ -55,9 +55,12 @@ class Request(NamedTuple):
     ignore_missing_vars: bool = False
     initialize_last_layer: bool = True
     last_layers_contain_logits_only: bool = False
+    use_moving_average: bool = True
 
 
-def make_plan(variables: Shapes, there: Shapes, request: Request, *, model_name: str) -> Plan:
+def make_plan(
+    variables: Shapes, there: Shapes, request: Request, *, model_name: str, average: str = ""
+) -> Plan:
     """Decides where each variable's value comes from.
 
     Args:
@@ -65,6 +68,8 @@ def make_plan(variables: Shapes, there: Shapes, request: Request, *, model_name:
       there: shapes of the checkpoint's tensors by name.
       request: what the user asked for.
       model_name: scope of the network's variables.
+      average: what stands behind a variable's name in that of its moving average, if these are
+        wanted.
 
     Raises:
       InputError: variables are missing or have other shapes, or nothing would be restored.
@@ -73,6 +78,14 @@ def make_plan(variables: Shapes, there: Shapes, request: Request, *, model_name:
     rows = [_row(name, there, request, scope, model_name) for name in variables]
     if not any("_box/" in name for name in there):
         rows = [row._replace(action="new") if row.action == "missing" else row for row in rows]
+    if average:
+        rows = [_averaged(row, there, average) for row in rows]
+    averages = sum(bool(average) and row.source.endswith(average) for row in rows)
+    if averages:
+        notes += (
+            f"{averages} values are moving averages, as evaluation takes them: "
+            "--use_moving_average=False takes the raw weights.",
+        )
     _check(rows, variables, there, request)
     if any(
         row.action == "new" and _vgg_source(row.name, scope, model_name) in there for row in rows
@@ -188,6 +201,11 @@ def _row(name: str, there: Shapes, request: Request, scope: str, model_name: str
         return Row(name, "restored" if source == name else "renamed", source)
     source = _vgg_source(name, scope, model_name)
     return Row(name, "reduced", source) if source in there else Row(name, "missing")
+
+
+def _averaged(row: Row, there: Shapes, average: str) -> Row:
+    source = f"{row.source}{average}"
+    return row._replace(source=source) if row.source and source in there else row
 
 
 def _check(rows: list[Row], variables: Shapes, there: Shapes, request: Request) -> None:

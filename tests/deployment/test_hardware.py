@@ -26,6 +26,7 @@ def test_precision_given_is_kept_and_auto_is_resolved():
     expected = "bfloat16" if hardware.cpu_has_bfloat16() else "float32"
     assert hardware.resolve_precision("auto") == expected
     assert hardware.compute_dtype(expected) in (tf.bfloat16, tf.float32)
+    assert hardware.compute_dtype("mixed_float16") == tf.float16
 
 
 def test_unknown_precision_is_refused():

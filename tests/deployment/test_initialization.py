@@ -12,6 +12,7 @@ from errors import InputError
 DESCRIPTION = Description(
     model_name="ssd_300_vgg", labels=("cat",), anchors="coco", depth_multiplier=0.01
 )
+SETTINGS = TrainSettings(train_dir="run", dataset_dir="records")
 HEAD = "ssd_300_vgg/block4_box/conv_cls/weights"
 
 
@@ -60,3 +61,20 @@ def test_damaged_weights_are_refused_in_one_sentence(tmp_path):
     damage_all_but_the_index(path)
     with pytest.raises(InputError, match=r"ckpt-3 cannot be read .* fresh copy"):
         initialization.initialize(detector, origin)
+
+
+@pytest.mark.parametrize(("use", "expected"), [(True, 2.0), (False, 1.0)])
+def test_averages_of_a_run_are_where_the_next_one_starts(use, expected, tmp_path):
+    detector = Detector(DESCRIPTION)
+    weights = {n: np.full(v.shape, 1.0, np.float32) for n, v in detector.variables_by_name.items()}
+    averages = {f"{name}/ExponentialMovingAverage": 2 * value for name, value in weights.items()}
+    origin = find(
+        save(tmp_path, description=DESCRIPTION, **weights, **averages), use_moving_average=use
+    )
+    plan = initialization.describe_plan(detector, origin, SETTINGS)
+    assert ("conv6/weights/ExponentialMovingAverage" in plan) is use
+    assert ("71 values are moving averages, as evaluation takes them" in plan) is use
+    assert "71 restored, 0 renamed, 0 reduced, 0 new, 0 frozen" in plan
+    initialization.initialize(detector, origin)
+    for name, variable in detector.variables_by_name.items():
+        assert np.all(variable.numpy() == expected), name

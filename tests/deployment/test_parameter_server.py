@@ -25,5 +25,10 @@ def test_flags_that_need_the_chief_to_see_a_batch_are_refused(flag):
         parameter_server.check(TrainSettings(**GIVEN, **flag))
 
 
+def test_compilation_is_refused():
+    with pytest.raises(InputError, match="--jit=True does not go with parameter servers: XLA"):
+        parameter_server.check(TrainSettings(**GIVEN, jit=True))
+
+
 def test_flags_of_the_step_itself_go_with_parameter_servers():
     parameter_server.check(TrainSettings(**GIVEN, accumulate_steps=2, moving_average_decay=0.9))

@@ -172,3 +172,80 @@ def test_plan_prints_a_line_a_variable_and_counts():
     assert lines[1].split() == ["new", "frozen", "a/b"]
     assert lines[2] == "0 restored, 1 renamed, 0 reduced, 1 new, 1 frozen"
     assert lines[3] == "A note."
+
+
+MANY = {
+    f"{MODEL}/conv1/conv1_1/weights": (3, 3, 3, 4),
+    f"{MODEL}/block4_box/conv_loc/weights": (3, 3, 4, 16),
+    **{f"{MODEL}/layer{k}/{kind}": (k, 4) for k in range(1, 21) for kind in ("weights", "biases")},
+}
+
+
+def listed(names) -> str:
+    """The first four in the network's order, and how many more."""
+    ordered = [name for name in MANY if name in names]
+    rest = f" and {len(ordered) - 4} more" if len(ordered) > 4 else ""
+    return ", ".join(ordered[:4]) + rest
+
+
+@pytest.mark.parametrize("k", [1, 4, 6])
+def test_k_excluded_missing_and_misshapen_variables_are_told_exactly(k):
+    """In a checkpoint of another scope, so that all the others are renamed."""
+    names = np.random.default_rng(k).permutation(list(MANY)[2:]).tolist()
+    excluded, missing, wrong = names[:k], names[k : 2 * k], names[2 * k : 3 * k]
+    there = {name: shape for name, shape in MANY.items() if name not in missing}
+    flags = {"checkpoint_exclude_scopes": tuple(excluded)}
+    made = plan(scoped("old", there), MANY, **flags, ignore_missing_vars=True)
+    new = {*excluded, *missing}
+    assert {row.name for row in made.rows if row.action == "new"} == new
+    assert {row.name for row in made.rows if row.action == "renamed"} == {*MANY} - new
+    counts = f"0 restored, {len(MANY) - 2 * k} renamed, 0 reduced, {2 * k} new, 0 frozen"
+    assert counts in pretrained.format_plan(made)
+    with pytest.raises(InputError, match=f"The checkpoint lacks {listed(missing)}: pass"):
+        plan(scoped("old", there), MANY, **flags)
+    shapes = {**MANY, **dict.fromkeys(wrong, (9, 9))}
+    with pytest.raises(InputError, match="have other shapes than the network's") as caught:
+        plan(scoped("old", shapes), MANY, **flags)
+    said = str(caught.value).replace(" (9, 9)", "")
+    assert said.startswith(f"The checkpoint's {listed(wrong)} have other shapes")
+
+
+AVERAGE = "/ExponentialMovingAverage"
+
+
+def averaged_plan(there, variables=NETWORK, **request):
+    request = Request("some.ckpt", **request)
+    return pretrained.make_plan(variables, there, request, model_name=MODEL, average=AVERAGE)
+
+
+@pytest.mark.parametrize(("scope", "action"), [(MODEL, "restored"), ("other", "renamed")])
+def test_averages_are_taken_where_they_are_and_weights_elsewhere(scope, action):
+    there = scoped(scope)
+    raw, *rest = there
+    made = averaged_plan({**there, **{f"{name}{AVERAGE}": there[name] for name in rest}})
+    assert [row.source for row in made.rows] == [raw, *(f"{name}{AVERAGE}" for name in rest)]
+    assert set(actions(made).values()) == {action}
+    assert made.notes == (
+        "4 values are moving averages, as evaluation takes them: --use_moving_average=False takes "
+        "the raw weights.",
+    )
+    assert averaged_plan(there) == plan(there)
+
+
+def test_averages_of_another_shape_are_refused():
+    averages = {f"{name}{AVERAGE}": (7, *shape) for name, shape in NETWORK.items()}
+    with pytest.raises(InputError, match=r"conv1_1/weights \(7, 3, 3, 3, 4\).* have other shapes"):
+        averaged_plan({**NETWORK, **averages})
+
+
+def test_excluded_variables_start_new_whatever_averages_there_are():
+    averages = {f"{name}{AVERAGE}": shape for name, shape in NETWORK.items()}
+    made = averaged_plan({**NETWORK, **averages}, checkpoint_exclude_scopes=(f"{MODEL}/conv10",))
+    assert actions(made)["conv10/weights"] == "new"
+    assert made.notes[0].startswith("4 values are moving averages")
+
+
+def test_averages_of_fully_connected_layers_are_reduced():
+    there = {**VGG, f"vgg_16/fc6/weights{AVERAGE}": VGG["vgg_16/fc6/weights"]}
+    made = averaged_plan(there, VGG_LAYERS)
+    assert Row(f"{MODEL}/conv6/weights", "reduced", f"vgg_16/fc6/weights{AVERAGE}") in made.rows
