@@ -18,21 +18,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from deployment import disk
 from errors import InputError
 
 _NAME = re.compile(r"ckpt-(\d+)\.index$")
 _DATA = ".data-00000-of-00001"
-# What a full, read-only or vanished disk raises; a lost peer's errors are not among them.
-DISK_ERRORS = (
-    tf.errors.ResourceExhaustedError,
-    tf.errors.UnknownError,
-    tf.errors.InternalError,
-    tf.errors.OutOfRangeError,  # of a limit on the size of files
-    tf.errors.PermissionDeniedError,
-    tf.errors.NotFoundError,
-    tf.errors.FailedPreconditionError,
-    OSError,
-)
+_OTHERS_STAY = "; earlier checkpoints are untouched"
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
 
 
@@ -58,16 +49,13 @@ def save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variabl
     Raises:
       InputError: it could not be written, such as on a full disk; earlier checkpoints stay.
     """
-    try:
-        return _save(train_dir, step, tensors)
-    except DISK_ERRORS as error:
-        with contextlib.suppress(tf.errors.OpError):
-            tf.io.gfile.rmtree(_temporary(train_dir, step))
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"Checkpoint ckpt-{step} could not be written to {train_dir} ({reason}): make room and "
-            "run again; earlier checkpoints are untouched."
-        ) from error
+    with disk.explained(tf.io.gfile.join(train_dir, f"ckpt-{step}"), hope=_OTHERS_STAY):
+        try:
+            return _save(train_dir, step, tensors)
+        except disk.DISK_ERRORS:
+            with contextlib.suppress(tf.errors.OpError):
+                tf.io.gfile.rmtree(_temporary(train_dir, step))
+            raise
 
 
 def _save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variable]) -> str:
@@ -117,21 +105,16 @@ def copy_alone(path: str, folder: str) -> None:
     """
     name = path.rsplit("/", 1)[-1]
     target = tf.io.gfile.join(folder, name)
-    try:
+    with disk.explained(target, hope=_OTHERS_STAY):
         tf.io.gfile.makedirs(folder)
-        for ending in (_DATA, ".index"):
-            tf.io.gfile.copy(path + ending, f"{target}{ending}.temp", overwrite=True)
-            tf.io.gfile.rename(f"{target}{ending}.temp", target + ending, overwrite=True)
+        # The data takes its place first: a name with an index is complete.
+        with disk.replacing(f"{target}.index") as index, disk.replacing(target + _DATA) as data:
+            tf.io.gfile.copy(path + _DATA, data, overwrite=True)
+            tf.io.gfile.copy(f"{path}.index", index, overwrite=True)
         for step in list_steps(folder):
             if f"ckpt-{step}" != name:
                 remove(tf.io.gfile.join(folder, f"ckpt-{step}"))
         _write_state(folder)
-    except DISK_ERRORS as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{target} could not be written ({reason}): make room and run again; earlier "
-            "checkpoints are untouched."
-        ) from error
 
 
 def remove(path: str) -> None:
@@ -289,7 +272,8 @@ def _write_state(train_dir: str, last_kept: float | None = None) -> None:
     lines = [f'model_checkpoint_path: "{names[-1]}"'] if names else []
     lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
     lines.append(f"last_preserved_timestamp: {last_kept}")
-    path = tf.io.gfile.join(train_dir, "checkpoint")
-    with tf.io.gfile.GFile(f"{path}.temp", "w") as file:
+    with (
+        disk.replacing(tf.io.gfile.join(train_dir, "checkpoint")) as temporary,
+        tf.io.gfile.GFile(temporary, "w") as file,
+    ):
         file.write("\n".join(lines) + "\n")
-    tf.io.gfile.rename(f"{path}.temp", path, overwrite=True)

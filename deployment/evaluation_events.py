@@ -17,11 +17,13 @@ def write(eval_dir: str, values: Mapping, drawings: Mapping[str, np.ndarray]) ->
       values: of metrics.json. Numbers that are None, of a class without objects, are left out.
       drawings: file name of a picture -> uint8[H, W, 3] RGB, shown as `pictures/NAME`.
     """
-    with tf.summary.create_file_writer(eval_dir).as_default(step=values["step"] or 0):
+    writer = tf.summary.create_file_writer(eval_dir)
+    with writer.as_default(step=values["step"] or 0):
         for tag, value in scalars(values).items():
             tf.summary.scalar(tag, value)
         for name, drawing in drawings.items():
             tf.summary.image(f"pictures/{name}", drawing[None])
+    writer.close()  # which says what could not be written
 
 
 def scalars(values: Mapping) -> dict[str, float]:

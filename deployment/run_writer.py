@@ -7,13 +7,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from deployment import checkpoints, train_dir
+from deployment import checkpoints, disk, train_dir
 from deployment.numerics import require_finite
 from deployment.progress import Progress
 from deployment.train_settings import TrainSettings
 from deployment.train_step import GRADIENT, Batch
 from deployment.train_summaries import TrainSummaries
-from errors import InputError
 
 _NOT_WRITTEN = ("finite", "stop")
 
@@ -68,7 +67,7 @@ class RunWriter(NoWriter):
           summaries: writes more than scalars where it is given.
         """
         self._settings, self._tensors, self._summaries = settings, tensors, summaries
-        with _disk_errors(settings.train_dir):
+        with _written(settings.train_dir):
             self._log = train_dir.MetricsLog(settings.train_dir, step=start)
             self._events = tf.summary.create_file_writer(settings.train_dir)
         self._progress = Progress(
@@ -87,7 +86,7 @@ class RunWriter(NoWriter):
     def __exit__(self, *error) -> None:
         self._progress.__exit__(*error)
         if error[0] is None:
-            with _disk_errors(self._settings.train_dir):
+            with _written(self._settings.train_dir):
                 self._log.close()
                 self._events.close()
 
@@ -105,7 +104,7 @@ class RunWriter(NoWriter):
         """Writes the metrics, the summaries and the checkpoint that are due."""
         last = step == self._settings.last_step
         if last or step % self._settings.log_every_n_steps == 0:
-            with _disk_errors(self._settings.train_dir):
+            with _written(self._settings.train_dir):
                 values = self._write_metrics(step, result)
                 if (
                     last
@@ -119,17 +118,18 @@ class RunWriter(NoWriter):
         """Saves a checkpoint unless that of this step is saved already; metrics first."""
         if step == self._saved_step:
             return
-        with _disk_errors(self._settings.train_dir):
+        with _written(self._settings.train_dir):
             self._log.flush()
         tensors = self._tensors()
         if self._settings.check_numerics:
             require_finite(tensors, step)
         checkpoints.save(self._settings.train_dir, step, tensors)
-        checkpoints.keep_newest(
-            self._settings.train_dir,
-            self._settings.max_to_keep,
-            every_n_hours=self._settings.keep_checkpoint_every_n_hours,
-        )
+        with _written(self._settings.train_dir):
+            checkpoints.keep_newest(
+                self._settings.train_dir,
+                self._settings.max_to_keep,
+                every_n_hours=self._settings.keep_checkpoint_every_n_hours,
+            )
         self._saved, self._saved_step = time.monotonic(), step
 
     @contextlib.contextmanager
@@ -175,13 +175,5 @@ class RunWriter(NoWriter):
         self._summarised = time.monotonic()
 
 
-@contextlib.contextmanager
-def _disk_errors(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except checkpoints.DISK_ERRORS as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"--train_dir={folder} cannot be written ({reason}): make room and run again; it goes "
-            "on from the last checkpoint."
-        ) from error
+def _written(folder: str) -> contextlib.AbstractContextManager[None]:
+    return disk.explained(folder, hope="; it goes on from the last checkpoint")

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from deployment import checkpoints, train_dir
+from deployment import checkpoints, disk, train_dir
 from deployment.cluster import Cluster
 from deployment.eval_settings import EvalSettings
 from deployment.evaluation import evaluate_checkpoint, get_dataset
@@ -133,18 +133,25 @@ class Evaluations:
         if is_best:
             self._keep(path)
         self._history.append(line)
-        self._log.write(line)
-        self._log.flush()
+        with disk.explained(tf.io.gfile.join(self._settings.train_dir, train_dir.EVALUATIONS)):
+            self._log.write(line)
+            self._log.flush()
         best = ", the best so far" if is_best else ""
         split = self._settings.eval_split
         self._writer.message(f"Step {step}: {METRIC} {_shown(line)} on {split}{best}.")
         self._ended = time.monotonic()
 
     def _keep(self, path: str) -> None:
-        folder = tf.io.gfile.join(self._settings.train_dir, "best")
-        checkpoints.copy_alone(path, folder)
-        metrics = tf.io.gfile.join(self._settings.train_dir, "evaluations", "metrics.json")
-        tf.io.gfile.copy(metrics, tf.io.gfile.join(folder, "metrics.json"), overwrite=True)
+        folder, scores = (
+            tf.io.gfile.join(self._settings.train_dir, name) for name in ("best", "evaluations")
+        )
+        with disk.explained(folder):
+            tf.io.gfile.makedirs(folder)
+            with disk.replacing(tf.io.gfile.join(folder, "metrics.json")) as temporary:
+                # In this order a full disk leaves the earlier best as it was.
+                source = tf.io.gfile.join(scores, "metrics.json")
+                tf.io.gfile.copy(source, temporary, overwrite=True)
+                checkpoints.copy_alone(path, folder)
 
     def _after_batch(self) -> None:
         self._watchdog.beat("a batch of the evaluation")

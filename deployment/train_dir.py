@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from deployment import disk
 from errors import InputError
 
 METRICS = "metrics.jsonl"
@@ -64,11 +65,18 @@ def clear(train_dir: str) -> None:
 
 
 def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
-    """Writes a text file whole or not at all."""
+    """Writes a text file whole or not at all.
+
+    Raises:
+      InputError: it could not be written, such as on a full disk; what was there stays.
+    """
     path = tf.io.gfile.join(train_dir, name)
-    with tf.io.gfile.GFile(f"{path}.temp", "w") as file:
+    with (
+        disk.explained(path),
+        disk.replacing(path) as temporary,
+        tf.io.gfile.GFile(temporary, "w") as file,
+    ):
         file.write("".join(f"{line}\n" for line in lines))
-    tf.io.gfile.rename(f"{path}.temp", path, overwrite=True)
 
 
 def last_step(train_dir: str) -> int | None:

@@ -2,10 +2,11 @@
 
 import cv2
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2
 
-from deployment import evaluation_events
+from deployment import disk, evaluation_events
 
 VALUES = {
     "step": 900,
@@ -49,3 +50,9 @@ def test_pictures_stand_under_their_file_names(tmp_path):
     assert (step, width, height) == (0, b"30", b"20")
     decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(decoded, drawing)
+
+
+def test_events_that_do_not_fit_are_no_silent_loss(tmp_path, file_size_limit):
+    file_size_limit(200)
+    with pytest.raises(disk.DISK_ERRORS):
+        evaluation_events.write(str(tmp_path), VALUES, {})

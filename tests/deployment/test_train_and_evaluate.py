@@ -7,7 +7,9 @@ import json
 import time
 
 import pytest
+import tensorflow as tf
 
+from deployment import checkpoints
 from deployment import train_and_evaluate as tae
 from deployment.interrupts import Interrupts
 from deployment.run_writer import NoWriter
@@ -169,3 +171,30 @@ def test_nothing_is_done_without_a_split(tmp_path):
     )
     assert idle.after_step(7) == tae.Verdict.GO_ON
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "values", "named"),
+    [(5, 1, "best"), (50, 1, "ckpt-4"), (500, 1000, "ckpt-4")],
+    ids=["metrics.json", "index", "data"],
+)
+def test_full_disk_leaves_the_earlier_best_as_it_was(
+    room, values, named, tmp_path, file_size_limit
+):
+    """The room is for what is written before: 11 bytes of metrics, 4 of a value, 4000 of many."""
+    best, scores = tmp_path / "best", tmp_path / "evaluations"
+    for folder, step in ((best, 2), (scores, 4)):
+        folder.mkdir()
+        (folder / "metrics.json").write_text(f'{{"step": {step}}}')
+    checkpoints.save(str(best), 2, {"w": tf.zeros(values)})
+    path = checkpoints.save(str(tmp_path), 4, {"w": tf.ones(values)})
+    before = {each: each.read_bytes() for each in best.iterdir()}
+    chief = evaluations(Scripted(), tmp_path)
+    file_size_limit(room)
+    with pytest.raises(InputError, match=f"{named} could not be written .*: make room and run ag"):
+        chief._keep(path)
+    assert {each: each.read_bytes() for each in best.iterdir()} == before
+    file_size_limit(-1)
+    chief._keep(path)
+    assert checkpoints.list_steps(str(best)) == [4]
+    assert (best / "metrics.json").read_text() == '{"step": 4}'

@@ -1,4 +1,4 @@
-"""A disk that is full in the middle of a save: a real limit of the kernel on file sizes."""
+"""A disk that is full: a real limit of the kernel on file sizes, and a device that has no room."""
 
 import resource
 import subprocess
@@ -38,3 +38,19 @@ def test_save_on_a_full_disk_leaves_the_last_checkpoint_and_says_so(records, tmp
     assert checkpoints.newest(str(cut)).step == 2
     runs.run("train_ssd_network.py", *flags)
     clusters.assert_equal_ends(whole, cut, step=4)
+
+
+def test_evaluation_on_a_full_disk_says_so_and_is_made_up_for(records, tmp_path):
+    run = tmp_path / "run"
+    (run / "evaluations").mkdir(parents=True)
+    (run / "evaluations" / "metrics.json.temp").symlink_to("/dev/full")
+    flags = clusters.flags(records, run, steps=2, batch=2)
+    flags += ["--eval_split=train", "--eval_every_n_steps=2"]
+    full = runs.run("train_ssd_network.py", *flags, code=2)
+    assert "evaluations/metrics.json could not be written" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert list((run / "evaluations").iterdir()) == []
+    assert (run / "evaluations.jsonl").read_text() == ""
+    assert checkpoints.newest(str(run)).step == 2
+    runs.run("train_ssd_network.py", *flags)
+    assert checkpoints.newest(str(run / "best")).step == 2
