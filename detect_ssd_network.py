@@ -20,6 +20,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 from deployment import detection, picture_sources  # noqa: E402
+from deployment.description import Hints  # noqa: E402
 from deployment.detector import Detector  # noqa: E402
 from deployment.exported import ExportedDetector, is_export  # noqa: E402
 from deployment.progress import Progress  # noqa: E402
@@ -32,7 +33,7 @@ def main() -> None:
     settings = from_flags(detection.DetectSettings)
     source = picture_sources.open_source(settings.input)
     detection.check_outputs(source, settings)
-    detector = _load(settings.checkpoint_path, use_moving_average=settings.use_moving_average)
+    detector = _load(settings)
     unit = "frames" if source.is_video else "pictures"
     with Progress(source.total, "detecting", unit=unit, log_seconds=10.0) as progress:
         summary = detection.run(detector, source, settings, progress=progress)
@@ -44,15 +45,20 @@ def main() -> None:
     )
 
 
-def _load(path: str, *, use_moving_average: bool) -> Detector | ExportedDetector:
+def _load(settings: detection.DetectSettings) -> Detector | ExportedDetector:
+    path, hints = settings.checkpoint_path, Hints.of_flags(settings)
     if not is_export(path):
-        return Detector.from_checkpoint(path, use_moving_average=use_moving_average)
-    if not use_moving_average:
+        return Detector.from_checkpoint(
+            path, use_moving_average=settings.use_moving_average, hints=hints
+        )
+    if not settings.use_moving_average:
         raise InputError(
             f"--use_moving_average=False: {path} is an export, whose weights were chosen when it "
             "was made; drop the flag, or export again with it."
         )
-    return ExportedDetector(path)
+    detector = ExportedDetector(path)
+    hints.check(detector.description)
+    return detector
 
 
 if __name__ == "__main__":

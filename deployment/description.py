@@ -1,13 +1,28 @@
-"""What a checkpoint says of itself, so that evaluation, detection and export need no flags."""
+"""What a checkpoint says of itself, so that evaluation, detection and export need no flags.
+
+One in slim's names says nothing. Its shapes tell network, classes and width; of its anchors they
+tell nothing, and these are taken as `coco`, SSD-Tensorflow's, in training, evaluation, detection
+and export alike, unless the user says otherwise.
+"""
 
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from datasets.labels import read_labels
 from errors import InputError
 from nets import nets_factory
 
 FORMAT = 1
+UNSAID_ANCHORS = "coco"
+UNSAID_ANCHORS_NOTE = (
+    "NOTE: the checkpoint does not say its anchors; it is taken as made for "
+    f"--anchors={UNSAID_ANCHORS}, as SSD-Tensorflow's are. Pass --anchors=voc if it was made for "
+    "these."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +35,7 @@ class Description:
       anchors: preset of the anchors, or the sides of their squares.
       depth_multiplier: factor on the channels of every layer.
       input_scale: factor on RGB minus mean.
-      precision: type the network was trained with: float32 or bfloat16.
+      precision: what the network was trained with: float32, bfloat16 or mixed_float16.
     """
 
     model_name: str
@@ -100,3 +115,73 @@ class Description:
         if values.pop("format") != FORMAT:
             raise InputError("The checkpoint comes from a newer version: update this project.")
         return cls(**{**values, "labels": tuple(values["labels"])})
+
+
+class Hints(NamedTuple):
+    """What the user says of a checkpoint: needed where it says nothing, else only checked.
+
+    Attributes:
+      model_name: its network; ssd_300_vgg where nobody says.
+      num_classes: with background.
+      anchors: preset.
+      labels: class names; class_1, class_2, ... where nobody says.
+      labels_from: who says the labels.
+    """
+
+    model_name: str | None = None
+    num_classes: int | None = None
+    anchors: str | None = None
+    labels: tuple[str, ...] | None = None
+    labels_from: str = "--labels_file"
+
+    @classmethod
+    def of_flags(cls, settings: Any) -> "Hints":
+        """Those of settings with the flags model_name, num_classes, anchors and labels_file.
+
+        Raises:
+          InputError: there is no such file of labels.
+        """
+        return cls(
+            model_name=settings.model_name,
+            num_classes=settings.num_classes,
+            anchors=settings.anchors,
+            labels=read_labels(settings.labels_file) if settings.labels_file else None,
+        )
+
+    def describe(self, tensors: Mapping[str, np.ndarray]) -> Description:
+        """What a checkpoint is; prints a line where its anchors are a guess.
+
+        Args:
+          tensors: all of it, by name.
+
+        Raises:
+          InputError: it disagrees with what the user says, or is not of this network.
+        """
+        if "description" in tensors:
+            description = Description.from_json(tensors["description"].item().decode())
+        else:
+            if not self.anchors:
+                print(UNSAID_ANCHORS_NOTE)
+            description = Description.from_shapes(
+                {name: value.shape for name, value in tensors.items()},
+                model_name=self.model_name or "ssd_300_vgg",
+                labels=self.labels,
+                anchors=self.anchors or UNSAID_ANCHORS,
+            )
+        self.check(description)
+        return description
+
+    def check(self, description: Description) -> None:
+        """Raises InputError where a checkpoint is not what the user says."""
+        for name in ("model_name", "num_classes", "anchors"):
+            asked, true = getattr(self, name), getattr(description, name)
+            if asked not in (None, true):
+                raise InputError(
+                    f"--{name}={asked} differs from the checkpoint's {true}: drop the flag."
+                )
+        if self.labels and self.labels != description.labels:
+            raise InputError(
+                f"The checkpoint knows the classes {', '.join(description.labels)} and "
+                f"{self.labels_from} has {', '.join(self.labels)}: give those that it was trained "
+                "on."
+            )

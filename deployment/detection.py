@@ -29,6 +29,14 @@ class DetectSettings:
     input: str = setting("", "Picture, folder, glob (in quotes), video, or camera:N.")
     output_dir: str = setting("", "Folder for the results; made where missing.")
     use_moving_average: bool = setting(True, "Averaged weights where the checkpoint has them.")
+    model_name: str | None = setting(
+        None, "Checked against the checkpoint's; ssd_300_vgg where it has none."
+    )
+    num_classes: int | None = setting(None, "Checked against the checkpoint's; with background.")
+    anchors: str | None = setting(
+        None, "Preset of a checkpoint that does not say its own; coco by default, for old ones."
+    )
+    labels_file: str | None = setting(None, "Class names, one a line, where it has none.")
     select_threshold: float = setting(0.5, "Lowest score that is reported.")
     nms_threshold: float = setting(0.45, "Overlap from which the lower score goes, class by class.")
     keep_top_k: int = setting(200, "Most detections of a picture, before --classes.")

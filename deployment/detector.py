@@ -7,19 +7,21 @@
     found = detector.detect([picture])[0]
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from deployment import checkpoints, hardware
-from deployment.description import Description
+from deployment.description import Description, Hints
 from errors import InputError
 from nets import analysis, anchors, detections, losses, nets_factory, variables
 from nets.matching import Targets
 from optimization.averages import averaged
 from preprocessing import preprocessing_factory
+
+NO_HINTS = Hints()
 
 
 class Predictions(NamedTuple):
@@ -96,7 +98,7 @@ class Detector(tf.Module):
         *,
         precision: str = "auto",
         use_moving_average: bool = True,
-        describe: Callable[[dict[str, np.ndarray]], Description] | None = None,
+        hints: Hints = NO_HINTS,
     ) -> "Detector":
         """The detector that a checkpoint (or the newest of a train_dir) holds.
 
@@ -104,23 +106,14 @@ class Detector(tf.Module):
           checkpoint_path: a checkpoint or a folder of some.
           precision: type of the arithmetic; auto is the fastest that the machine has.
           use_moving_average: take averaged weights where the checkpoint has them.
-          describe: its tensors -> what it is; asked of a checkpoint that does not say so itself.
+          hints: what the user says of it.
 
         Raises:
-          InputError: no checkpoint there, or one that does not describe itself.
+          InputError: no checkpoint there, or not one of such a network.
         """
-        path = checkpoints.resolve(checkpoint_path)
-        tensors = checkpoints.read(path)
-        if "description" in tensors:
-            description = Description.from_json(tensors["description"].item().decode())
-        elif describe:
-            description = describe(tensors)
-        else:
-            raise InputError(
-                f"Checkpoint {path} does not say what network it is: only checkpoints of "
-                "train_ssd_network.py do."
-            )
-        detector = cls(description, precision=hardware.resolve_precision(precision))
+        tensors = checkpoints.read(checkpoints.resolve(checkpoint_path))
+        precision = hardware.resolve_precision(precision)
+        detector = cls(hints.describe(tensors), precision=precision)
         detector.load(averaged(tensors) if use_moving_average else tensors)
         return detector
 

@@ -4,7 +4,6 @@ Every picture counts once, whatever the batch size. Boxes are scored in pixels o
 picture.
 """
 
-import functools
 import json
 import os
 from collections.abc import Callable
@@ -16,8 +15,8 @@ from datasets import records, voc
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
 from datasets.record_source import RecordSource
-from deployment import checkpoints, evaluation_events
-from deployment.description import Description
+from deployment import checkpoints, disk, evaluation_events
+from deployment.description import Hints
 from deployment.detector import Detector
 from deployment.eval_settings import EvalSettings
 from deployment.evaluation_run import Run, run_detector
@@ -47,13 +46,20 @@ def evaluate_checkpoint(
     path = checkpoints.resolve(settings.checkpoint_path)
     if settings.moving_average_decay is not None:
         _require_averages(path, settings)
+    dataset = get_dataset(settings)
     detector = Detector.from_checkpoint(
         path,
         precision=settings.precision,
         use_moving_average=settings.use_moving_average,
-        describe=functools.partial(_describe_bare, settings=settings),
+        hints=Hints(
+            model_name=settings.model_name,
+            num_classes=settings.num_classes,
+            anchors=settings.anchors,
+            labels=dataset.labels,
+            labels_from=dataset.name,
+        ),
     )
-    dataset = _dataset(settings, detector)
+    _check_image_size(settings, detector)
     source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
     run = run_detector(detector, source, settings, on_batch=on_batch)
     result = score(run.detections, run.truth, dataset.labels, settings)
@@ -70,7 +76,8 @@ def evaluate_checkpoint(
     _write_detections(settings, run, dataset.labels)
     if settings.contact_sheet:
         sheet = draw_contact_sheet(run, source, dataset.labels, settings)
-        pictures.write_png(settings.contact_sheet, sheet)
+        with disk.explained(settings.contact_sheet):
+            pictures.write_png(settings.contact_sheet, sheet)
     if settings.report_dir:
         title = f"{dataset.name}, {dataset.split}: {path}"
         data = report.Evaluation(
@@ -83,7 +90,8 @@ def evaluate_checkpoint(
             load=lambda index: _picture(_example(source, run.records[index], settings)),
             title=title,
         )
-        report.write(settings.report_dir, data)
+        with disk.explained(settings.report_dir):
+            report.write(settings.report_dir, data)
     if source.bad:
         print(f"{len(source.bad)} bad records were left out of the score; they are named above.")
     return result
@@ -225,38 +233,6 @@ def get_dataset(settings: EvalSettings) -> Dataset:
     )
 
 
-def _describe_bare(tensors: dict[str, np.ndarray], *, settings: EvalSettings) -> Description:
-    """What a checkpoint in slim's names is, by its shapes, the flags and the data's labels."""
-    if not settings.anchors:
-        print(
-            "NOTE: the checkpoint does not say its anchors; it is taken as made for "
-            "--anchors=coco, as SSD-Tensorflow's are. Pass --anchors=voc if it was made for these."
-        )
-    return Description.from_shapes(
-        {name: value.shape for name, value in tensors.items()},
-        model_name=settings.model_name or "ssd_300_vgg",
-        labels=get_dataset(settings).labels,
-        anchors=settings.anchors or "coco",
-    )
-
-
-def _dataset(settings: EvalSettings, detector: Detector) -> Dataset:
-    dataset, known = get_dataset(settings), detector.description
-    if dataset.labels != known.labels:
-        raise InputError(
-            f"The checkpoint knows the classes {', '.join(known.labels)} and {dataset.name} has "
-            f"{', '.join(dataset.labels)}: evaluate on the data set it was trained for."
-        )
-    for name in ("model_name", "num_classes", "anchors"):
-        if getattr(settings, name) not in (None, getattr(known, name)):
-            raise InputError(
-                f"--{name}={getattr(settings, name)} differs from the checkpoint's "
-                f"{getattr(known, name)}: drop the flag."
-            )
-    _check_image_size(settings, detector)
-    return dataset
-
-
 def _check_image_size(settings: EvalSettings, detector: Detector) -> None:
     side = detector.image_size[0]
     if settings.eval_image_size not in (None, side):
@@ -293,12 +269,14 @@ def _summarise(
 
 
 def _write_metrics(settings: EvalSettings, values: dict, drawings: dict[str, np.ndarray]) -> None:
-    tf.io.gfile.makedirs(settings.eval_dir)
-    write_text(settings.eval_dir, "metrics.json", json.dumps(values, indent=2).split("\n"))
-    evaluation_events.write(settings.eval_dir, values, drawings)
+    with disk.explained(settings.eval_dir):
+        tf.io.gfile.makedirs(settings.eval_dir)
+        write_text(settings.eval_dir, "metrics.json", json.dumps(values, indent=2).split("\n"))
+        evaluation_events.write(settings.eval_dir, values, drawings)
 
 
 def _write_detections(settings: EvalSettings, run: Run, labels: tuple[str, ...]) -> None:
     if settings.write_detections:
         image_ids = [os.path.splitext(name)[0] for name in run.names]
-        devkit.write(settings.eval_dir, run.detections, image_ids=image_ids, labels=labels)
+        with disk.explained(settings.eval_dir):
+            devkit.write(settings.eval_dir, run.detections, image_ids=image_ids, labels=labels)

@@ -10,9 +10,8 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from datasets.labels import read_labels
 from deployment import checkpoints, export_slim
-from deployment.description import Description
+from deployment.description import Description, Hints
 from deployment.detector import Detector
 from deployment.export_saved_model import write_saved_model
 from deployment.export_settings import ExportSettings
@@ -37,7 +36,7 @@ def export(settings: ExportSettings) -> list[str]:
     _check_place(folder)
     path = checkpoints.resolve(settings.checkpoint_path)
     tensors = checkpoints.read(path)
-    description = describe(tensors, settings)
+    description = Hints.of_flags(settings).describe(tensors)
     weights = averaged(tensors) if settings.use_moving_average else tensors
     partial = f"{folder}.partial"
     _remove(partial)
@@ -49,34 +48,6 @@ def export(settings: ExportSettings) -> list[str]:
     finally:
         _remove(partial)
     return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
-
-
-def describe(tensors: dict[str, np.ndarray], settings: ExportSettings) -> Description:
-    """What the checkpoint holds: by its own word, or by its shapes and the flags.
-
-    Raises:
-      InputError: flags and checkpoint disagree, or it is not of this network.
-    """
-    if "description" in tensors:
-        known = Description.from_json(tensors["description"].item().decode())
-    else:
-        shapes = {name: value.shape for name, value in tensors.items()}
-        known = Description.from_shapes(
-            shapes,
-            model_name=settings.model_name or "ssd_300_vgg",
-            labels=read_labels(settings.labels_file) if settings.labels_file else None,
-            anchors=settings.anchors or "voc",
-        )
-    given = {
-        "model_name": (settings.model_name, known.model_name),
-        "num_classes": (settings.num_classes, known.num_classes),
-        "anchors": (settings.anchors, known.anchors),
-        "labels_file": (settings.labels_file and read_labels(settings.labels_file), known.labels),
-    }
-    for name, (asked, true) in given.items():
-        if asked not in (None, "", true):
-            raise InputError(f"--{name}: {asked} differs from the checkpoint's {true}: drop it.")
-    return known
 
 
 def _write_formats(

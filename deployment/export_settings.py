@@ -34,9 +34,13 @@ class ExportSettings:
     )
     calibration_dir: str = setting("", "Folder of typical pictures; int8 measures ranges on them.")
 
-    model_name: str | None = setting(None, "Network of a checkpoint that does not name it.")
-    num_classes: int | None = setting(None, "Checked against the checkpoint; with background.")
-    anchors: str | None = setting(None, "Anchor preset of a checkpoint that does not name it.")
+    model_name: str | None = setting(
+        None, "Checked against the checkpoint's; ssd_300_vgg where it has none."
+    )
+    num_classes: int | None = setting(None, "Checked against the checkpoint's; with background.")
+    anchors: str | None = setting(
+        None, "Preset of a checkpoint that does not say its own; coco by default, for old ones."
+    )
     labels_file: str | None = setting(None, "Class names, one a line, where it has none.")
 
     def __post_init__(self):

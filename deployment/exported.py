@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from deployment.description import Description
 from deployment.detector import Picture
 from errors import InputError
 
@@ -25,6 +26,7 @@ class ExportedDetector:
     """What an export_dir holds, ready to detect.
 
     Attributes:
+      description: of the network.
       labels: class id k has the name labels[k - 1].
       image_size: height and width of the network's input, pixels.
     """
@@ -52,7 +54,8 @@ class ExportedDetector:
                 f"{folder} holds {', '.join(about['formats'])} and not "
                 f"{format or ' or '.join(NETWORKS)}: export that too."
             )
-        self.labels = tuple(about["description"]["labels"])
+        self.description = Description.from_json(json.dumps(about["description"]))
+        self.labels = self.description.labels
         self.image_size = tuple(about["image_size"])
         self._prior_scaling = about["prior_scaling"]
         self._network = NETWORKS[format or there[0]](folder, np.float32(about["rgb_means"]))

@@ -1,15 +1,14 @@
 """How a new run starts: from scratch, or from the weights of another checkpoint.
 
-A checkpoint in slim's names says neither its anchors nor its input scale. Predictors that come
-from one are taken as made for the `coco` anchors, SSD-Tensorflow's, unless --anchors says
-otherwise; our own checkpoints describe themselves.
+A checkpoint in slim's names says neither its anchors nor its input scale (see `description`); our
+own describe themselves.
 """
 
 from typing import NamedTuple
 
 import tf_utils
 from deployment import checkpoints
-from deployment.description import Description
+from deployment.description import UNSAID_ANCHORS, UNSAID_ANCHORS_NOTE, Description
 from deployment.detector import Detector
 from deployment.train_settings import TrainSettings
 from nets import pretrained
@@ -52,11 +51,8 @@ def find_origin(settings: TrainSettings) -> Origin:
         return Origin(request, own.anchors, own.input_scale, "xavier")
     if not pretrained.keeps_heads(header.names, request):
         return Origin(request, "voc", 1.0, "xavier")
-    note = (
-        "NOTE: the checkpoint does not say its anchors; its predictors are taken as made for "
-        "--anchors=coco, as SSD-Tensorflow's are. Pass --anchors=voc if they were made for these."
-    )
-    return Origin(request, "coco", 1.0, "xavier", "" if settings.anchors else note)
+    note = "" if settings.anchors else UNSAID_ANCHORS_NOTE
+    return Origin(request, UNSAID_ANCHORS, 1.0, "xavier", note)
 
 
 def initialize(detector: Detector, origin: Origin) -> pretrained.Plan | None:

@@ -106,6 +106,29 @@ def test_script_finds_what_the_python_object_finds(checkpoint, pictures, tmp_pat
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["detections.jsonl"]
 
 
+def test_checkpoint_in_slims_names_is_described_by_flags(checkpoint, pictures, tmp_path):
+    names = checkpoints.read(checkpoint)
+    bare = {name: names[name] for name in names if name.startswith("ssd_300_vgg/")}
+    path = checkpoints.save(str(tmp_path / "bare"), 1, bare)
+    (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
+    usual = (f"--input={pictures / 'a.png'}", "--select_threshold=0.1", "--nodraw")
+    found = {}
+    for name, given, flags in (
+        ("described", checkpoint, ()),
+        ("told", path, ("--anchors=voc", f"--labels_file={tmp_path / 'labels.txt'}")),
+        ("guessed", path, ("--num_classes=4",)),
+    ):
+        out = tmp_path / name
+        done = detect(f"--checkpoint_path={given}", f"--output_dir={out}", *usual, *flags)
+        assert done.returncode == 0, done.stderr
+        assert ("NOTE: the checkpoint does not say its anchors" in done.stdout) is (
+            name == "guessed"
+        )
+        found[name] = read(out)
+    assert found["told"] == found["described"]
+    assert found["guessed"][0]["detections"][0]["label"].startswith("class_")
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -113,6 +136,7 @@ def test_script_finds_what_the_python_object_finds(checkpoint, pictures, tmp_pat
         (["--colour=red"], "Unknown command line flag 'colour'"),
         (["--classes=chair"], "knows no 'chair', only circle, ring, square"),
         (["--checkpoint_path=absent"], "absent"),
+        (["--anchors=coco"], "--anchors=coco differs from the checkpoint's voc: drop the flag"),
     ],
 )
 def test_wrong_flags_end_with_2_and_a_sentence(checkpoint, pictures, tmp_path, flags, said):

@@ -1,8 +1,11 @@
 """What a checkpoint that says nothing of itself is taken for."""
 
+import types
+
+import numpy as np
 import pytest
 
-from deployment.description import Description
+from deployment.description import Description, Hints
 from deployment.detector import Detector
 from errors import InputError
 
@@ -43,3 +46,52 @@ def test_checkpoint_of_another_network_is_refused(shapes):
     others = {f"vgg_16/{name}": shape for name, shape in shapes.items()}
     with pytest.raises(InputError, match="so it is not of ssd_300_vgg: give --model_name"):
         from_shapes(others)
+
+
+def bare(shapes) -> dict[str, np.ndarray]:
+    """Tensors of these shapes, of no memory."""
+    return {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
+
+
+def test_anchors_that_nobody_says_are_ssd_tensorflows_and_a_line_says_so(shapes, capsys):
+    assert Hints().describe(bare(shapes)) == from_shapes(shapes)
+    assert capsys.readouterr().out.startswith("NOTE: the checkpoint does not say its anchors")
+    told = Hints(anchors="voc", labels=("cat", "dog", "emu"), num_classes=4)
+    found = told.describe(bare(shapes))
+    assert (found.anchors, found.labels) == ("voc", ("cat", "dog", "emu"))
+    assert capsys.readouterr().out == ""
+
+
+KNOWN = Description(model_name="ssd_300_vgg", labels=("cat", "dog"))
+
+
+def test_word_of_the_checkpoint_goes_before_any_guess(capsys):
+    tensors = {"description": np.array(KNOWN.to_json().encode(), object)}
+    assert Hints().describe(tensors) == KNOWN
+    same = Hints("ssd_300_vgg", num_classes=3, anchors="voc", labels=("cat", "dog"))
+    assert same.describe(tensors) == KNOWN
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("hints", "said"),
+    [
+        (Hints(model_name="ssd_512_vgg"), "--model_name=ssd_512_vgg differs from the .* ssd_300_"),
+        (Hints(num_classes=2), "--num_classes=2 differs from the checkpoint's 3: drop the flag"),
+        (Hints(anchors="coco"), "--anchors=coco differs from the checkpoint's voc"),
+        (Hints(labels=("cat",)), "knows the classes cat, dog and --labels_file has cat: give"),
+        (Hints(labels=("a", "b"), labels_from="bccd"), "cat, dog and bccd has a, b: give those"),
+    ],
+)
+def test_disagreement_with_the_checkpoint_is_refused(hints, said):
+    with pytest.raises(InputError, match=said):
+        hints.check(KNOWN)
+
+
+def test_hints_come_from_the_flags(tmp_path):
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    flags = {"model_name": None, "num_classes": 3, "anchors": "coco"}
+    given = types.SimpleNamespace(**flags, labels_file=str(tmp_path / "labels.txt"))
+    assert Hints.of_flags(given) == Hints(None, 3, "coco", ("cat", "dog"))
+    given.labels_file = None
+    assert Hints.of_flags(given).labels is None

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from deployment import checkpoints
-from deployment.description import Description
+from deployment.description import Description, Hints
 from deployment.detector import Detector, count_positives
 from errors import InputError
 from nets.matching import Targets
@@ -130,10 +130,13 @@ def test_detect_gives_unpadded_results_picture_by_picture(detector):
     assert detector.detect([]) == []
 
 
-def test_checkpoint_that_does_not_describe_itself_is_refused(detector, tmp_path):
+def test_checkpoint_that_does_not_describe_itself_is_what_the_user_says(detector, tmp_path):
     path = checkpoints.save(str(tmp_path), 1, detector.variables_by_name)
-    with pytest.raises(InputError, match="does not say what network it is"):
-        Detector.from_checkpoint(path)
+    hints = Hints(anchors="voc", labels=DESCRIPTION.labels)
+    told = Detector.from_checkpoint(path, hints=hints).description
+    assert told == dataclasses.replace(DESCRIPTION, anchors="voc", input_scale=1.0)
+    guessed = Detector.from_checkpoint(path).description
+    assert (guessed.labels, guessed.anchors) == (("class_1", "class_2"), "coco")
 
 
 def test_checkpoint_of_another_shape_is_refused_by_name(detector, tmp_path):
