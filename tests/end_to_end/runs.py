@@ -12,7 +12,8 @@ TINY = ("--depth_multiplier=0.0625", "--batch_size=2", "--seed=3", "--log_every_
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def command(script: str, *flags: str) -> list[str]:

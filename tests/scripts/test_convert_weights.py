@@ -5,6 +5,7 @@ import pytest
 import runs
 import tensorflow as tf
 
+from benchmarks import inference
 from deployment.detector import Detector
 from nets import boxes, pretrained, ssd_vgg_300
 from nets.variables import SlimVariables
@@ -29,7 +30,10 @@ def decoded_by_torchvision(offsets: np.ndarray, priors: np.ndarray) -> np.ndarra
 @pytest.mark.slow
 def test_torchvisions_ssd300_gives_the_same_logits_and_boxes(tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: extra `torch`")
-    torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
+    try:
+        torchvision, _ = inference._import_torchvision()
+    except ImportError:
+        pytest.skip("torchvision is not installed: extra `torch`")
     torch.manual_seed(3)
     original = torchvision.models.detection.ssd300_vgg16(
         weights=None, weights_backbone=None, num_classes=len(LABELS) + 1
