@@ -1,32 +1,41 @@
 """Workers die, get stuck or are asked to stop; the run ends as if nothing had happened."""
 
-import json
-
 import pytest
 
 from deployment import checkpoints
 from tests.faults import clusters
-from tests.faults.clusters import BATCH, STEPS, Death
+from tests.faults.clusters import BATCH, EVAL_EVERY, STEPS, Death
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
-@pytest.mark.parametrize(
-    "deaths",
-    [
-        (Death("SIGKILL", 1, 1), Death("SIGTERM", 0, 4)),
-        (Death("SIGTERM", 1, 2), Death("SIGKILL", 0, 5)),
-        (Death("SIGSTOP", 1, 3),),
+SCHEDULES = {
+    "worker killed, chief asked": [Death("SIGKILL", 1, 1), Death("SIGTERM", 0, 4)],
+    "worker asked, chief killed, worker killed at the last step": [
+        Death("SIGTERM", 1, 2),
+        Death("SIGKILL", 0, 5),
+        Death("SIGKILL", 1, STEPS),
     ],
-    ids=["worker-killed-chief-asked", "worker-asked-chief-killed", "worker-stuck"],
-)
+    "worker stuck": [Death("SIGSTOP", 1, 3)],
+    "chief killed in a save, then in an evaluation": [
+        Death("SIGKILL", 0, 2, during="save", damage="data torn"),
+        Death("SIGKILL", 0, EVAL_EVERY, during="evaluation"),
+    ],
+}
+
+
+@pytest.mark.parametrize("deaths", SCHEDULES.values(), ids=SCHEDULES)
 def test_run_ends_with_the_same_bits_after(deaths, records, undisturbed, tmp_path):
-    arguments = clusters.flags(records, tmp_path / "run", steps=STEPS, batch=BATCH)
-    ends = clusters.run_to_the_end(arguments, tmp_path / "run", workers=2, deaths=deaths)
+    folder = tmp_path / "run"
+    arguments = clusters.flags(records, folder, steps=STEPS, batch=BATCH)
+    scoring = clusters.scoring(deaths)
+    ends = clusters.run_to_the_end([*arguments, *scoring], folder, workers=2, deaths=deaths)
     for death, ended in zip(deaths, ends, strict=False):
         clusters.check(death, ended)
+        assert ended.seconds or death.step == STEPS, f"{death} did not come"
     assert ends[-1].codes == [0, 0], ends[-1].output
-    clusters.assert_equal_ends(undisturbed, tmp_path / "run", step=STEPS)
+    clusters.assert_equal_ends(undisturbed, folder, step=STEPS)
+    assert clusters.steps_evaluated(folder) == ([EVAL_EVERY, STEPS] if scoring else [])
 
 
 def test_workers_that_are_asked_to_stop_all_stop_after_the_same_saved_step(records, tmp_path):
@@ -52,13 +61,3 @@ def test_refusal_of_the_chief_reaches_every_worker(records, undisturbed):
     ended = clusters.run([*arguments, "--anchors=coco"], undisturbed, workers=2)
     assert ended.codes == [2, 2], ended.output
     assert "The chief refuses: --anchors=coco differs from the voc" in ended.output[1]
-
-
-def test_other_workers_wait_while_the_chief_scores(records, undisturbed, tmp_path):
-    arguments = clusters.flags(records, tmp_path / "run", steps=STEPS, batch=BATCH)
-    scored = ("--eval_split=train", "--eval_every_n_steps=4")
-    ended = clusters.run([*arguments, *scored], tmp_path / "run", workers=2)
-    assert ended.codes == [0, 0], ended.output
-    clusters.assert_equal_ends(undisturbed, tmp_path / "run", step=STEPS)
-    lines = (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [4, 8]
