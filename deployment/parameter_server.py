@@ -18,7 +18,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from datasets import input_pipeline
-from deployment import watchdog
+from deployment import checkpoints, watchdog
 from deployment.cluster_environment import PS, WORKER
 from deployment.interrupts import Interrupts
 from deployment.lifelines import Lifeline, Lifelines
@@ -104,6 +104,23 @@ def check(settings: TrainSettings) -> None:
             "--jit=True does not go with parameter servers: XLA compiles for variables of the same "
             "device; drop the flag."
         )
+
+
+def is_over(settings: TrainSettings) -> bool:
+    """Whether train_dir, where it is seen from here, holds the last step: nobody is needed then.
+
+    A worker that is started after the end would wait for a chief that will not come.
+    """
+    steps = [] if settings.overwrite else checkpoints.list_steps(settings.train_dir)
+    if not steps or steps[-1] < settings.last_step:
+        return False
+    path = tf.io.gfile.join(settings.train_dir, f"ckpt-{steps[-1]}")
+    try:
+        checkpoints.read(path)
+    except InputError:
+        return False
+    print(f"The training is over: {path} is its last step.", flush=True)
+    return True
 
 
 def gather(deployment: DeploymentConfig) -> Lifelines | None:

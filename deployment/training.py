@@ -60,6 +60,8 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     deployment = _deployment(settings, environment)
     if deployment.num_ps_tasks:
         parameter_server.check(settings)
+        if parameter_server.is_over(settings):
+            return True
     if deployment.is_server:
         return parameter_server.serve(deployment, stall_timeout_secs=settings.stall_timeout_secs)
     settings = dataclasses.replace(

@@ -67,6 +67,9 @@ def test_death_of_the_parameter_server_ends_all_and_the_run_goes_on_from_its_che
     with running(flags(records, folder, steps=saved + 8), tmp_path / "again") as run:
         assert run.codes(within=LIMIT_SECS) == [0, 0, 0, 0], run.said()
         assert f"Resuming from {folder}/ckpt-{saved}." in run.said()
+        run.restart(WORKER_1)  # too late: it does not wait for a chief that has ended
+        assert run.codes(within=END_SECS, of=[WORKER_1]) == [0], run.said(WORKER_1)
+        assert "The training is over" in run.said(WORKER_1)
     assert checkpoints.newest(str(folder)).step == saved + 8
     assert len(clusters.losses(folder)) == saved + 8
 
