@@ -123,7 +123,7 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def leave_when_a_peer_dies(num_replicas: int) -> Iterator[None]:
+def leave_when_a_peer_dies(deployment: DeploymentConfig) -> Iterator[None]:
     """Turns the errors that a peer's death causes into exit code 75, at once.
 
     At once, because the usual end of a process waits for the peers.
@@ -131,7 +131,7 @@ def leave_when_a_peer_dies(num_replicas: int) -> Iterator[None]:
     try:
         yield
     except PEER_ERRORS as error:
-        if num_replicas == 1:
+        if not deployment.has_peers:
             raise
         watchdog.leave(
             f"Another worker is gone ({type(error).__name__}). Run the same command again "

@@ -76,6 +76,19 @@ class DeploymentConfig:
         return 1 if self.num_ps_tasks else self.num_replicas
 
     @property
+    def has_peers(self) -> bool:
+        """Whether other processes take part, whose deaths TensorFlow reports here."""
+        return self.num_replicas > 1
+
+    @property
+    def summary(self) -> str:
+        """Who takes part, as the end of a sentence; empty where this process is alone."""
+        if self.num_ps_tasks:
+            workers, servers = len(self.servers[WORKER]), len(self.servers[PS])
+            return f"; asynchronous, workers: {workers}, parameter servers: {servers}"
+        return f"; {self.num_replicas} workers" if self.has_peers else ""
+
+    @property
     def servers(self) -> dict[str, tuple[str, ...]]:
         """The processes that serve the chief: job -> `host:port` of each, as TensorFlow names."""
         return {WORKER: self.worker_hosts[1:], PS: self.ps_hosts}

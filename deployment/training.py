@@ -69,7 +69,7 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     )
     with (
         Watchdog(settings.stall_timeout_secs) as watchdog,
-        leave_when_a_peer_dies(deployment.num_replicas),
+        leave_when_a_peer_dies(deployment),
     ):
         return _train(settings, deployment, watchdog)
 
@@ -98,7 +98,12 @@ def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watc
         watchdog.beat("the network was made")
         interrupts = until.enter_context(Interrupts())
         source, steps = _steps(start, state, dataset, strategy, servers)
-        loop = _Loop(start, state, dataset, source, steps, strategy, cluster)
+        numerics = NumericsCheck(start.settings, source, dataset)
+        writer = NoWriter()
+        if cluster.is_chief:
+            writer = _writer(start, state, strategy)
+            _announce(start, state, dataset, deployment)
+        loop = _Loop(start, steps, numerics, writer, cluster, num_samples=dataset.num_samples)
         return loop.run(interrupts, watchdog)
 
 
@@ -108,31 +113,16 @@ class _Loop:
     def __init__(
         self,
         start: Start,
-        state: TrainState,
-        dataset: Dataset,
-        source: RecordSource | None,
         steps: LocalSteps | RemoteSteps,
-        strategy,
-        cluster,
+        numerics: NumericsCheck,
+        writer: NoWriter,
+        cluster: Cluster,
+        *,
+        num_samples: int,
     ):
-        self._settings, self._start, self._steps = start.settings, start.step, steps
-        self._num_samples = dataset.num_samples
-        self._cluster = cluster
-        self._writer = NoWriter()
-        self._numerics = NumericsCheck(self._settings, source, dataset)
-        if cluster.is_chief:
-            self._writer = RunWriter(
-                start.settings,
-                start=start.step,
-                tensors=state.tensors,
-                summaries=TrainSummaries(
-                    state.detector,
-                    strategy,
-                    histograms=start.settings.summarize_gradients,
-                    images=start.settings.save_summaries_images,
-                ),
-            )
-            _announce(start, state, dataset)
+        self._settings, self._start, self._num_samples = start.settings, start.step, num_samples
+        self._steps, self._numerics = steps, numerics
+        self._writer, self._cluster = writer, cluster
 
     def run(self, interrupts: Interrupts, watchdog: Watchdog) -> bool:
         step, stop = self._start, False
@@ -176,19 +166,28 @@ class _Loop:
         return not stopped
 
 
-def _announce(start: Start, state: TrainState, dataset: Dataset) -> None:
+def _writer(start: Start, state: TrainState, strategy) -> RunWriter:
+    settings = start.settings
+    summaries = TrainSummaries(
+        state.detector,
+        strategy,
+        histograms=settings.summarize_gradients,
+        images=settings.save_summaries_images,
+    )
+    return RunWriter(settings, start=start.step, tensors=state.tensors, summaries=summaries)
+
+
+def _announce(
+    start: Start, state: TrainState, dataset: Dataset, deployment: DeploymentConfig
+) -> None:
     description, found, settings = start.description, start.found, start.settings
     weights = sum(v.shape.num_elements() for v in state.detector.variables_by_name.values())
     for sentence in found.skipped if found else ():
         print(f"Passed over: {sentence}")
-    workers = f"; {settings.num_replicas} workers" if settings.num_replicas != 1 else ""
-    if settings.num_ps_tasks:
-        takers = (settings.num_replicas or 0) - 1
-        workers = f"; asynchronous, workers: {takers}, parameter servers: {settings.num_ps_tasks}"
     print(
         f"{description.model_name}, {description.num_classes} classes with background, "
         f"{weights:,} parameters, {description.precision}; {dataset.num_samples} pictures of "
-        f"{dataset.name} {dataset.split}; seed {settings.seed}{workers}."
+        f"{dataset.name} {dataset.split}; seed {settings.seed}{deployment.summary}."
     )
     if found:
         print(f"Resuming from {found.path}.")

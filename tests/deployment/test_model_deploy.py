@@ -141,3 +141,20 @@ def test_flags_that_make_no_asynchronous_cluster_are_refused(flags, said):
 def test_servers_that_contradict_the_environment_are_refused(flags):
     with pytest.raises(InputError, match=r"by the flags and .* by TF_CONFIG"):
         configure(asynchronous("chief", 0), **flags)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (configure(), ""),
+        (configure(num_clones=2), ""),
+        (configure(tf_config(0)), "; 2 workers"),
+        (
+            configure(asynchronous("chief", 0)),
+            "; asynchronous, workers: 2, parameter servers: 1",
+        ),
+    ],
+)
+def test_summary_says_who_takes_part(config, said):
+    assert config.summary == said
+    assert config.has_peers == bool(said)
