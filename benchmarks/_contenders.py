@@ -22,6 +22,8 @@ import numpy as np
 from errors import InputError
 
 Name = TypeVar("Name")
+_PEAK = "peak memory"
+_PLAIN = (int, float, tuple)  # what goes through the pipe
 
 
 class Contender(NamedTuple):
@@ -36,60 +38,71 @@ class Contender(NamedTuple):
     note: str = ""
 
 
+class Turn(NamedTuple):
+    """One call: seconds by the clock, seconds of the processor, and what it returned if numbers."""
+
+    seconds: float
+    processor: float
+    result: Any
+
+
 class Process:
     """A contender in a process of its own.
 
     Attributes:
-      works: whether it could be made.
-      note: its note, or why it could not.
+      calls: names of what it can be asked for; none where it could not be made.
+      note: its note, or why it could not be made.
     """
 
-    def __init__(self, make: Callable[[], Contender], *, cores: Sequence[int] = ()):
+    def __init__(self, make: Callable[[], Contender], *, pinned: bool = False):
         """Starts the process and waits until `make` has run in it.
 
         Args:
           make: can be pickled; raises ImportError or InputError where something is missing.
-          cores: what the process may run on; everything when empty.
+          pinned: to one core.
         """
         context = multiprocessing.get_context("spawn")
         self._link, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, cores), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, make, pinned), daemon=True)
         self._process.start()
         theirs.close()
-        self.works, self.note = self._link.recv()
+        self.calls, self.note = self._link.recv()
+
+    def take_turn(self, call: str, *args) -> Turn:
+        """Makes a call and waits for its end."""
+        self._link.send((call, args))
+        return self._link.recv()
 
     def measure(self, call: str, *args) -> float:
         """Seconds that one call takes."""
-        self._link.send((call, args))
-        return self._link.recv()[0]
+        return self.take_turn(call, *args).seconds
 
     def peak_memory(self) -> int:
         """Bytes of memory that the process has had at most."""
-        self._link.send((None, ()))
-        return self._link.recv()[1]
+        return self.take_turn(_PEAK).result
 
     def close(self) -> None:
         """Ends the process."""
-        if self.works:
-            self._link.send(None)
+        self._link.send(None)
         self._process.join()
 
 
-def _serve(link: Connection, make: Callable[[], Contender], cores: Sequence[int]) -> None:
+def _serve(link: Connection, make: Callable[[], Contender], pinned: bool) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if cores:
-        os.sched_setaffinity(0, cores)
+    if pinned:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        cv2.setNumThreads(1)
     try:
         contender = make()
     except (ImportError, InputError) as error:
-        link.send((False, f"not here: {error}"))
-        return
-    link.send((True, contender.note))
-    for call, args in iter(link.recv, None):
-        start = time.perf_counter()
-        if call is not None:
-            contender.calls[call](*args)
-        link.send((time.perf_counter() - start, _peak_memory()))
+        contender = Contender({}, f"not here: {error}")
+    link.send((tuple(contender.calls), contender.note))
+    for name, args in iter(link.recv, None):
+        call = _peak_memory if name == _PEAK else contender.calls[name]
+        start, processor = time.perf_counter(), time.process_time()
+        result = call(*args)
+        seconds, processor = time.perf_counter() - start, time.process_time() - processor
+        link.send(Turn(seconds, processor, result if isinstance(result, _PLAIN) else None))
 
 
 def _peak_memory() -> int:
@@ -104,7 +117,7 @@ def start(makers: Mapping[str, Callable[[], Contender]]) -> dict[str, Process]:
     for name, make in makers.items():
         process = Process(make)
         print(f"{name:<36}{process.note}", flush=True)
-        if process.works:
+        if process.calls:
             running[name] = process
     return running
 
@@ -129,6 +142,21 @@ def in_turn(
         for name, process in running.items():
             seconds[name].append(process.measure(call, *args))
     return seconds
+
+
+def all_in_turn(
+    processes: Sequence[Process], *, rounds: int, leave_out: str = ""
+) -> dict[str, list[Turn]]:
+    """Turns of every call of every contender but one call, by name and round; one more warms up."""
+    cases = [(process, call) for process in processes for call in process.calls]
+    cases = [(process, call) for process, call in cases if call != leave_out]
+    turns: dict[str, list[Turn]] = {call: [] for _, call in cases}
+    for number in range(1 + rounds):
+        for process, call in cases:
+            turn = process.take_turn(call)
+            if number:
+                turns[call].append(turn)
+    return turns
 
 
 def ratio(seconds: Sequence[float], others: Sequence[float]) -> float:

@@ -48,15 +48,29 @@ def test_peak_memory_is_one_process_alone():
     large.close()
 
 
-def test_cores_bind_the_process():
-    core = max(os.sched_getaffinity(0))
-    process = _contenders.Process(cores_of_process, cores=[core])
-    assert process.note == str({core})
-    process.close()
-
-
 def cores_of_process() -> _contenders.Contender:
-    return _contenders.Contender({}, str(os.sched_getaffinity(0)))
+    return _contenders.Contender({}, str(len(os.sched_getaffinity(0))))
+
+
+def test_pinned_process_has_one_core():
+    for pinned, cores in ((True, 1), (False, len(os.sched_getaffinity(0)))):
+        process = _contenders.Process(cores_of_process, pinned=pinned)
+        assert process.note == str(cores)
+        process.close()
+
+
+def two_calls() -> _contenders.Contender:
+    return _contenders.Contender({"one": lambda: 1, "left out": lambda: 2, "many": lambda: [3]})
+
+
+def test_all_calls_take_turns_and_numbers_come_back():
+    process = _contenders.Process(two_calls)
+    turns = _contenders.all_in_turn([process], rounds=2, leave_out="left out")
+    process.close()
+    assert {name: [turn.result for turn in each] for name, each in turns.items()} == {
+        "one": [1, 1],
+        "many": [None, None],
+    }
 
 
 def test_ratio_is_the_median_of_the_rounds_ratios():
