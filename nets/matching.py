@@ -79,13 +79,24 @@ def assign(overlaps: tf.Tensor, *, threshold: float) -> tf.Tensor:
 def best_anchors(overlaps: tf.Tensor) -> tf.Tensor:
     """An anchor for every object, none used twice: f32[N, A] -> i32[N]; -1 once none is left.
 
+    Mostly no two objects have the same best anchor, and a search for the largest overlap of each,
+    which costs a fifth of the search for its N largest, is all.
+
+    Equal overlaps: the lower object, then the lower anchor, comes first.
+    """
+    best = tf.math.top_k(overlaps, k=1).indices[:, 0]
+    contested = tf.size(tf.unique(best).y) < tf.size(best)
+    return tf.cond(contested, lambda: _settle(overlaps), lambda: best)
+
+
+def _settle(overlaps: tf.Tensor) -> tf.Tensor:
+    """`best_anchors` where objects quarrel.
+
     The greedy rule (take the largest overlap left, strike out its row and column, repeat) gives the
     one stable matching of objects and anchors that both prefer larger overlaps. So it may be found
     by deferred acceptance: every object asks for its best anchor, a contested anchor keeps the best
     asker, the others ask on. Two or three rounds do where the greedy rule takes N. As only N - 1
     anchors can be kept from an object by others, it asks none but its N best.
-
-    Equal overlaps: the lower object, then the lower anchor, comes first.
     """
     num_objects, num_anchors = tf.unstack(tf.shape(overlaps))
     length = tf.minimum(num_objects, num_anchors)
