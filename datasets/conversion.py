@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-import tensorflow as tf
-
+from datasets import files
 from datasets.picture_file import Header, check_picture
 from datasets.records import encode_example
 from datasets.shards import check_output, choose_num_shards, write_shards
@@ -107,7 +106,7 @@ def convert_source(
     check_output(**place)
     num_shards = choose_num_shards(
         num_examples=len(source.ids),
-        num_bytes=sum(map(_file_size, source.pictures.values())),
+        num_bytes=sum(map(files.size, source.pictures.values())),
         requested=conversion.num_shards,
     )
     write_shards(
@@ -119,13 +118,6 @@ def convert_source(
         **place,
     )
     return tally
-
-
-def _file_size(path: str) -> int:
-    try:
-        return tf.io.gfile.stat(path).length
-    except tf.errors.OpError:  # a dangling link: named when it is read
-        return 0
 
 
 def _count(source: Source, tally: Tally, *, skip_bad: int) -> None:
@@ -209,11 +201,8 @@ def _make(
 
 
 def _read_picture(path: str) -> tuple[bytes, Header]:
+    encoded = files.read(path)
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            encoded = file.read()
         return encoded, check_picture(encoded)
     except ValueError as error:
         raise InputError(f"{path} {error}.") from error
-    except tf.errors.OpError as error:
-        raise InputError(f"{path} cannot be read ({error.message}).") from error

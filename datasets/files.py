@@ -1,4 +1,4 @@
-"""Durability and locks on local folders; on remote filesystems both are left to the filesystem.
+"""Whole files, and durability and locks on local folders, which remote filesystems see to.
 
 A folder is locked by `flock` on the folder itself, so that no lock file stays behind and a killed
 process frees its lock. Filesystems that cannot lock folders (some NFS) go without.
@@ -8,11 +8,44 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from typing import IO
+
+import tensorflow as tf
+
+from errors import InputError
 
 
 def is_local(path: str) -> bool:
     """Whether the path is one of this machine's (has no `scheme://`)."""
     return "://" not in path
+
+
+def opened(path: str, *, buffering: int = -1) -> IO[bytes]:
+    """A file to be read; a local one without TensorFlow, whose files cost more, most to seek in."""
+    return open(path, "rb", buffering) if is_local(path) else tf.io.gfile.GFile(path, "rb")
+
+
+def read(path: str, limit: int = -1) -> bytes:
+    """A file's bytes, or the first `limit` of them.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    try:
+        with opened(path) as file:
+            return file.read(limit)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    except tf.errors.OpError as error:
+        raise InputError(f"{path} cannot be read ({error.message}).") from error
+
+
+def size(path: str) -> int:
+    """A file's size in bytes; 0 where it cannot be told, as for a dangling link."""
+    try:
+        return os.stat(path).st_size if is_local(path) else tf.io.gfile.stat(path).length
+    except (OSError, tf.errors.OpError):
+        return 0
 
 
 def sync(path: str) -> None:

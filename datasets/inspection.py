@@ -6,6 +6,7 @@ in a folder that counts from 1, a picture in two splits) are added in the end.
 """
 
 import collections
+import functools
 import hashlib
 import itertools
 import os
@@ -13,9 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from datasets import voc
+from datasets import files, voc
 from datasets.coco import read_coco
 from datasets.conversion import in_threads
 from datasets.defects import Checked, Defect, Item, Severity, check
@@ -289,14 +289,7 @@ def _try(function: Callable, path: str):
 
 
 def _loader(path: str) -> Callable[[], bytes]:
-    def load() -> bytes:
-        try:
-            with tf.io.gfile.GFile(path, "rb") as file:
-                return file.read()
-        except tf.errors.OpError as error:
-            raise InputError(f"{path} cannot be read ({error.message})") from error
-
-    return load
+    return functools.partial(files.read, path)
 
 
 def _given(data: bytes) -> Callable[[], bytes]:

@@ -13,6 +13,7 @@ import google_crc32c
 import numpy as np
 import tensorflow as tf
 
+from datasets import files
 from errors import InputError
 
 _MAGIC = b"SSDINDX1"
@@ -78,7 +79,7 @@ def build_index(path: str) -> np.ndarray:
     size = shard_size(path)
     offsets = []
     position = 0
-    with tf.io.gfile.GFile(path, "rb") as file:
+    with files.opened(path, buffering=0) as file:
         while position < size:
             file.seek(position)
             head = file.read(_LENGTH.size)

@@ -70,25 +70,37 @@ def encode_example(
       source_id: the picture's id in the data set it comes from; left out when ''.
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-    features = {
-        _ENCODED: _bytes([encoded]),
-        _FORMAT: _bytes([image_format.encode()]),
-        _FILENAME: _bytes([filename.encode()]),
-        "image/height": _ints([height]),
-        "image/width": _ints([width]),
-        "image/channels": _ints([channels]),
-        "image/shape": _ints([height, width, channels]),
-        _LABEL[0]: _ints(labels),
-        _TEXT[0]: _bytes([name.encode() for name in names]),
-        _DIFFICULT[0]: _ints(difficult),
-        _TRUNCATED[0]: _ints(truncated),
+    values: dict[str, tuple[str, list]] = {
+        _ENCODED: ("bytes_list", [encoded]),
+        _FORMAT: ("bytes_list", [image_format.encode()]),
+        _FILENAME: ("bytes_list", [filename.encode()]),
+        "image/height": ("int64_list", [height]),
+        "image/width": ("int64_list", [width]),
+        "image/channels": ("int64_list", [channels]),
+        "image/shape": ("int64_list", [height, width, channels]),
+        _LABEL[0]: ("int64_list", [*map(int, labels)]),
+        _TEXT[0]: ("bytes_list", [name.encode() for name in names]),
+        _DIFFICULT[0]: ("int64_list", [*map(int, difficult)]),
+        _TRUNCATED[0]: ("int64_list", [*map(int, truncated)]),
+        **{
+            key: ("float_list", column.tolist())
+            for key, column in zip(_SIDES, boxes.T, strict=True)
+        },
     }
     if any(crowd):
-        features[_CROWD] = _ints(crowd)
+        values[_CROWD] = ("int64_list", [*map(int, crowd)])
     if source_id:
-        features[_SOURCE_ID] = _bytes([source_id.encode()])
-    features |= {key: _floats(column) for key, column in zip(_SIDES, boxes.T, strict=True)}
-    example = tf.train.Example(features=tf.train.Features(feature=features))
+        values[_SOURCE_ID] = ("bytes_list", [source_id.encode()])
+    return _serialise(values)
+
+
+def _serialise(values: dict[str, tuple[str, list]]) -> bytes:
+    """Features built in place: to put messages into each other copies the picture each time."""
+    example = tf.train.Example()
+    for key, (kind, items) in values.items():
+        filled = getattr(example.features.feature[key], kind)
+        filled.SetInParent()  # also where there are none
+        filled.value.extend(items)
     return example.SerializeToString(deterministic=True)
 
 
@@ -200,15 +212,3 @@ def _one_text(feature: tf.train.Feature) -> str:
 def _either(features, keys: tuple[str, str], kind: str) -> tuple:
     ours, theirs = (tuple(getattr(features[key], kind).value) for key in keys)
     return ours or theirs
-
-
-def _bytes(values) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-
-def _ints(values) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(v) for v in values]))
-
-
-def _floats(values) -> tf.train.Feature:
-    return tf.train.Feature(float_list=tf.train.FloatList(value=values))

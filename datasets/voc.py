@@ -9,6 +9,7 @@ import os
 
 import tensorflow as tf
 
+from datasets import files
 from datasets.voc_xml import Annotation, Object, read_annotation
 from errors import InputError
 
@@ -157,9 +158,7 @@ def _add_id(ids: dict[str, int], image_id: str, *, number: int, path: str) -> No
 
 
 def _read_text(path: str) -> str:
-    with tf.io.gfile.GFile(path, "rb") as file:
-        data = file.read()
     try:
-        return data.decode("utf-8-sig")
+        return files.read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text ({error}): save it as UTF-8.") from error

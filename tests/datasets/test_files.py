@@ -2,7 +2,8 @@
 
 import pytest
 
-from datasets.files import is_local, locked, sync
+from datasets.files import is_local, locked, read, size, sync
+from errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,18 @@ def test_lock_is_free_after_an_error(tmp_path):
 def test_remote_folders_go_without_a_lock():
     with locked("gs://a/b"), locked("gs://a/b", wait=False):
         pass
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_files_are_read_whole_or_up_to_a_limit(tmp_path, scheme):
+    (tmp_path / "a").write_bytes(b"\xff\x00abc")
+    path = f"{scheme}{tmp_path}/a"
+    assert (read(path), read(path, 2), size(path)) == (b"\xff\x00abc", b"\xff\x00", 5)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_file_that_cannot_be_read_is_named(tmp_path, scheme):
+    path = f"{scheme}{tmp_path}/none"
+    with pytest.raises(InputError, match=r"none cannot be read \(.*[Nn]o such file"):
+        read(path)
+    assert size(path) == 0

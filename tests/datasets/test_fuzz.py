@@ -96,8 +96,11 @@ def record() -> bytes:
 
 
 def look_at_picture(data: bytes) -> Header:
+    """What passes the check of a conversion is what training decodes."""
     header = check_picture(data)
     assert all(len(pair) == 2 for pair in find_oddities(data, header, filename="a.jpg"))
+    pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
+    assert pixels.shape == (header.height, header.width, 3)
     return header
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from datasets.input_pipeline import Share, evaluation_batches, training_batches
 from datasets.order import Pool
+from datasets.record_index import frame
 from datasets.record_source import RecordSource
 from datasets.records import encode_example
 
@@ -121,3 +122,13 @@ def test_crowds_are_never_learnt_from(tmp_path, write_tfrecord, use_difficult, e
         use_difficult=use_difficult,
     )
     assert next(iter(data))[1].numpy().tolist() == [expected, expected]
+
+
+def test_beginning_in_the_middle_of_100000_records_reads_a_few(tmp_path, ssd_tensorflow_record):
+    """What is read at a resume does not depend on how much lies before it."""
+    framed = frame(ssd_tensorflow_record([(1, b"x")]))
+    (tmp_path / "a_000.tfrecord").write_bytes(framed * 100_000)
+    source = RecordSource((str(tmp_path / "a_000.tfrecord"),))
+    assert len(source) == 100_000
+    batches(source, first=12_345, last=12_346)
+    assert 4 <= len(source._recent) < 50
