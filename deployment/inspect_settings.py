@@ -24,7 +24,9 @@ class InspectSettings:
     output_dir: str = setting("", "Folder for inspection.json, index.html and the views.")
     model_name: str = setting("ssd_300_vgg", "Network whose anchors are held to the boxes.")
     anchors: str = setting("voc", "Preset voc or coco, or sides, as in training.")
-    propose_anchors: int = setting(6, "Box shapes to propose by k-means; 0 for none.")
+    propose_anchors: int = setting(
+        6, "Box shapes to propose by k-means, of which --anchors is made; 0 for none."
+    )
     view: int = setting(0, "Draw so many pictures as the network sees them in training.")
     seed: int = setting(0, "Of the augmentation of --view.")
     extract: str = setting("", "New folder to turn records back into, in VOC layout.")

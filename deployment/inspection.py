@@ -21,7 +21,6 @@ from nets import anchor_fit, anchors, nets_factory
 
 MAX_LINES = 20  # of one kind in the text
 SIZES = (0, 16, 32, 64, 128, INPUT_SIDE)  # square root of the area in the network's pixels
-RECALL_AT = 0.5
 
 
 def run(settings: InspectSettings) -> bool:
@@ -101,13 +100,8 @@ def _dataset(settings: InspectSettings):
 def summarise(found: Inspection, settings: InspectSettings) -> dict[str, Any]:
     """Everything that is reported, as JSON-like values."""
     names = np.array(found.names, object)
-    parameters = nets_factory.get_network(settings.model_name).parameters
-    made = anchors.make(parameters, settings.anchors)
-    warped = anchor_fit.best_overlaps(found.boxes, made)
-    kept = anchor_fit.best_overlaps(anchor_fit.unwarped(found.boxes, found.sides), made)
     classes = {label: names == label for label in found.labels}
-    shapes = INPUT_SIDE * (found.boxes[:, 2:] - found.boxes[:, :2]).astype(np.float64)
-    sizes = _by_size(np.sqrt(shapes.prod(axis=1)))
+    sizes = _by_size(INPUT_SIDE * np.sqrt((found.boxes[:, 2:] - found.boxes[:, :2]).prod(axis=1)))
     return {
         "title": found.title,
         "harm": found.harm,
@@ -126,12 +120,7 @@ def summarise(found: Inspection, settings: InspectSettings) -> dict[str, Any]:
         },
         "object_sizes": {name: int(there.sum()) for name, there in sizes.items()},
         "picture_sizes": _picture_sizes(found),
-        "anchors": settings.anchors,
-        "anchor_recall": {
-            name: _recall(values, {"all": np.ones(len(values), bool)} | classes | sizes)
-            for name, values in (("warped", warped), ("unwarped", kept))
-        },
-        "proposed_anchors": _proposal(shapes, settings.propose_anchors),
+        **_anchor_facts(found, classes | sizes, settings),
         "defects": [
             {
                 "kind": d.kind,
@@ -160,21 +149,48 @@ def _picture_sizes(found: Inspection) -> dict[str, int]:
     return {f"{width} x {height}": count for (height, width), count in ordered[:10]}
 
 
-def _recall(overlaps: np.ndarray, groups: dict[str, np.ndarray]) -> dict[str, float | None]:
-    """The share of each group's objects that some anchor fits."""
+def _anchor_facts(
+    found: Inspection, groups: dict[str, np.ndarray], settings: InspectSettings
+) -> dict[str, Any]:
+    """How the anchors fit each group's objects (bool[N]), and which would fit them better."""
+    parameters = nets_factory.get_network(settings.model_name).parameters
+    sizes = (found.boxes[:, 2:] - found.boxes[:, :2]) * np.float64(parameters.image_size)
+    shapes = anchor_fit.propose(sizes, settings.propose_anchors)
+    proposal = anchor_fit.propose_sides(found.boxes, parameters, settings.anchors, shapes)
+    cases = {
+        "warped": (found.boxes, settings.anchors),
+        "unwarped": (anchor_fit.unwarped(found.boxes, found.sides), settings.anchors),
+        "proposed": (found.boxes, proposal or settings.anchors),
+    }
+    groups = {"all": np.ones(len(found.boxes), bool)} | groups
+    overlaps = {
+        name: anchor_fit.best_overlaps(boxes, anchors.make(parameters, these))
+        for name, (boxes, these) in cases.items()
+    }
     return {
-        name: float((overlaps[there] >= RECALL_AT).mean()) if there.any() else None
-        for name, there in groups.items()
+        "anchors": settings.anchors,
+        "anchor_recall": {name: _recall(values, groups) for name, values in overlaps.items()},
+        "mean_overlap": {name: _mean(values) for name, values in overlaps.items()},
+        "proposed_shapes": _shapes(sizes, shapes),
+        "proposed_anchors": proposal,
     }
 
 
-def _proposal(shapes: np.ndarray, count: int) -> list[dict[str, float]]:
-    """Shapes in the network's pixels, with the share of objects that each is nearest to."""
-    centres = anchor_fit.propose(shapes, count)
+def _recall(overlaps: np.ndarray, groups: dict[str, np.ndarray]) -> dict[str, float | None]:
+    """The share of each group's objects that some anchor fits."""
+    return {name: _mean(overlaps[there] >= anchor_fit.RECALL_AT) for name, there in groups.items()}
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _shapes(sizes: np.ndarray, centres: np.ndarray) -> list[dict[str, float]]:
+    """Proposed shapes with the share of objects that each is nearest to."""
     if not len(centres):
         return []
-    overlaps = anchor_fit.shape_overlaps(shapes, centres)
-    nearest = np.bincount(overlaps.argmax(axis=1), minlength=len(centres)) / len(shapes)
+    overlaps = anchor_fit.shape_overlaps(sizes, centres)
+    nearest = np.bincount(overlaps.argmax(axis=1), minlength=len(centres)) / len(sizes)
     return [
         {
             "width": round(float(width), 1),
@@ -209,14 +225,32 @@ def _overview(facts: dict[str, Any]) -> list[str]:
     lines += [
         "",
         f"recall is the share of objects that one of the {facts['anchors']} anchors overlaps by "
-        f"{RECALL_AT}: {_number(recall['warped']['all'])}; "
+        f"{anchor_fit.RECALL_AT}: {_number(recall['warped']['all'])}; "
         f"{_number(recall['unwarped']['all'])} if pictures kept their shape",
         f"picture sizes: {_listed(facts['picture_sizes'])}",
     ]
-    if facts["proposed_anchors"]:
-        shapes = [f"{p['width']:g} x {p['height']:g}" for p in facts["proposed_anchors"]]
-        lines.append(f"box shapes by k-means, width x height of {INPUT_SIDE}: {', '.join(shapes)}")
-    return lines
+    return [*lines, *_proposal_lines(facts)]
+
+
+def _proposal_lines(facts: dict[str, Any]) -> list[str]:
+    """What k-means makes of the boxes, and the flag that follows from it."""
+    if not facts["proposed_shapes"]:
+        return []
+    shapes = [f"{p['width']:g} x {p['height']:g}" for p in facts["proposed_shapes"]]
+    lines = [f"box shapes by k-means, width x height in the network's pixels: {', '.join(shapes)}"]
+    if not facts["proposed_anchors"]:
+        return [*lines, f"squares of these sizes would fit no better than {facts['anchors']}"]
+    values = {
+        kind: f"recall {_number(facts['anchor_recall'][kind]['all'])}, mean overlap "
+        f"{_number(facts['mean_overlap'][kind])}"
+        for kind in ("warped", "proposed")
+    }
+    return [
+        *lines,
+        f"with squares of these sizes where they fit better: {values['proposed']}, instead of "
+        f"{values['warped']}:",
+        f"--anchors={facts['proposed_anchors']}",
+    ]
 
 
 def _defect_lines(found: Inspection) -> list[str]:

@@ -1,5 +1,6 @@
 """The page of an inspection: tables, charts and the pictures that have something wrong."""
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,11 @@ from datasets.inspection import Inspection
 from metrics import page, pictures, report_charts
 
 _MAX_ROWS = 500
+_RECALLS = {
+    "warped": "anchor recall",
+    "unwarped": "without warping",
+    "proposed": "as proposed",
+}
 _THUMBNAIL = 360  # pixels of the longer side
 
 
@@ -57,41 +63,46 @@ def _summary(facts: Mapping[str, Any]) -> str:
 
 
 def _classes(facts: Mapping[str, Any]) -> str:
-    headings = ("class", "pictures", "objects", "difficult", "anchor recall", "without warping")
-    recall = facts["anchor_recall"]
     rows = [
-        (
-            *(name, row["pictures"], row["objects"], row["difficult"]),
-            *(_number(recall[kind][name]) for kind in ("warped", "unwarped")),
-        )
+        (name, row["pictures"], row["objects"], row["difficult"], *_recalls(facts, name))
         for name, row in facts["classes"].items()
     ]
-    return page.table(headings, rows)
+    return page.table(("class", "pictures", "objects", "difficult", *_RECALLS.values()), rows)
+
+
+def _recalls(facts: Mapping[str, Any], group: str) -> list[str]:
+    return [_number(facts["anchor_recall"][kind][group]) for kind in _RECALLS]
 
 
 def _sizes(facts: Mapping[str, Any]) -> str:
-    recall, counts = facts["anchor_recall"], facts["object_sizes"]
+    counts = facts["object_sizes"]
     rows = [
-        (name, count, *(_number(recall[kind][name]) for kind in ("warped", "unwarped")))
+        (name, count, *_recalls(facts, name))
         for name, count in {**counts, "all": sum(counts.values())}.items()
     ]
     text = (
-        f"Recall: the share of objects that some {facts['anchors']} anchor overlaps by half. "
-        "Without warping: if pictures were shrunk to the square and kept their shape."
+        f"Recall: the share of objects that some anchor of --anchors={facts['anchors']} overlaps "
+        "by half. Without warping: if pictures were shrunk to the square and kept their shape. As "
+        "proposed: with the anchors proposed below."
     )
-    headings = ("size", "objects, also difficult", "anchor recall", "without warping")
-    return page.table(headings, rows) + page.note(text)
+    return page.table(("size", "objects, also difficult", *_RECALLS.values()), rows) + page.note(
+        text
+    )
 
 
 def _proposal(facts: Mapping[str, Any]) -> str:
     rows = [
         (f"{shape['width']:g} x {shape['height']:g}", f"{shape['share']:.1%}")
-        for shape in facts["proposed_anchors"]
+        for shape in facts["proposed_shapes"]
     ]
     if not rows:
         return ""
-    text = "Box shapes that fit this data best, by k-means with 1 - IoU; pixels of 300 x 300."
-    return page.table(("width x height", "objects"), rows) + page.note(text)
+    text = "Box shapes that fit this data best, by k-means with 1 - IoU; pixels of the network's."
+    table = page.table(("width x height", "objects"), rows) + page.note(text)
+    if not facts["proposed_anchors"]:
+        return table + page.note("Squares of these sizes would fit no better.")
+    flag = f"<pre>--anchors={html.escape(facts['proposed_anchors'])}</pre>"
+    return f"{table}<p>Squares of these sizes where they fit better:</p>{flag}"
 
 
 def _defects(facts: Mapping[str, Any]) -> str:

@@ -1,12 +1,20 @@
-"""How well anchors fit the boxes of a data set, and which shapes would fit it better.
+"""How well anchors fit the boxes of a data set, and which shapes and sides would fit it better.
 
 An object whose best anchor overlaps it by less than the threshold has one positive anchor only, the
 one that bipartite matching gives it: it is learnt from little.
 """
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 
+from nets import anchors
+from nets.parameters import FeatureLayer, Squares, SSDParameters, write_squares
+
+RECALL_AT = 0.5
 _AT_ONCE = 256
+_LEAST_GAIN = 1e-3  # of recall and mean overlap together, for which a square is changed
 _SAMPLE, _CANDIDATES = 2000, 300  # shapes that the beginning of k-means looks at
 
 
@@ -86,3 +94,89 @@ def _first_centres(shapes: np.ndarray, count: int) -> np.ndarray:
         chosen.append(int(np.maximum(overlaps, best[:, None]).sum(axis=0).argmax()))
         best = np.maximum(best, overlaps[:, chosen[-1]])
     return candidates[chosen].reshape(-1, 2)
+
+
+def propose_sides(
+    boxes: np.ndarray, parameters: SSDParameters, squares: str, shapes: np.ndarray
+) -> str | None:
+    """A value of --anchors that fits boxes better, made of the sizes of `propose`'s shapes.
+
+    Args:
+      boxes: f32[N, 4] relative.
+      parameters: the network's geometry.
+      squares: the value of --anchors to begin with.
+      shapes: f64[K, 2] heights and widths, pixels of the network's input.
+
+    Returns:
+      None where nothing better was found.
+    """
+    sides = np.unique(np.sqrt(shapes.prod(axis=1)).round().clip(1)).tolist()
+    before = parameters.squares(squares)
+    after = fit_squares(boxes, parameters, before, sides)
+    return None if after == before else write_squares(after)
+
+
+def fit_squares(
+    boxes: np.ndarray,
+    parameters: SSDParameters,
+    squares: Squares,
+    sides: Sequence[float],
+) -> Squares:
+    """Squares for each layer that fit a data set's boxes better.
+
+    One square after the other takes, of the `sides` between its neighbours, the one with which most
+    is gained, until none gains. What counts is recall plus mean overlap; so a layer for which there
+    are no objects keeps its squares.
+
+    Args:
+      boxes: f32[N, 4] relative.
+      parameters: the network's geometry.
+      squares: what to begin with, as `SSDParameters.squares` gives it.
+      sides: pixels of the network's input.
+
+    Returns:
+      A pair small, large for each layer, pixels.
+    """
+    sample = boxes[:: len(boxes) // _SAMPLE + 1].astype(np.float64)
+
+    @functools.cache
+    def overlaps(place: int, side: float) -> np.ndarray:
+        layer = parameters.layers[place // 2]
+        heights, widths = anchors.shapes(layer, side, side)
+        those = [0, *range(2, len(heights))] if place % 2 == 0 else [1]  # the small's have ratios
+        shapes = np.stack([heights, widths], 1)[those]
+        return np.max([on_grid(sample, parameters, layer, shape) for shape in shapes], axis=0)
+
+    chosen = [side for pair in squares for side in pair]
+    changed = bool(len(sample))
+    while changed:
+        changed = False
+        for place in range(len(chosen)):
+            rest = [overlaps(k, side) for k, side in enumerate(chosen) if k != place]
+            below, above = [0, *chosen, np.inf][place : place + 3 : 2]
+            options = [chosen[place], *(side for side in sides if below < side < above)]
+            scores = [_score([*rest, overlaps(place, side)]) for side in options]
+            if max(scores) > scores[0] + _LEAST_GAIN:
+                chosen[place], changed = options[int(np.argmax(scores))], True
+    return tuple(zip(chosen[::2], chosen[1::2], strict=True))
+
+
+def _score(overlaps) -> float:
+    best = functools.reduce(np.maximum, overlaps)
+    return float((best >= RECALL_AT).mean() + best.mean())
+
+
+def on_grid(
+    boxes: np.ndarray, parameters: SSDParameters, layer: FeatureLayer, shape: np.ndarray
+) -> np.ndarray:
+    """IoU of boxes f64[N, 4] with the nearest of a layer's anchors of one shape (pixels): f64[N].
+
+    The nearest overlaps most, along each axis.
+    """
+    size = np.array(parameters.image_size)
+    low, high = boxes[:, :2] * size, boxes[:, 2:] * size
+    cell = np.round((low + high) / 2 / layer.step - parameters.anchor_offset)
+    centre = (np.clip(cell, 0, layer.size - 1) + parameters.anchor_offset) * layer.step
+    along = np.minimum(high, centre + shape / 2) - np.maximum(low, centre - shape / 2)
+    shared = np.maximum(along, 0).prod(axis=1)
+    return shared / ((high - low).prod(axis=1) + shape.prod() - shared)

@@ -27,14 +27,14 @@ def _layer_anchors(
     parameters: SSDParameters, layer: FeatureLayer, small: float, large: float
 ) -> np.ndarray:
     centres = (np.arange(layer.size) + parameters.anchor_offset) * layer.step
-    heights, widths = _shapes(layer, small, large)
+    heights, widths = shapes(layer, small, large)
     y, x = (axis[..., None] for axis in np.meshgrid(centres, centres, indexing="ij"))
     corners = [y - heights / 2, x - widths / 2, y + heights / 2, x + widths / 2]
     pixels = np.stack(np.broadcast_arrays(*corners), axis=-1).reshape(-1, 4)
     return pixels / np.tile(parameters.image_size, 2)
 
 
-def _shapes(layer: FeatureLayer, small: float, large: float) -> tuple[np.ndarray, np.ndarray]:
+def shapes(layer: FeatureLayer, small: float, large: float) -> tuple[np.ndarray, np.ndarray]:
     """Heights and widths in pixels: both squares, then the small one in each ratio."""
     roots = np.sqrt(np.array(layer.ratios))
     squares = np.array([small, large])

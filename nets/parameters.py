@@ -10,6 +10,9 @@ from errors import InputError
 _SIDES = re.compile(r"([1-9]\d*(?:\.\d+)?)-([1-9]\d*(?:\.\d+)?)")
 
 
+Squares = tuple[tuple[float, float], ...]  # sides of each layer's two, small and large, pixels
+
+
 class FeatureLayer(NamedTuple):
     """One layer that predicts boxes.
 
@@ -58,7 +61,7 @@ class SSDParameters(NamedTuple):
         """A: anchors of all layers together."""
         return sum(layer.size**2 * layer.anchors_per_cell for layer in self.layers)
 
-    def squares(self, anchors: str) -> tuple[tuple[float, float], ...]:
+    def squares(self, anchors: str) -> Squares:
         """Sides of each layer's two square anchors, pixels, small and large.
 
         Args:
@@ -80,3 +83,8 @@ class SSDParameters(NamedTuple):
                 f"{len(self.layers)} pairs small-large of sides in pixels, a pair a layer."
             )
         return squares
+
+
+def write_squares(squares: Squares) -> str:
+    """The value of --anchors that stands for them, to a tenth of a pixel."""
+    return ",".join("-".join(f"{round(side, 1):g}" for side in pair) for pair in squares)

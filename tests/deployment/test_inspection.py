@@ -60,13 +60,30 @@ def test_numbers_are_those_of_the_boxes(folder):
         "64-128 px": 0,
         "128-300 px": 8,
     }
-    assert facts["proposed_anchors"] == [
+    assert facts["proposed_shapes"] == [
         {"width": 150.0, "height": 150.0, "share": 0.5},
         {"width": 300.0, "height": 300.0, "share": 0.5},
     ]
     assert facts["anchor_recall"]["warped"][EVIL] == 1.0
     assert facts["anchor_recall"]["warped"]["0-16 px"] is None
     assert facts["picture_sizes"] == {"40 x 20": 4}
+
+
+def test_proposed_anchors_can_be_given_to_the_next_inspection(folder, capsys):
+    """Objects of 45 x 22 pixels of 300, which no square of VOC's sizes overlaps by half."""
+    for path in (folder / "Annotations").iterdir():
+        path.write_text(XML[0].format(XML[1].format("cat", 4, 2, 7, 5) * 2))
+    settings = InspectSettings(input=str(folder), propose_anchors=2)
+    facts = inspection.summarise(inspection.read(settings), settings)
+    inspection.run(settings)
+    lines = capsys.readouterr().out.splitlines()
+    value = next(line for line in lines if line.startswith("--anchors="))
+    again = InspectSettings(input=str(folder), anchors=value.removeprefix("--anchors="))
+    seen = inspection.summarise(inspection.read(again), again)
+    assert seen["anchor_recall"]["warped"] == facts["anchor_recall"]["proposed"]
+    assert seen["mean_overlap"]["warped"] > facts["mean_overlap"]["warped"]
+    inspection.run(again)
+    assert f"would fit no better than {again.anchors}" in capsys.readouterr().out
 
 
 def test_json_is_printed_or_written(folder, tmp_path, capsys):

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from nets import anchor_fit
+from nets import anchor_fit, anchors
+from nets.parameters import write_squares
+from nets.ssd_vgg_300 import PARAMETERS
 
 
 def f32(values) -> np.ndarray:
@@ -53,3 +55,57 @@ def test_proposal_has_no_more_shapes_than_the_data():
 @pytest.mark.parametrize("count", [0, 3])
 def test_proposal_of_nothing_is_empty(count):
     assert anchor_fit.propose(np.zeros((0, 2)), count).shape == (0, 2)
+
+
+def squares_at_random(sides, count: int = 300) -> np.ndarray:
+    """Boxes f32[N, 4] of the sides (pixels of 300), anywhere in the picture."""
+    draw = np.random.default_rng(0)
+    size = np.repeat(sides, count)[:, None] / 300
+    low = draw.uniform(0, 1 - size, (len(size), 2))
+    return np.hstack([low, low + size]).astype(np.float32)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_nearest_anchor_of_a_layer_overlaps_most(number):
+    layer = PARAMETERS.layers[number]
+    before = sum(each.size**2 * each.anchors_per_cell for each in PARAMETERS.layers[:number])
+    made = anchors.make(PARAMETERS, "voc")[before:][: layer.size**2 * layer.anchors_per_cell]
+    shapes = np.stack(anchors.shapes(layer, *PARAMETERS.squares("voc")[number]), 1)
+    boxes = np.random.default_rng(number).uniform(0, 0.6, (50, 4))
+    boxes[:, 2:] = boxes[:, :2] + 0.05 + boxes[:, 2:]
+    for kind, shape in enumerate(shapes):
+        expected = anchor_fit.best_overlaps(boxes, made[kind :: layer.anchors_per_cell])
+        overlaps = anchor_fit.on_grid(boxes, PARAMETERS, layer, shape)
+        np.testing.assert_allclose(overlaps, expected, atol=1e-5)
+
+
+def test_sides_go_to_the_layer_whose_grid_is_fine_enough():
+    boxes = squares_at_random([20, 48])
+    before = PARAMETERS.squares("voc")
+    after = anchor_fit.fit_squares(boxes, PARAMETERS, before, sides=[20, 48])
+    assert after == ((20, 48), *before[1:])
+    overlaps = [
+        anchor_fit.best_overlaps(boxes, anchors.make(PARAMETERS, write_squares(squares)))
+        for squares in (before, after)
+    ]
+    recall = [(each >= 0.5).mean() for each in overlaps]
+    assert recall[0] < 0.9 < 0.99 < recall[1]
+
+
+def test_squares_stay_in_order():
+    """Anchors of 48 pixels on coarse layers would fit the few objects that lie right."""
+    boxes, before = squares_at_random([48], 2000), PARAMETERS.squares("voc")
+    after = anchor_fit.fit_squares(boxes, PARAMETERS, before, sides=[46, 47, 48, 49, 50])
+    sides = [side for pair in after for side in pair]
+    assert sides == sorted(sides)
+    assert after != before
+
+
+def test_proposal_is_a_flag_or_nothing():
+    boxes = squares_at_random([20, 48])
+    shapes = anchor_fit.propose(300.0 * (boxes[:, 2:] - boxes[:, :2]), 2)
+    flag = anchor_fit.propose_sides(boxes, PARAMETERS, "voc", shapes)
+    assert flag == "20-48,60-81.6,111-134.1,162-185.8,213-237.1,264-288.4"
+    assert anchor_fit.propose_sides(boxes, PARAMETERS, flag, shapes) is None
+    assert anchor_fit.propose_sides(boxes[:0], PARAMETERS, "voc", shapes) is None
+    assert anchor_fit.propose_sides(boxes, PARAMETERS, "voc", shapes[:0]) is None

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from errors import InputError
-from nets.parameters import FeatureLayer, SSDParameters
+from nets.parameters import FeatureLayer, SSDParameters, write_squares
 from nets.ssd_vgg_300 import PARAMETERS
 
 TINY = SSDParameters(
@@ -35,6 +35,11 @@ def test_squares_of_a_preset_are_its_sizes_and_their_geometric_means():
 
 def test_squares_may_be_given_in_pixels():
     assert TINY.squares("2-5,7.5-9") == ((2.0, 5.0), (7.5, 9.0))
+
+
+def test_squares_are_written_as_they_are_read():
+    assert write_squares(((2.0, 5.04), (7.5, 9.0))) == "2-5,7.5-9"
+    assert write_squares(TINY.squares("2-5,7.5-9")) == "2-5,7.5-9"
 
 
 @pytest.mark.parametrize(
