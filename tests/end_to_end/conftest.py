@@ -1,4 +1,6 @@
-"""A small data set of drawn shapes and a short training on it, made once by the scripts."""
+"""A small data set of drawn shapes, a short training on it, and the demo: each made once."""
+
+import pathlib
 
 import pytest
 import runs
@@ -38,3 +40,23 @@ def trained(tmp_path_factory, records):
     folder = tmp_path_factory.mktemp("trained") / "run"
     runs.run("train_ssd_network.py", *runs.train_flags(records, folder, steps=6))
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory) -> pathlib.Path:
+    """What `make demo` leaves in demo/: nine minutes, once for all tests that look at it."""
+    folder = tmp_path_factory.mktemp("demo")
+    runs.link_checkout(folder)
+    (folder / "scripts").unlink()
+    (folder / "scripts").mkdir()
+    for path in (runs.ROOT / "scripts").glob("*.*"):
+        (folder / "scripts" / path.name).write_bytes(path.read_bytes())
+    runs.shell("bash scripts/demo.sh", folder)
+    return folder / "demo"
+
+
+@pytest.fixture(scope="session")
+def trained_demo(request) -> pathlib.Path:
+    """The same for tests that only need its model: the checkout's own demo/ will do."""
+    finished = (runs.ROOT / "demo" / "detections.png").exists()
+    return runs.ROOT / "demo" if finished else request.getfixturevalue("demo")

@@ -36,6 +36,26 @@ def start(script: str, *flags: str, output: IO[str]) -> subprocess.Popen:
     )
 
 
+def link_checkout(folder: pathlib.Path) -> None:
+    """Makes `folder` look like a checkout with its `.venv`, to run commands in."""
+    for path in ROOT.iterdir():
+        if path.name not in {".git", ".venv", "demo", "runs", "records"}:
+            (folder / path.name).symlink_to(path)
+    (folder / ".venv").symlink_to(sys.prefix)
+
+
+def shell(commands: str, folder: pathlib.Path) -> None:
+    """Runs commands as a user would in `folder`, and checks that each succeeds."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
 def read_metrics(train_dir: pathlib.Path) -> list[dict]:
     return [json.loads(line) for line in (train_dir / "metrics.jsonl").read_text().splitlines()]
 

@@ -1,10 +1,9 @@
-"""int8 TFLite keeps the checkpoint's score: on the model of `make demo`, where there is one."""
+"""int8 TFLite keeps the checkpoint's score: on the model and the test pictures of `make demo`."""
 
 import shutil
 
 import numpy as np
 import pytest
-import runs
 
 from datasets import dataset_factory, voc
 from datasets.input_pipeline import RecordSource
@@ -19,16 +18,7 @@ from preprocessing import ssd_vgg_preprocessing
 
 pytestmark = pytest.mark.slow
 
-PICTURES, CALIBRATION_PICTURES = 96, 40
-
-
-@pytest.fixture(scope="module")
-def demo():
-    """The folder of `make demo`; skips where that has not run."""
-    folder = runs.ROOT / "demo"
-    if not (folder / "train" / "checkpoint").exists():
-        pytest.skip("no trained demo here: make demo")
-    return folder
+CALIBRATION_PICTURES = 40
 
 
 def export_int8(demo, folder) -> ExportedDetector:
@@ -50,21 +40,16 @@ def export_int8(demo, folder) -> ExportedDetector:
     return ExportedDetector(settings.export_dir)
 
 
-def test_int8_scores_within_two_hundredths_of_the_checkpoint(demo, tmp_path):
-    records, checkpoint = str(demo / "tfrecords"), str(demo / "train")
+def test_int8_scores_within_two_hundredths_of_the_checkpoint(trained_demo, tmp_path):
+    records, checkpoint = str(trained_demo / "tfrecords"), str(trained_demo / "train")
     dataset = dataset_factory.get_dataset("shapes", "test", records)
-    settings = EvalSettings(
-        checkpoint_path=checkpoint,
-        eval_dir="unused",
-        dataset_dir=records,
-        max_num_batches=PICTURES // 8,
-    )
+    settings = EvalSettings(checkpoint_path=checkpoint, eval_dir="unused", dataset_dir=records)
     detector = Detector.from_checkpoint(checkpoint, precision="float32")
     run = run_detector(detector, RecordSource(dataset.shards), settings)
-    folder = demo / "VOCdevkit" / "VOC2007" / "JPEGImages"
+    folder = trained_demo / "VOCdevkit" / "VOC2007" / "JPEGImages"
     encoded = [(folder / name).read_bytes() for name in run.names]
     images = [ssd_vgg_preprocessing.decode(data).numpy() for data in encoded]
-    found = export_int8(demo, tmp_path).detect(images)
+    found = export_int8(trained_demo, tmp_path).detect(images)
     quantised = concatenate(to_pixels(found, run.sizes, first=0))
     ours, theirs = (
         evaluate(detections, run.truth, labels=dataset.labels).mean_ap_voc12

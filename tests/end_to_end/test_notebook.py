@@ -27,13 +27,14 @@ def test_notebook_uses_the_four_verbs(cells):
     assert {"preprocess", "predict", "postprocess", "loss", "feature_maps"} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Jupyter's packages, which are not ours to mend
-def test_notebook_runs_from_start_to_end(trained, records, tmp_path, monkeypatch):
+def test_notebook_runs_from_start_to_end(trained_demo, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient", reason="the extra dev is not installed")
     nbformat = pytest.importorskip("nbformat", reason="the extra dev is not installed")
     for name, value in {
-        "SSD_CHECKPOINT": trained,
-        "SSD_RECORDS": records,
+        "SSD_CHECKPOINT": trained_demo / "train",
+        "SSD_RECORDS": trained_demo / "tfrecords",
         "SSD_DATASET": "shapes",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "JUPYTER_RUNTIME_DIR": tmp_path,
