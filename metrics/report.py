@@ -70,7 +70,7 @@ def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:
         _summary(evaluation, diagnosis, costs, matrix),
         _class_table(evaluation, diagnosis, costs),
         "<h2>Precision over recall</h2>",
-        page.figure(pngs, "precision_recall.png", "Under each name: its AP (VOC12, every point)."),
+        page.figure(pngs, "precision_recall.png", "Beside each name: its AP (VOC12, every point)."),
         _errors(pngs, costs),
         _confusion(pngs),
         _sizes(evaluation, pngs),
@@ -123,7 +123,7 @@ def _summary(
     sentences = [
         f"{len(evaluation.names)} pictures, {int(np.sum(~truth.difficult))} objects that count "
         f"({int(np.sum(truth.difficult))} difficult ones beside them), "
-        f"{len(evaluation.detections.scores)} detections. mean AP "
+        f"{len(evaluation.detections.scores)} detections. Mean AP "
         f"{_number(result.mean_ap_voc12)} (VOC12), {_number(result.mean_ap_voc07)} (VOC07), at an "
         f"IoU above {result.iou_threshold:g}."
     ]
