@@ -81,7 +81,7 @@ def write_records(folder: str, count: int) -> None:
         labels=["thing"],
         num_shards=shards.choose_num_shards(num_examples=count, num_bytes=count * len(example)),
         num_examples=count,
-        describe=lambda: ({"thing": {"id": 1, "objects": count}}, {}),
+        describe=lambda: ({"thing": {"pictures": count, "objects": count, "difficult": 0}}, {}),
     )
 
 
