@@ -109,7 +109,7 @@ def test_bad_pictures_are_named_up_to_the_limit(tally, lines):
     assert lines == ["skipped: a is bad."]
     assert tally.notes["skipped"] == {"a": "a is bad."}
     assert tally.summary() == ["bad pictures left out: 1"]
-    with pytest.raises(InputError, match=r"^b is bad \(bad picture number 2, --skip_bad=1\)\.$"):
+    with pytest.raises(InputError, match=r"^b is bad \(bad picture number 2, --skip_bad=1;"):
         tally.skip("b", InputError("b is bad."), limit=1)
 
 
