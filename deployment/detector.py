@@ -85,7 +85,7 @@ class Detector(tf.Module):
         self._dtype = hardware.compute_dtype(precision or description.precision)
         self._variables = variables.SlimVariables(seed=seed)
         self._preprocessing = preprocessing_factory.get_preprocessing(description.model_name)
-        self._detect = tf.function(self._detect_batch, autograph=False, reduce_retracing=True)
+        self._detect = self._compile(frozen=False)
         # Tracing makes the variables without computing anything.
         spec = tf.TensorSpec([1, *self.image_size, 3], tf.float32)
         traced = tf.function(self.predict, autograph=False).get_concrete_function(spec)
@@ -115,6 +115,7 @@ class Detector(tf.Module):
         precision = hardware.resolve_precision(precision)
         detector = cls(hints.describe(tensors), precision=precision)
         detector.load(averaged(tensors) if use_moving_average else tensors)
+        detector.freeze()
         return detector
 
     @property
@@ -146,14 +147,24 @@ class Detector(tf.Module):
                     f"{tuple(variable.shape)}: it belongs to another network or class count."
                 )
             variable.assign(tensors[name])
+        self._detect = self._compile(frozen=False)
+
+    def freeze(self) -> None:
+        """Says that the weights stay as they are until `load`: detecting compiles them in."""
+        self._detect = self._compile(frozen=True)
 
     def preprocess(self, image: tf.Tensor) -> tf.Tensor:
         """uint8[H, W, 3] RGB of any size -> f32[S, S, 3] network input, RGB minus mean."""
         return self._preprocessing.for_eval(image)
 
-    def predict(self, inputs: tf.Tensor) -> Predictions:
-        """f32[B, S, S, 3] -> logits and offsets."""
-        logits, offsets, _ = self._run(inputs)
+    def predict(self, inputs: tf.Tensor, *, frozen: bool = False) -> Predictions:
+        """f32[B, S, S, 3] -> logits and offsets.
+
+        `frozen` is for a function that is traced once and called often, and never differentiated:
+        the weights' present values become constants in it, which TensorFlow casts and reorders once
+        and not in every call.
+        """
+        logits, offsets, _ = self._run(inputs, frozen=frozen)
         return Predictions(tf.cast(logits, tf.float32), tf.cast(offsets, tf.float32))
 
     def feature_maps(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -230,18 +241,23 @@ class Detector(tf.Module):
         """f32[B, S, S, 3] network inputs -> padded detections, as one compiled function."""
         return self._detect(inputs, **thresholds)
 
-    def _run(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+    def _compile(self, *, frozen: bool) -> Callable[..., detections.Detections]:
+        def detect(inputs: tf.Tensor, **thresholds) -> detections.Detections:
+            return self.postprocess(self.predict(inputs, frozen=frozen), **thresholds)
+
+        return tf.function(detect, autograph=False, reduce_retracing=True)
+
+    def _run(
+        self, inputs: tf.Tensor, *, frozen: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
         scaled = tf.cast(inputs * self.description.input_scale, self._dtype)
-        with self._variables.scope(self.parameters.name, dtype=self._dtype):
+        with self._variables.scope(self.parameters.name, dtype=self._dtype, frozen=frozen):
             return self._build(
                 scaled,
                 num_classes=self.description.num_classes,
                 depth_multiplier=self.description.depth_multiplier,
                 initializer=self._initializer,
             )
-
-    def _detect_batch(self, inputs: tf.Tensor, **thresholds) -> detections.Detections:
-        return self.postprocess(self.predict(inputs), **thresholds)
 
 
 def count_positives(targets: Targets) -> tf.Tensor:

@@ -59,9 +59,15 @@ class SlimVariables(tf.Module):
         self._seed = seed
 
     @contextlib.contextmanager
-    def scope(self, name: str, *, dtype: tf.DType = tf.float32) -> Iterator[None]:
-        """slim layers inside find their variables here, below `name`, cast to `dtype`."""
-        getter = _Getter(self, dtype)
+    def scope(
+        self, name: str, *, dtype: tf.DType = tf.float32, frozen: bool = False
+    ) -> Iterator[None]:
+        """slim layers inside find their variables here, below `name`, cast to `dtype`.
+
+        `frozen` hands out their present values as constants: a traced function then keeps these,
+        and TensorFlow casts and reorders them once instead of in every call.
+        """
+        getter = _Getter(self, dtype, frozen)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*`layer\\.(apply|updates)`.*")
             with tf.compat.v1.variable_scope(name, custom_getter=getter):
@@ -87,12 +93,17 @@ class SlimVariables(tf.Module):
 
 
 class _Getter:
-    def __init__(self, owner: SlimVariables, dtype: tf.DType):
-        self._owner, self._dtype = owner, dtype
+    def __init__(self, owner: SlimVariables, dtype: tf.DType, frozen: bool):
+        self._owner, self._dtype, self._frozen = owner, dtype, frozen
 
     def __call__(self, getter, name, shape=None, initializer=None, **kwargs):
         del getter, kwargs
-        return tf.cast(self._owner.get(name, tuple(shape), initializer), self._dtype)
+        variable = self._owner.get(name, tuple(shape), initializer)
+        if not self._frozen:
+            return tf.cast(variable, self._dtype)
+        with tf.init_scope():
+            value = tf.cast(variable, self._dtype).numpy()
+        return tf.constant(value)
 
 
 @contextlib.contextmanager

@@ -113,10 +113,34 @@ def test_checkpoint_gives_the_same_detector_again(detector, tmp_path):
     path = save(detector, tmp_path)
     again = Detector.from_checkpoint(path, precision="float32")
     assert again.description == DESCRIPTION
-    image = picture()
-    mine, theirs = (d.detect([image], select_threshold=0.3)[0] for d in (detector, again))
+    image, original = picture(), Detector(DESCRIPTION, seed=5)
+    original.freeze()
+    mine, theirs = (d.detect([image], select_threshold=0.3)[0] for d in (original, again))
     np.testing.assert_array_equal(mine.boxes, theirs.boxes)
     np.testing.assert_array_equal(mine.scores, theirs.scores)
+
+
+def test_frozen_detector_keeps_its_weights_until_others_are_loaded(detector):
+    copy, thresholds = Detector(DESCRIPTION, seed=6), {"select_threshold": 0.3}
+    weights = {name: value.numpy() for name, value in detector.variables_by_name.items()}
+    copy.load(weights)
+    (plain,) = copy.detect([picture()], **thresholds)
+    copy.freeze()
+    (frozen,) = copy.detect([picture()], **thresholds)
+    np.testing.assert_allclose(frozen.scores, plain.scores, atol=1e-5)
+    for variable in copy.variables_by_name.values():
+        variable.assign(tf.zeros_like(variable))
+    np.testing.assert_array_equal(copy.detect([picture()], **thresholds)[0].scores, frozen.scores)
+    copy.load({name: np.zeros_like(value) for name, value in weights.items()})
+    (empty,) = copy.detect([picture()], **thresholds)
+    np.testing.assert_allclose(empty.scores, 1 / 3, atol=1e-6)
+
+
+def test_frozen_prediction_is_the_prediction(detector):
+    inputs = tf.random.stateless_normal([2, 300, 300, 3], (1, 2), stddev=50.0)
+    frozen = tf.function(lambda x: detector.predict(x, frozen=True), autograph=False)(inputs)
+    for one, other in zip(frozen, detector.predict(inputs), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())
 
 
 def test_detect_gives_unpadded_results_picture_by_picture(detector):

@@ -141,6 +141,24 @@ def test_checkpoint_of_the_module_round_trips(tmp_path):
     np.testing.assert_array_equal(two_layers(owner, INPUTS), two_layers(other, INPUTS))
 
 
+def test_frozen_values_are_constants_of_the_traced_function():
+    owner, inputs = SlimVariables(seed=0), tf.cast(INPUTS, tf.bfloat16)
+    traced = tf.function(
+        lambda: two_layers(owner, inputs, dtype=tf.bfloat16, frozen=True), autograph=False
+    )
+    function = traced.get_concrete_function()
+    operations = function.graph.get_operations()
+    constants = [each.outputs[0] for each in operations if each.type == "Const"]
+    weights = [one for one in constants if one.shape == (3, 3, 3, 4)]
+    assert [one.dtype for one in weights] == [tf.bfloat16]
+    assert all(one.dtype != tf.resource for one in function.captured_inputs)
+    before = traced()
+    owner.by_name[NAMES[-1]].assign_add([1.0, 1.0])
+    np.testing.assert_array_equal(traced(), before)
+    plain = two_layers(SlimVariables(seed=0), inputs, dtype=tf.bfloat16)
+    np.testing.assert_allclose(tf.cast(before, tf.float32), tf.cast(plain, tf.float32), rtol=0.02)
+
+
 @pytest.mark.parametrize("shape", [(3, 3, 64, 128), (1, 1, 512, 100)])
 def test_he_normal_has_variance_2_over_fan_in(shape):
     values = variables.he_normal(shape, seed=(1, 2)).numpy()
