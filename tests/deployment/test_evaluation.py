@@ -117,11 +117,17 @@ def test_case_has_scores_worth_comparing(result):
     assert {Outcome.IGNORED, Outcome.TRUE_POSITIVE} <= set(result.outcomes)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_scores_do_not_depend_on_the_batch_size(
-    result, checkpoint, dataset_dir, tmp_path, batch_size
+@pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (3, 4)])
+def test_scores_do_not_depend_on_batch_size_and_workers(
+    result, checkpoint, dataset_dir, tmp_path, batch_size, threads
 ):
-    again = run(checkpoint, dataset_dir, tmp_path, batch_size=batch_size)
+    again = run(
+        checkpoint,
+        dataset_dir,
+        tmp_path,
+        batch_size=batch_size,
+        num_preprocessing_threads=threads,
+    )
     assert aps(again) == aps(result)
     np.testing.assert_array_equal(again.outcomes, result.outcomes)
 

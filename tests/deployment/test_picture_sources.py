@@ -1,5 +1,8 @@
 """Where pictures come from: files of every kind, torn ones, folders, globs and videos."""
 
+import pathlib
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -220,6 +223,22 @@ def test_video_that_ends_early_says_so(tmp_path):
         [],
         [f"it ends after {len(good)} of 40 frames"],
     )
+
+
+def test_broken_frames_of_a_video_are_reported_and_passed_over(tmp_path):
+    path = tmp_path / "clip.avi"
+    content = bytearray(pathlib.Path(write_video(path)).read_bytes())
+    pictures = re.compile(b"00dc").finditer(content, content.index(b"movi"))
+    chunks = [match.end() for match in pictures]
+    for start in chunks[4:6]:
+        size = int.from_bytes(content[start : start + 4], "little")
+        content[start + 4 : start + 4 + size] = bytes(size)
+    path.write_bytes(content)
+    frames = list(Video(str(path), name=str(path)))
+    assert [frame.number for frame in frames] == list(range(10))
+    broken = [frame.number for frame in frames if frame.problem == "the frame cannot be read"]
+    assert broken == [4, 5]
+    assert frames[6].image.mean() == pytest.approx(120, abs=4)
 
 
 def test_file_that_is_no_video_is_refused(tmp_path):
