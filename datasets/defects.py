@@ -156,11 +156,15 @@ def _check_picture(item: Item) -> tuple[bytes, Header | None, list[Defect]]:
     except InputError as error:
         if error is item.annotation:  # there is one error to tell
             return b"", None, []
-        return b"", None, [Defect("missing_picture", item.place, None, str(error))]
+        return b"", None, [Defect("missing_picture", item.place, None, str(error).rstrip("."))]
     except ValueError as error:
-        return data, _header_of(data), [Defect("bad_picture", item.place, None, str(error))]
+        return data, _header_of(data), [_of_picture(item, "bad_picture", str(error))]
     oddities = find_oddities(data, header, filename=item.name)
-    return data, header, [Defect(kind, item.place, None, what) for kind, what in oddities]
+    return data, header, [_of_picture(item, kind, what) for kind, what in oddities]
+
+
+def _of_picture(item: Item, kind: str, what: str) -> Defect:
+    return Defect(kind, item.place, None, f"its picture {item.name} {what}")
 
 
 def _header_of(data: bytes) -> Header | None:

@@ -104,7 +104,8 @@ class Tally:
         if number > limit:
             sentence = str(error).rstrip(".")
             raise InputError(
-                f"{sentence} (bad picture number {number}, --skip_bad={limit})."
+                f"{sentence} (bad picture number {number}, --skip_bad={limit}; inspect_dataset.py "
+                "lists all)."
             ) from error
         self.notes["skipped"][image_id] = str(error)
         self._report(f"skipped: {error}")

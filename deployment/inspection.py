@@ -240,15 +240,12 @@ def _proposal_lines(facts: dict[str, Any]) -> list[str]:
     lines = [f"box shapes by k-means, width x height in the network's pixels: {', '.join(shapes)}"]
     if not facts["proposed_anchors"]:
         return [*lines, f"squares of these sizes would fit no better than {facts['anchors']}"]
-    values = {
-        kind: f"recall {_number(facts['anchor_recall'][kind]['all'])}, mean overlap "
-        f"{_number(facts['mean_overlap'][kind])}"
-        for kind in ("warped", "proposed")
-    }
+    kinds = ("proposed", "warped")
+    recall = " instead of ".join(_number(facts["anchor_recall"][kind]["all"]) for kind in kinds)
+    overlap = " instead of ".join(_number(facts["mean_overlap"][kind]) for kind in kinds)
     return [
         *lines,
-        f"with squares of these sizes where they fit better: {values['proposed']}, instead of "
-        f"{values['warped']}:",
+        f"anchors of these sizes would have a recall of {recall}, a mean overlap of {overlap}:",
         f"--anchors={facts['proposed_anchors']}",
     ]
 

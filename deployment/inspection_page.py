@@ -97,12 +97,12 @@ def _proposal(facts: Mapping[str, Any]) -> str:
     ]
     if not rows:
         return ""
-    text = "Box shapes that fit this data best, by k-means with 1 - IoU; pixels of the network's."
+    text = "Box shapes that fit this data best, by k-means with 1 - IoU; in the network's pixels."
     table = page.table(("width x height", "objects"), rows) + page.note(text)
     if not facts["proposed_anchors"]:
         return table + page.note("Squares of these sizes would fit no better.")
     flag = f"<pre>--anchors={html.escape(facts['proposed_anchors'])}</pre>"
-    return f"{table}<p>Squares of these sizes where they fit better:</p>{flag}"
+    return f"{table}<p>Anchors of these sizes, which fit better:</p>{flag}"
 
 
 def _defects(facts: Mapping[str, Any]) -> str:
@@ -120,7 +120,7 @@ def _defects(facts: Mapping[str, Any]) -> str:
     return "".join(
         (
             page.table(("kind", "severity", "times"), counts),
-            page.table(("file", "object", "severity", "kind", "what"), rows),
+            page.table(("file", "object", "severity", "kind", "what"), rows, of_text=True),
             page.note(f"... and {more} more, which --format=json lists.") if more else "",
         )
     )

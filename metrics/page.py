@@ -14,9 +14,11 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #202124; max-width: 1000px; margin: 2em auto;
   padding: 0 1em; }
 h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em; border-bottom: 1px solid #dadce0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px;
+  margin: 1em 0; }
 td, th { padding: .2em .7em; text-align: right; border-bottom: 1px solid #eceff1; }
-td:first-child, th:first-child { text-align: left; } img { max-width: 100%; height: auto; }
+td:first-child, th:first-child, .text td, .text th { text-align: left; }
+img { max-width: 100%; height: auto; }
 figure { margin: 1em 0; } figcaption { color: #555b66; font-size: 13px; overflow-wrap: anywhere; }
 p.note { color: #555b66; font-size: 13px; }
 """
@@ -42,10 +44,13 @@ def figure(pngs: Mapping[str, bytes], name: str, caption: str) -> str:
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table of texts and numbers."""
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], *, of_text: bool = False
+) -> str:
+    """A table of numbers to the right of a name, or of texts."""
     lines = [_cells("th", headings), *(_cells("td", row) for row in rows)]
-    return f"<table>{''.join(lines)}</table>"
+    kind = ' class="text"' if of_text else ""
+    return f"<table{kind}>{''.join(lines)}</table>"
 
 
 def note(text: str) -> str:
