@@ -8,6 +8,7 @@ from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
 from datasets.portable_source import PortableSource
 from datasets.record_source import RecordSource
+from deployment import data_service
 from deployment.run_start import Start
 from deployment.train_state import TrainState
 from deployment.train_step import Batch
@@ -28,14 +29,25 @@ class LocalSteps:
         self, start: Start, state: TrainState, dataset: Dataset, source: RecordSource, strategy
     ):
         """Opens this worker's batches, from the step to go on with."""
-        self._state, self._source = state, source
+        self._state, self._explained = state, source.explained
+        settings, size = start.settings, start.settings.global_batch_size
         pipeline = make_pipeline(start, state, dataset, source)
-        size = start.settings.global_batch_size
+        if settings.data_service:
+            pipeline = make_pipeline(start, state, dataset, PortableSource(dataset.shards))
+            self._explained = data_service.leave_when_lost
 
         def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
             rows = size // context.num_input_pipelines
             share = input_pipeline.Share(size, context.input_pipeline_id * rows, rows)
-            return pipeline(share, start.step)
+            if not settings.data_service:
+                return pipeline(share, start.step)
+            return data_service.batches(
+                pipeline,
+                share,
+                start.step,
+                services=settings.data_service,
+                clones=settings.num_clones,
+            )
 
         self._batches = iter(strategy.distribute_datasets_from_function(of_worker))
 
@@ -53,7 +65,7 @@ class LocalSteps:
           InputError: names a record that cannot be read.
         """
         del settle
-        with self._source.explained():
+        with self._explained():
             batch = next(self._batches)
             return batch, self._state.step(batch, stop=stop())
 

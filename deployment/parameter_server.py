@@ -104,6 +104,11 @@ def check(settings: TrainSettings) -> None:
             "--jit=True does not go with parameter servers: XLA compiles for variables of the same "
             "device; drop the flag."
         )
+    if settings.data_service:
+        raise InputError(
+            f"--data_service={','.join(settings.data_service)} does not go with parameter servers, "
+            "whose workers make their own batches: drop the flag."
+        )
 
 
 def is_over(settings: TrainSettings) -> bool:

@@ -21,7 +21,7 @@ from errors import InputError
 
 _OF_EACH_WORKER = (
     *("task", "job_name", "train_dir", "overwrite", "dataset_dir", "num_readers"),
-    "num_preprocessing_threads",
+    *("num_preprocessing_threads", "data_service"),
 )
 
 

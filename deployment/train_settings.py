@@ -1,6 +1,7 @@
 """The settings of a training: the flags of `train_ssd_network.py`, with their defaults."""
 
 import dataclasses
+import re
 
 from deployment import hardware
 from errors import InputError
@@ -34,6 +35,9 @@ class TrainSettings:
     augment: bool = setting(True, "Distort, expand, crop and flip the pictures.")
     num_readers: int = setting(4, "Records read at a time.")
     num_preprocessing_threads: int | None = setting(None, "Pictures prepared at a time; auto.")
+    data_service: tuple[str, ...] = setting(
+        (), "grpc://host:port of processes that prepare the batches in turn; see docs/clusters.md."
+    )
 
     model_name: str = setting("ssd_300_vgg", "Network; see nets/nets_factory.py.")
     preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
@@ -182,6 +186,7 @@ class TrainSettings:
         check_at_least(self, 0, "min_negatives_per_image", "hard_example_mining_step")
         check_at_least(self, 0, "bias_gradient_multiplier", "last_layer_gradient_multiplier")
         self._check_distribution()
+        self._check_data_service()
         self._check_evaluation()
         if not 0 < self.match_threshold <= 1:
             raise InputError(f"--match_threshold={self.match_threshold} must lie in (0, 1].")
@@ -218,6 +223,16 @@ class TrainSettings:
             raise InputError(
                 f"--startup_delay_steps={self.startup_delay_steps}: workers keep step with each "
                 "other and begin together; drop the flag."
+            )
+
+    def _check_data_service(self) -> None:
+        for service in self.data_service:
+            if not re.fullmatch(r"grpc://.+:\d+", service):
+                raise InputError(f"--data_service={service} must have the form grpc://host:port.")
+        if self.data_service and self.skip_bad:
+            raise InputError(
+                f"--skip_bad={self.skip_bad} does not go with --data_service, which knows no next "
+                "record: drop one of the flags."
             )
 
     def _check_evaluation(self) -> None:

@@ -18,6 +18,7 @@ GIVEN = {"train_dir": "train", "dataset_dir": "records"}
         {"summarize_gradients": True},
         {"save_summaries_images": True},
         {"profile_dir": "trace"},
+        {"data_service": ("grpc://a:1",)},
     ],
 )
 def test_flags_that_need_the_chief_to_see_a_batch_are_refused(flag):
