@@ -2,7 +2,8 @@
 
     python benchmarks/scaling.py [--steps=30] [--batch_size=4] [--depth_multiplier=0.25]
 
-Every worker is a process on one core of its own. Bytes are those of the loopback device, which
+Every worker is a process on one core of its own, with the same batch however many there are; a
+step's time is the median of all after the third. Bytes are those of the loopback device, which
 anything else that talks to itself on this machine adds to; they are the difference of a long and a
 short run, so that start-up does not count. The extrapolation is arithmetic on the assumptions that
 are printed with it, not a measurement.
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -24,7 +26,8 @@ from deployment import launcher
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARAMETERS = 26_285_486  # SSD-300 VGG, 21 classes
 BYTES = 4
-_SHORT_STEPS = 5
+_SHORT_STEPS, _FIRST_STEPS = 5, 3  # of the short run; of every run, not timed
+_MOST_WORKERS = 8  # which takes a few minutes
 
 
 class Link(NamedTuple):
@@ -73,54 +76,95 @@ def loopback_bytes(table: str) -> int:
     return 0
 
 
-def train(folder: pathlib.Path, options, *, workers: int, steps: int) -> tuple[float, int]:
-    """Median seconds a step after the first few, and loopback bytes of the whole run."""
+class Run(NamedTuple):
+    """What a training of several workers took.
+
+    Attributes:
+      seconds: a step; the median.
+      moved: bytes over the loopback device, from the start to the end.
+      parameters: numbers in the network's weights.
+    """
+
+    seconds: float
+    moved: int
+    parameters: int
+
+
+def train(folder: pathlib.Path, options, *, workers: int, steps: int) -> Run:
+    """Trains with each worker on a core of its own."""
     train_dir = folder / f"run-{workers}-{steps}"
     hosts = [f"localhost:{port}" for port in launcher.free_ports(workers)]
-    before = loopback_bytes(pathlib.Path("/proc/net/dev").read_text())
-    processes = [
-        subprocess.Popen(
-            _command(folder, train_dir, options, steps, [*_place(hosts, index)]),
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for index in range(workers)
-    ]
     cores = sorted(os.sched_getaffinity(0))
-    for index, process in enumerate(processes):
-        os.sched_setaffinity(process.pid, {cores[index % len(cores)]})
+    before = loopback_bytes(pathlib.Path("/proc/net/dev").read_text())
+    logs = [folder / f"log-{workers}-{steps}-{index}" for index in range(workers)]
+    processes = [
+        _start(
+            _command(folder, train_dir, options, steps, _place(hosts, index)),
+            core=cores[index],
+            log=log,
+        )
+        for index, log in enumerate(logs)
+    ]
     codes = [process.wait() for process in processes]
     if any(codes):
-        raise SystemExit(f"the workers ended with {codes}")
+        raise SystemExit(f"the workers ended with {codes}; the chief said:\n{logs[0].read_text()}")
     moved = loopback_bytes(pathlib.Path("/proc/net/dev").read_text()) - before
     lines = [json.loads(line) for line in (train_dir / "metrics.jsonl").read_text().splitlines()]
     batch = options.batch_size * workers
-    return statistics.median(batch / line["images_per_second"] for line in lines[3:]), moved
+    seconds = [batch / line["images_per_second"] for line in lines[_FIRST_STEPS:]]
+    told = re.search(r"([\d,]+) parameters", logs[0].read_text())
+    return Run(statistics.median(seconds), moved, int(told[1].replace(",", "")) if told else 0)
+
+
+def _start(command: list[str], *, core: int, log: pathlib.Path) -> subprocess.Popen:
+    """A process on one core from its first moment: TensorFlow counts the cores that it may use."""
+    with log.open("w") as output:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def measure(options, counts: Sequence[int]) -> None:
     """Prints a line for each number of workers."""
-    print(
-        f"{'workers':>7} {'s/step':>8} {'pictures/s':>10} {'efficiency':>10} {'MB/step on lo':>14}"
-    )
-    alone = None
+    titles = ("efficiency", "MB/step on lo", "of the ring")
+    print(f"{'workers':>7} {'s/step':>8} {'pictures/s':>10} {titles[0]:>10}", end=" ")
+    print(f"{titles[1]:>14} {titles[2]:>12}")
+    alone = 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         _make_records(folder)
         for workers in counts:
-            _, few = train(folder, options, workers=workers, steps=_SHORT_STEPS)
-            seconds, many = train(folder, options, workers=workers, steps=options.steps)
-            alone = alone or seconds
-            moved = (many - few) / (options.steps - _SHORT_STEPS) / 1e6
-            rate = options.batch_size * workers / seconds
-            print(f"{workers:7} {seconds:8.3f} {rate:10.1f} {alone / seconds:10.0%} {moved:14.2f}")
+            long = train(folder, options, workers=workers, steps=options.steps)
+            alone = alone or long.seconds
+            rate = options.batch_size * workers / long.seconds
+            print(
+                f"{workers:7} {long.seconds:8.3f} {rate:10.1f} {alone / long.seconds:10.0%}", end=""
+            )
+            if workers > 1:
+                short = train(folder, options, workers=workers, steps=_SHORT_STEPS)
+                moved = (long.moved - short.moved) / (options.steps - _SHORT_STEPS) / 1e6
+                ring = workers * ring_bytes(workers, long.parameters) / 1e6
+                print(f" {moved:14.2f} {ring:12.2f}", end="")
+            print(flush=True)
+    print(
+        "Efficiency: the step of one worker over that of several, each with the same batch. MB of"
+    )
+    print(
+        "all workers together, as measured, and as a ring all-reduce of float32 gradients has to."
+    )
 
 
 def extrapolate() -> None:
     """Prints what ring all-reduce costs the full network, on paper."""
     print(f"\nOn paper: {PARAMETERS:,} float32 gradients, ring all-reduce after the whole backward")
-    print("pass (nothing hidden behind it), equal workers, input that keeps up.")
+    print(
+        "pass (nothing hidden behind it), equal workers, input that keeps up. The compute time of a"
+    )
+    print("step, bandwidths and latencies are assumptions: no GPU and no network was measured.")
     titles = ("s compute", "MB sent/worker", "ms transfer", "efficiency")
     print(f"{'layout':42} {titles[0]:>9} {titles[1]:>14} {titles[2]:>11} {titles[3]:>10}")
     for link in ASSUMED:
@@ -168,7 +212,7 @@ def _make_records(folder: pathlib.Path) -> None:
 
 
 def main() -> None:
-    """Measures with one worker up to one a core, then reckons."""
+    """Measures with one worker, two, four and so on while there are cores, then reckons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--batch_size", type=int, default=4, help="of each worker")
@@ -176,7 +220,8 @@ def main() -> None:
     parser.add_argument("--only_paper", action="store_true", help="skip the measurement")
     options = parser.parse_args()
     if not options.only_paper:
-        measure(options, range(1, len(os.sched_getaffinity(0)) + 1))
+        most = min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+        measure(options, [2**power for power in range(most.bit_length())])
     extrapolate()
 
 

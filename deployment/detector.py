@@ -7,7 +7,7 @@
     found = detector.detect([picture])[0]
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
