@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import resource
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -15,14 +14,6 @@ SHARED = ROOT.parent / "shared"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--fuzz_count=10000` for a long run of tests/datasets/test_fuzz.py."""
     parser.addoption("--fuzz_count", type=int, default=150, help="mutated files of each kind")
-
-
-@pytest.fixture
-def file_size_limit():
-    """Call it with bytes: no file grows beyond, by the kernel's own limit, until the test ends."""
-    earlier = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, earlier[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, earlier)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorboard.compat.proto import event_pb2
 
 from deployment import disk, evaluation_events
+from tests.limits import file_size_limit
 
 VALUES = {
     "step": 900,
@@ -52,7 +53,6 @@ def test_pictures_stand_under_their_file_names(tmp_path):
     np.testing.assert_array_equal(decoded, drawing)
 
 
-def test_events_that_do_not_fit_are_no_silent_loss(tmp_path, file_size_limit):
-    file_size_limit(200)
-    with pytest.raises(disk.DISK_ERRORS):
+def test_events_that_do_not_fit_are_no_silent_loss(tmp_path):
+    with pytest.raises(disk.DISK_ERRORS), file_size_limit(200):
         evaluation_events.write(str(tmp_path), VALUES, {})

@@ -16,6 +16,7 @@ from deployment.run_writer import NoWriter
 from deployment.train_settings import TrainSettings
 from deployment.watchdog import Watchdog
 from errors import InputError
+from tests.limits import file_size_limit
 
 
 def make(**flags) -> TrainSettings:
@@ -178,9 +179,7 @@ def test_nothing_is_done_without_a_split(tmp_path):
     [(5, 1, "best"), (50, 1, "ckpt-4"), (500, 1000, "ckpt-4")],
     ids=["metrics.json", "index", "data"],
 )
-def test_full_disk_leaves_the_earlier_best_as_it_was(
-    room, values, named, tmp_path, file_size_limit
-):
+def test_full_disk_leaves_the_earlier_best_as_it_was(room, values, named, tmp_path):
     """The room is for what is written before: 11 bytes of metrics, 4 of a value, 4000 of many."""
     best, scores = tmp_path / "best", tmp_path / "evaluations"
     for folder, step in ((best, 2), (scores, 4)):
@@ -190,11 +189,10 @@ def test_full_disk_leaves_the_earlier_best_as_it_was(
     path = checkpoints.save(str(tmp_path), 4, {"w": tf.ones(values)})
     before = {each: each.read_bytes() for each in best.iterdir()}
     chief = evaluations(Scripted(), tmp_path)
-    file_size_limit(room)
-    with pytest.raises(InputError, match=f"{named} could not be written .*: make room and run ag"):
+    said = f"{named} could not be written .*: make room and run again"
+    with pytest.raises(InputError, match=said), file_size_limit(room):
         chief._keep(path)
     assert {each: each.read_bytes() for each in best.iterdir()} == before
-    file_size_limit(-1)
     chief._keep(path)
     assert checkpoints.list_steps(str(best)) == [4]
     assert (best / "metrics.json").read_text() == '{"step": 4}'
