@@ -12,9 +12,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from datasets import files
+from datasets.output_folder import check_output
 from datasets.picture_file import Header, check_picture
 from datasets.records import encode_example
-from datasets.shards import check_output, choose_num_shards, write_shards
+from datasets.shards import choose_num_shards, write_shards
 from datasets.voc_tally import Boxes, Tally, relative_boxes
 from datasets.voc_xml import Annotation
 from errors import InputError

@@ -13,6 +13,7 @@ not know needs a reader of annotations: `datasets/coco.py` is one.
 
 import dataclasses
 import os
+from collections.abc import Collection
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -47,7 +48,6 @@ class Dataset:
       shards: paths of the TFRecord files, in the order of their records.
       labels: class names; class k is labels[k - 1], class 0 the background.
       num_samples: pictures.
-      num_objects: objects by class name, difficult ones left out; None where unknown.
       pools: what a weighted mixture draws from, in the order of the records; () draws from all
         alike.
     """
@@ -57,22 +57,16 @@ class Dataset:
     shards: tuple[str, ...]
     labels: tuple[str, ...]
     num_samples: int
-    num_objects: dict[str, int] | None = None
     pools: tuple[Pool, ...] = ()
-
-    @property
-    def num_classes(self) -> int:
-        """Classes with the background."""
-        return len(self.labels) + 1
 
 
 class _Part(NamedTuple):
-    """One record set; `objects` by class id, as the records have it."""
+    """One record set; `ids` are those of its classes, as the records have them."""
 
     shards: tuple[str, ...]
     labels: tuple[str, ...] | None
     num_images: int
-    objects: dict[int, int]
+    ids: Collection[int]
 
 
 def get_dataset(
@@ -106,17 +100,12 @@ def get_dataset(
     parts = [_read_part(folder, record_set + suffix) for record_set in named.record_sets]
     labels = _choose_labels(parts, named=named, labels_file=labels_file, folder=folder)
     _check_ids(parts, labels=labels, labels_offset=labels_offset, name=name)
-    num_objects = dict.fromkeys(labels, 0)
-    for part in parts:
-        for label, count in part.objects.items():
-            num_objects[labels[label - labels_offset - 1]] += count
     return Dataset(
         name=name,
         split=split,
         shards=tuple(shard for part in parts for shard in part.shards),
         labels=labels,
         num_samples=sum(part.num_images for part in parts),
-        num_objects=num_objects,
     )
 
 
@@ -125,9 +114,8 @@ def _read_part(folder: str, name: str) -> _Part:
     if manifest is None:
         return _read_foreign(folder, name)
     check_shards(manifest, folder)
-    objects = {k: manifest.num_objects[label] for k, label in enumerate(manifest.labels, start=1)}
     paths = tuple(os.path.join(folder, shard.name) for shard in manifest.shards)
-    return _Part(paths, manifest.labels, manifest.num_images, objects)
+    return _Part(paths, manifest.labels, manifest.num_images, range(1, len(manifest.labels) + 1))
 
 
 def _read_foreign(folder: str, name: str) -> _Part:
@@ -146,7 +134,7 @@ def _read_foreign(folder: str, name: str) -> _Part:
         )
     counts = count_records(folder, name, found[name])
     paths = tuple(os.path.join(folder, file) for file in found[name])
-    return _Part(paths, _labels_of(counts), counts.num_images, counts.objects)
+    return _Part(paths, _labels_of(counts), counts.num_images, list(counts.objects))
 
 
 def _labels_of(counts: Counts) -> tuple[str, ...] | None:
@@ -192,7 +180,7 @@ def _check_order(recorded: tuple[str, ...], *, labels: tuple[str, ...], labels_f
 def _check_ids(
     parts: list[_Part], *, labels: tuple[str, ...], labels_offset: int, name: str
 ) -> None:
-    ids = [label - labels_offset for part in parts for label in part.objects]
+    ids = [label - labels_offset for part in parts for label in part.ids]
     wrong = sorted({label for label in ids if not 1 <= label <= len(labels)})
     if wrong:
         raise InputError(

@@ -29,6 +29,7 @@ MAX_SHARE_WITHOUT_AREA = 0.01
 _SPLITS_APART = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
 _OVERHEAD = 500  # bytes of a record beside the picture, and for each object
 _OBJECT_BYTES = 60
+_MAX_SUSPECTS = 24  # pictures with defects that are kept to be shown
 
 
 class Inspection(NamedTuple):
@@ -84,7 +85,6 @@ def inspect(
     title: str,
     labels: Sequence[str] | None = None,
     extra: Iterable[Defect] = (),
-    max_suspects: int = 24,
 ) -> Inspection:
     """Looks at every item.
 
@@ -93,9 +93,8 @@ def inspect(
       title: what they are.
       labels: the classes that there may be; None allows all.
       extra: defects known before.
-      max_suspects: pictures with defects that are kept to be shown.
     """
-    tally = _Tally(max_suspects)
+    tally = _Tally()
     for _, checked in in_threads(lambda item: check(item, labels=labels), iter(items)):
         tally.add(checked)
     defects = [*extra, *tally.defects, *tally.zero_based()]
@@ -116,7 +115,7 @@ def inspect(
 
 
 class _Tally:
-    def __init__(self, max_suspects: int):
+    def __init__(self) -> None:
         self.num_pictures = self.record_bytes = 0
         self.defects: list[Defect] = []
         self.names: list[str] = []
@@ -125,7 +124,6 @@ class _Tally:
         self._rows: list[tuple] = []
         self._hashes: dict[bytes, str] = {}
         self._first_at: dict[int, list[tuple[str, int, str]]] = {0: [], 1: []}
-        self._max_suspects = max_suspects
 
     def add(self, checked: Checked) -> None:
         self._add_picture(checked)
@@ -137,7 +135,7 @@ class _Tally:
         self.defects += checked.defects
         bad = any(defect.severity > Severity.NOTE for defect in checked.defects)
         shown = checked.data and all(defect.kind != "bad_picture" for defect in checked.defects)
-        if bad and shown and len(self.suspects) < self._max_suspects:
+        if bad and shown and len(self.suspects) < _MAX_SUSPECTS:
             self.suspects.append(checked)
 
     def _add_picture(self, checked: Checked) -> None:

@@ -54,11 +54,6 @@ class Manifest:
         """Pictures, with or without objects."""
         return sum(shard.records for shard in self.shards)
 
-    @property
-    def num_objects(self) -> dict[str, int]:
-        """Counted (not difficult) objects by class name."""
-        return {name: counts["objects"] for name, counts in self.classes.items()}
-
     def to_json(self) -> str:
         """The text of `NAME.json`."""
         totals = {

@@ -94,16 +94,12 @@ def _called(dataset: Dataset) -> str:
 
 
 def _join(found: Sequence[Dataset], *, name: str, split: str, weights: Sequence[float]) -> Dataset:
-    num_objects: collections.Counter[str] = collections.Counter()
-    for each in found:
-        num_objects.update(each.num_objects or {})
     return Dataset(
         name=name,
         split=split,
         shards=tuple(itertools.chain.from_iterable(each.shards for each in found)),
         labels=found[0].labels,
         num_samples=sum(each.num_samples for each in found),
-        num_objects={label: num_objects[label] for label in found[0].labels},
         pools=tuple(
             Pool(each.num_samples, slots)
             for each, slots in zip(found, slots_of(weights), strict=bool(weights))

@@ -17,6 +17,7 @@ Contours = list[np.ndarray]  # each f64[P, 2], (x, y)
 
 _SHIFT = 4  # cv2.fillPoly takes fixed-point coordinates with this many fractional bits
 _ZOOM = 4
+_STANDS_OUT = 30.0  # distance of two colours in CIE Lab
 _VIVID = (
     (226, 61, 68),
     (240, 128, 44),
@@ -111,10 +112,8 @@ def _lab(colour: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(np.float32([[colour]]) / 255.0, cv2.COLOR_RGB2LAB)[0, 0]
 
 
-def choose_colour(
-    rng: np.random.Generator, avoid: list[np.ndarray], *, name: str, distance: float = 30.0
-) -> np.ndarray:
-    """A vivid colour, f32[3] RGB in 0-255, at least `distance` (CIE Lab) from those in `avoid`.
+def choose_colour(rng: np.random.Generator, avoid: list[np.ndarray], *, name: str) -> np.ndarray:
+    """A vivid colour, f32[3] RGB in 0-255, that stands out (CIE Lab) from those in `avoid`.
 
     The usual two of the shape `name` come first. Where no colour of the palette is that far, the
     farthest is taken.
@@ -125,7 +124,7 @@ def choose_colour(
     first = 2 * sorted(_OUTLINES).index(name)
     order = sorted(rng.permutation(len(palette)), key=lambda k: k not in (first, first + 1))
     for k in order:
-        if np.linalg.norm(keep_off - _lab(palette[k]), axis=1).min() >= distance:
+        if np.linalg.norm(keep_off - _lab(palette[k]), axis=1).min() >= _STANDS_OUT:
             return palette[k]
     gaps = [np.linalg.norm(keep_off - _lab(palette[k]), axis=1).min() for k in order]
     return palette[order[int(np.argmax(gaps))]]

@@ -14,19 +14,10 @@ import tensorflow as tf
 
 from datasets import files
 from datasets.labels import check_labels
-from datasets.manifest import Manifest, Shard, check_shards, read_manifest, shard_name
+from datasets.manifest import Manifest, Shard, shard_name
 from datasets.output_folder import check_output, move_in, partial_folder, write_file
 from datasets.record_index import encode_index, frame, index_path
 from errors import InputError
-
-__all__ = [
-    "Manifest",
-    "Shard",
-    "check_shards",
-    "choose_num_shards",
-    "read_manifest",
-    "write_shards",
-]
 
 SHARD_BYTES = 100_000_000
 SHARD_RECORDS = 1000

@@ -82,11 +82,15 @@ def test_colour_keeps_away_from_those_to_avoid():
 
 
 def test_colour_farthest_away_is_taken_when_none_is_far_enough():
-    red = np.float32([226, 61, 68])
-    colour = shapes_drawing.choose_colour(
-        np.random.default_rng(0), [red], name="star", distance=1000.0
-    )
-    assert np.linalg.norm(shapes_drawing._lab(colour) - shapes_drawing._lab(red)) > 90.0
+    vivid = np.float32(shapes_drawing._VIVID)
+    colour = shapes_drawing.choose_colour(np.random.default_rng(0), list(vivid), name="star")
+    jitter = np.random.default_rng(0).uniform(-10.0, 10.0, vivid.shape)
+    gaps = [
+        min(np.linalg.norm(shapes_drawing._lab(one) - shapes_drawing._lab(o)) for o in vivid)
+        for one in np.clip(vivid + jitter, 0.0, 255.0).astype(np.float32)
+    ]
+    assert max(gaps) < 30.0
+    assert np.abs(vivid + jitter - colour).max(axis=1).argmin() == np.argmax(gaps)
 
 
 def paint(name, *, canvas, centre, opacity=1.0):
@@ -143,5 +147,5 @@ def test_class_takes_its_usual_colours_where_they_stand_out():
         usual = np.float32(shapes_drawing._VIVID[2 * k : 2 * k + 2])
         for seed in range(5):
             rng = np.random.default_rng(seed)
-            colour = shapes_drawing.choose_colour(rng, ground, name=name, distance=5.0)
+            colour = shapes_drawing.choose_colour(rng, ground, name=name)
             assert np.abs(usual - colour).max(axis=1).min() <= 10.0

@@ -212,4 +212,6 @@ def test_voc_sample_converts(shared, tmp_path):
     assert (tally.num_images, tally.num_objects, tally.num_difficult) == (172, 387, 71)
     found = get_dataset("pascalvoc_2007", "trainval", str(tmp_path))
     assert found.num_samples == 172
-    assert found.num_objects["person"] == 101
+    manifest = read_manifest(str(tmp_path), "voc_2007_trainval")
+    assert manifest is not None
+    assert manifest.classes["person"]["objects"] == 101
