@@ -13,3 +13,8 @@ class InputError(ValueError):
     The message is one sentence: what, the value, the rule and the remedy. Scripts print it on
     stderr without a traceback and exit with 2 (`cli.run`).
     """
+
+
+def one_line(error: BaseException) -> str:
+    """What a library says of an error, for a sentence of ours: on one line, 300 letters at most."""
+    return " ".join(str(error).split())[:300]

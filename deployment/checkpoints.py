@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from deployment import disk
-from errors import InputError
+from errors import InputError, one_line
 
 _NAME = re.compile(r"ckpt-(\d+)\.index$")
 _DATA = ".data-00000-of-00001"
@@ -168,9 +168,8 @@ def refusing_damage(path: str) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"Checkpoint {path} cannot be read ({type(error).__name__}: {reason}): "
+            f"Checkpoint {path} cannot be read ({type(error).__name__}: {one_line(error)}): "
             "use another checkpoint or a fresh copy of this one."
         ) from error
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from errors import InputError
+from errors import InputError, one_line
 
 # What such a disk raises; a lost peer's errors are not among them.
 DISK_ERRORS = (
@@ -34,9 +34,8 @@ def explained(what: str, *, hope: str = "") -> Iterator[None]:
     try:
         yield
     except DISK_ERRORS as error:
-        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{what} could not be written ({reason}): make room and run again{hope}."
+            f"{what} could not be written ({one_line(error)}): make room and run again{hope}."
         ) from error
 
 

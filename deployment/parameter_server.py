@@ -25,7 +25,7 @@ from deployment.lifelines import Lifeline, Lifelines
 from deployment.model_deploy import DeploymentConfig
 from deployment.train_settings import TrainSettings
 from deployment.train_state import TrainState
-from errors import InputError
+from errors import InputError, one_line
 
 _STEPS_AHEAD = 2  # handed out for each worker: one to take and one to go on with
 _POLL_SECS = 0.5
@@ -225,8 +225,8 @@ class RemoteSteps:
             values = first.result()
         except _NOT_READ as error:
             raise InputError(
-                f"A worker cannot read its records ({' '.join(error.message.split())[:300]}): "
-                "each needs them at the chief's path."
+                f"A worker cannot read its records ({one_line(error)}): each needs them at the "
+                "chief's path."
             ) from error
         self._taken += 1
         if self.settled:

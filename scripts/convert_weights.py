@@ -26,7 +26,7 @@ import tensorflow as tf  # noqa: E402
 
 from datasets.labels import read_labels  # noqa: E402
 from deployment.description import Description  # noqa: E402
-from errors import InputError  # noqa: E402
+from errors import InputError, one_line  # noqa: E402
 from nets import foreign_weights  # noqa: E402
 from settings import define_flags, from_flags, require, setting  # noqa: E402
 
@@ -67,10 +67,9 @@ def read_torch(path: str) -> dict[str, np.ndarray]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"--input={path} cannot be read as weights alone ({reason}): give a state dict, as "
-            "torch.save(model.state_dict(), path) writes it."
+            f"--input={path} cannot be read as weights alone ({one_line(error)}): give a state "
+            "dict, as torch.save(model.state_dict(), path) writes it."
         ) from error
     state = state.get("model", state)  # as torchvision's training script wraps it
     return {name: value.numpy() for name, value in state.items()}
