@@ -90,7 +90,7 @@ def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
     detector = _detector("float32")
     with tempfile.TemporaryDirectory() as folder:
         export_onnx.write(detector, folder)
-        session = onnxruntime.InferenceSession(os.path.join(folder, export_onnx.NAME))
+        session = onnxruntime.InferenceSession(os.path.join(folder, exported.ONNX))
     anchors, scaling = detector.anchors.numpy(), detector.parameters.prior_scaling
 
     def network(batch: int) -> list[np.ndarray]:

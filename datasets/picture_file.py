@@ -11,6 +11,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 MAX_PIXELS = 100_000_000
+# What tells pictures from other files in a folder; where a picture has several, the first is taken.
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}

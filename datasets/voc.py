@@ -10,6 +10,7 @@ import os
 import tensorflow as tf
 
 from datasets import files
+from datasets.picture_file import PICTURE_ENDINGS
 from datasets.voc_xml import Annotation, Object, read_annotation
 from errors import InputError
 
@@ -48,8 +49,6 @@ VOC_LABELS = (
     "train",
     "tvmonitor",
 )
-
-_PICTURE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 def find_voc_dir(dataset_dir: str, *, flag: str = "--dataset_dir") -> str:
@@ -131,8 +130,8 @@ def find_pictures(voc_dir: str) -> dict[str, str]:
     if not tf.io.gfile.isdir(folder):
         raise InputError(f"{voc_dir} has no JPEGImages folder: put the pictures there.")
     stems = [(*os.path.splitext(name), name) for name in tf.io.gfile.listdir(folder)]
-    known = [s for s in stems if s[1].lower() in _PICTURE_EXTENSIONS and s[2][0] != "."]
-    known.sort(key=lambda s: _PICTURE_EXTENSIONS.index(s[1].lower()), reverse=True)
+    known = [s for s in stems if s[1].lower() in PICTURE_ENDINGS and s[2][0] != "."]
+    known.sort(key=lambda s: PICTURE_ENDINGS.index(s[1].lower()), reverse=True)
     return {stem: os.path.join(folder, name) for stem, _, name in known}
 
 

@@ -43,6 +43,15 @@ class Found(NamedTuple):
     skipped: tuple[str, ...]
 
 
+def write(prefix: str, tensors: Mapping[str, tf.Tensor | tf.Variable | np.ndarray | str]) -> None:
+    """Writes tensors by name to `PREFIX.index` and `PREFIX.data-00000-of-00001`."""
+    names = sorted(tensors)
+    values = [tf.convert_to_tensor(tensors[name]) for name in names]
+    tf.raw_ops.SaveV2(
+        prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
+    )
+
+
 def save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variable]) -> str:
     """Writes `ckpt-STEP` into train_dir and returns its path without ending.
 
@@ -65,11 +74,7 @@ def _save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variab
         tf.io.gfile.rmtree(temporary)
     tf.io.gfile.makedirs(temporary)
     prefix = tf.io.gfile.join(temporary, "ckpt")
-    names = sorted(tensors)
-    values = [tf.convert_to_tensor(tensors[name]) for name in names]
-    tf.raw_ops.SaveV2(
-        prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
-    )
+    write(prefix, tensors)
     for ending in (_DATA, ".index"):
         tf.io.gfile.rename(prefix + ending, path + ending, overwrite=True)
     tf.io.gfile.rmtree(temporary)

@@ -15,13 +15,13 @@ from deployment.description import Description, Hints
 from deployment.detector import Detector
 from deployment.export_saved_model import write_saved_model
 from deployment.export_settings import ExportSettings
+from deployment.exported import ABOUT, ANCHORS
 from deployment.train_dir import write_text
 from errors import InputError
 from nets.nets_factory import get_network
 from optimization.averages import averaged
 from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
 
-ABOUT = "export.json"
 THRESHOLDS = ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
 
 
@@ -58,7 +58,7 @@ def _write_formats(
 ) -> None:
     detector = Detector(description, precision="float32")
     detector.load(weights)
-    with tf.io.gfile.GFile(tf.io.gfile.join(folder, "anchors.npy"), "wb") as file:
+    with tf.io.gfile.GFile(tf.io.gfile.join(folder, ANCHORS), "wb") as file:
         np.save(file, detector.anchors.numpy())
     if "saved_model" in settings.format:
         served = detector

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from deployment.detector import Detector
 from deployment.export_tflite import network_of_pictures
+from deployment.exported import ONNX
 from errors import InputError
 
-NAME = "model.onnx"
 OPSET = 17
 
 
@@ -29,5 +29,5 @@ def write(detector: Detector, folder: str) -> None:
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=function.input_signature, opset=OPSET
     )
-    with tf.io.gfile.GFile(tf.io.gfile.join(folder, NAME), "wb") as file:
+    with tf.io.gfile.GFile(tf.io.gfile.join(folder, ONNX), "wb") as file:
         file.write(model.SerializeToString())

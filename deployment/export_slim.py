@@ -7,6 +7,7 @@ after the product.
 
 import tensorflow as tf
 
+from deployment import checkpoints
 from deployment.detector import Detector
 
 NAME = "model.ckpt"
@@ -14,14 +15,7 @@ NAME = "model.ckpt"
 
 def write(detector: Detector, folder: str) -> None:
     """Writes `model.ckpt.index` and `model.ckpt.data-00000-of-00001` into `folder`."""
-    tensors = fold_input_scale(detector)
-    names = sorted(tensors)
-    tf.raw_ops.SaveV2(
-        prefix=tf.io.gfile.join(folder, NAME),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[tensors[name] for name in names],
-    )
+    checkpoints.write(tf.io.gfile.join(folder, NAME), fold_input_scale(detector))
 
 
 def fold_input_scale(detector: Detector) -> dict[str, tf.Tensor]:

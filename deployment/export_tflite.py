@@ -16,13 +16,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from datasets.picture_file import PICTURE_ENDINGS
 from deployment.detector import Detector
+from deployment.exported import TFLITE
+from deployment.picture_sources import read_picture
 from errors import InputError
 from preprocessing import ssd_vgg_preprocessing
 
-NAME = "model.tflite"
 CALIBRATION_PICTURES = 200
-_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 def write(detector: Detector, folder: str, *, quantization: str, calibration_dir: str) -> None:
@@ -43,7 +44,7 @@ def write(detector: Detector, folder: str, *, quantization: str, calibration_dir
     if quantization == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: calibration_inputs(detector, paths)
-    with tf.io.gfile.GFile(tf.io.gfile.join(folder, NAME), "wb") as file:
+    with tf.io.gfile.GFile(tf.io.gfile.join(folder, TFLITE), "wb") as file:
         file.write(converter.convert())
 
 
@@ -64,7 +65,8 @@ def list_pictures(folder: str) -> list[str]:
     Raises:
       InputError: there is none.
     """
-    paths = sorted(p for p in glob.glob(os.path.join(folder, "*")) if p.lower().endswith(_ENDINGS))
+    files = sorted(glob.glob(os.path.join(folder, "*")))
+    paths = [path for path in files if path.lower().endswith(PICTURE_ENDINGS)]
     if not paths:
         raise InputError(
             f"--calibration_dir={folder} holds no picture: give a folder of a hundred or so "
@@ -82,8 +84,8 @@ def calibration_inputs(detector: Detector, paths: Sequence[str]) -> Iterator[lis
     """
     for path in paths:
         try:
-            image = ssd_vgg_preprocessing.decode(tf.io.read_file(path))
-        except tf.errors.OpError as error:
+            image = tf.constant(read_picture(path))
+        except (ValueError, tf.errors.OpError) as error:
             raise InputError(
                 f"--calibration_dir: {path} cannot be read as a picture: remove it."
             ) from error

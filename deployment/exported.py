@@ -18,6 +18,12 @@ from deployment.description import Description
 from deployment.detector import Picture
 from errors import InputError
 
+# Files of an export_dir; the first marks it as one.
+ABOUT = "export.json"
+ANCHORS = "anchors.npy"
+TFLITE = "model.tflite"
+ONNX = "model.onnx"
+
 # Runs the bare network: RGB f32[1, S, S, 3], 0 to 255 -> (logits f32[A, C], offsets f32[A, 4]).
 Network = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -42,9 +48,9 @@ class ExportedDetector:
           InputError: no export there, or not of this format.
         """
         try:
-            with tf.io.gfile.GFile(os.path.join(folder, "export.json")) as file:
+            with tf.io.gfile.GFile(os.path.join(folder, ABOUT)) as file:
                 about = json.load(file)
-            with tf.io.gfile.GFile(os.path.join(folder, "anchors.npy"), "rb") as file:
+            with tf.io.gfile.GFile(os.path.join(folder, ANCHORS), "rb") as file:
                 self._anchors = np.load(file)
         except (tf.errors.OpError, ValueError) as error:
             raise InputError(f"{folder} holds no export of export_ssd_network.py.") from error
@@ -72,7 +78,7 @@ class ExportedDetector:
 
 def is_export(path: str) -> bool:
     """Whether a path is an export_dir (and not a train_dir or a checkpoint)."""
-    return tf.io.gfile.exists(os.path.join(path, "export.json"))
+    return tf.io.gfile.exists(os.path.join(path, ABOUT))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -150,7 +156,7 @@ def _saved_model(folder: str, means: np.ndarray) -> Network:
 
 
 def _tflite(folder: str, _: np.ndarray) -> Network:
-    with tf.io.gfile.GFile(os.path.join(folder, "model.tflite"), "rb") as file:
+    with tf.io.gfile.GFile(os.path.join(folder, TFLITE), "rb") as file:
         content = file.read()
     with warnings.catch_warnings():
         # TensorFlow asks to use the package ai_edge_litert instead, with the same interface.
@@ -169,7 +175,7 @@ def _onnx(folder: str, _: np.ndarray) -> Network:
         import onnxruntime
     except ImportError as error:
         raise InputError("Running ONNX needs onnxruntime: pip install -e '.[onnx]'.") from error
-    session = onnxruntime.InferenceSession(os.path.join(folder, "model.onnx"))
+    session = onnxruntime.InferenceSession(os.path.join(folder, ONNX))
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         logits, offsets = session.run(["logits", "offsets"], {"images": images})

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from datasets.picture_file import PICTURE_ENDINGS
 from errors import InputError
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
 _CAMERA = "camera:"
 _LOST_FRAMES = 30  # so many failures in a row mean that a stream has ended

@@ -22,9 +22,9 @@ import cli
 cli.quiet_tensorflow()
 
 import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
 
 from datasets.labels import read_labels  # noqa: E402
+from deployment import checkpoints  # noqa: E402
 from deployment.description import Description  # noqa: E402
 from errors import InputError, one_line  # noqa: E402
 from nets import foreign_weights  # noqa: E402
@@ -122,15 +122,10 @@ def main() -> None:
     settings = from_flags(ConvertSettings)
     tensors = convert(settings)
     os.makedirs(os.path.dirname(settings.output) or ".", exist_ok=True)
-    names = sorted(tensors)
-    tf.raw_ops.SaveV2(
-        prefix=settings.output,
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[tf.constant(tensors[name]) for name in names],
-    )
+    checkpoints.write(settings.output, tensors)
     print(
-        f"{len(names)} tensors in {settings.output}; --checkpoint_path={settings.output} reads it."
+        f"{len(tensors)} tensors in {settings.output}; "
+        f"--checkpoint_path={settings.output} reads it."
     )
 
 

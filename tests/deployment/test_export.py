@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deployment import checkpoints
+from deployment import checkpoints, export_tflite
 from deployment.description import Description
 from deployment.detector import Detector
 from deployment.export import export
@@ -199,6 +199,14 @@ def test_quantised_tflite_is_small_and_close(
         best = np.abs(one.boxes[None] - wanted.boxes[:10, None]).max(axis=2)
         off = np.abs(one.scores[None] - wanted.scores[:10, None])
         assert ((best < boxes) & (off < scores)).any(axis=1).mean() >= 0.9
+
+
+def test_calibration_reads_what_detection_reads(detector, tmp_path):
+    for name in ("a.tiff", "b.webp"):
+        cv2.imwrite(str(tmp_path / name), np.full((40, 60, 3), (30, 20, 10), np.uint8))
+    paths = export_tflite.list_pictures(str(tmp_path))
+    found = np.concatenate([x for (x,) in export_tflite.calibration_inputs(detector, paths)])
+    np.testing.assert_allclose(found, np.broadcast_to([10, 20, 30], (2, 300, 300, 3)), atol=3)
 
 
 def test_slim_checkpoint_needs_no_input_scale(exported, detector, pictures):
