@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Detects objects on pictures, a video or a camera and writes what it finds.
 
   detect_ssd_network.py --checkpoint_path=train --input=photos --output_dir=found

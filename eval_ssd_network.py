@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Scores a detector with Pascal VOC's metrics, and COCO's with --coco.
 
   eval_ssd_network.py --checkpoint_path=train --eval_dir=eval \\

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Exports a checkpoint for TensorFlow Serving, phones and other runtimes.
 
   export_ssd_network.py --checkpoint_path=train --export_dir=models/ssd/1

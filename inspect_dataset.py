@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Reports what is wrong with a data set before it costs a training, and what is in it.
 
   inspect_dataset.py --input=VOCdevkit/VOC2007 --split=trainval

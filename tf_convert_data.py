@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Converts annotated pictures to a data set of TFRecords.
 
   tf_convert_data.py --dataset_dir=VOCdevkit/VOC2007 --split=trainval \\

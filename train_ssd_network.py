@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Trains an SSD detector from TFRecords.
 
   train_ssd_network.py --dataset_dir=tfrecords --dataset_name=bccd --train_dir=train

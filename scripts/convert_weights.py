@@ -1,9 +1,9 @@
-#!/usr/bin/env python3
 """Turns weights of other frameworks into a checkpoint in slim's names, to start a training from.
 
-  scripts/convert_weights.py --input=ssd300_vgg16_coco.pth --output=checkpoints/ssd300_coco.ckpt \\
-    --labels_file=coco91.txt
-  scripts/convert_weights.py --input=vgg16_weights.h5 --output=checkpoints/vgg_16.ckpt
+  .venv/bin/python scripts/convert_weights.py --input=ssd300_vgg16_coco.pth \\
+    --output=checkpoints/ssd300_coco.ckpt --labels_file=coco91.txt
+  .venv/bin/python scripts/convert_weights.py --input=vgg16_weights.h5 \\
+    --output=checkpoints/vgg_16.ckpt
 
 A .pth is a state dict of torchvision's ssd300_vgg16 and needs PyTorch: `pip install -e '.[torch]'`.
 The checkpoint describes itself, so eval, detect and export take it too. An .h5 or .weights.h5 is

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Serves trainings that have their pictures decoded and augmented elsewhere, until it is stopped.
 
   scripts/data_service.py --port=5050 --host=NAME_OF_THIS_HOST

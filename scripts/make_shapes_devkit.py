@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Draws a data set of shapes in the layout of the Pascal VOC devkit: OUTPUT_DIR/VOC2007.
 
-  scripts/make_shapes_devkit.py --output_dir=demo/VOCdevkit
+  .venv/bin/python scripts/make_shapes_devkit.py --output_dir=demo/VOCdevkit
 
 The same seed and counts give the same files; see datasets/shapes.py.
 """

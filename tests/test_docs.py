@@ -1,0 +1,162 @@
+"""The pages can be followed: their links lead somewhere, their commands can be given."""
+
+import ast
+import functools
+import pathlib
+import re
+import shlex
+import string
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "checkpoints/README.md"])
+SETTINGS = sorted((ROOT / "deployment").glob("*.py"))
+PYTHON = ".venv/bin/python"
+RECIPES = sorted((ROOT / "configs").glob("*.flags"))
+# Of programs that are not ours: absl, pytest (tests/conftest.py), TensorBoard, sbatch.
+OTHERS_FLAGS = {"flagfile", "fuzz_count", "logdir", "nodes"}
+
+
+def named(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """(language, lines) of the fenced blocks of a page; those in a list are indented."""
+    return re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each command in the blocks for a shell."""
+    lines = "".join(lines for language, lines in blocks(text) if language == "sh")
+    return [shlex.split(line, comments=True) for line in lines.replace("\\\n", " ").splitlines()]
+
+
+def programs(words: list[str]) -> list[tuple[str, list[str]]]:
+    """(file, names of flags) of each program of ours in a command; modules as their files."""
+    found: list[tuple[str, list[str]]] = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before == "-m" and word != "pytest":
+            found.append((word.replace(".", "/") + ".py", []))
+        elif word.endswith((".py", ".sh", ".sbatch")):
+            found.append((word, []))
+        elif found and re.match(r"--\w", word):
+            found[-1][1].append(word[2:].split("=")[0])
+    return found
+
+
+def settings_classes(paths: list[pathlib.Path]) -> dict[str, ast.ClassDef]:
+    trees = [ast.parse(path.read_text()) for path in paths]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+
+
+@functools.cache
+def flags_of(program: str) -> set[str]:
+    """What a script hands to `define_flags` or argparse; a shell script has no flags of its own."""
+    path = ROOT / program
+    if path.suffix != ".py":
+        return set()
+    source = path.read_text()
+    classes = settings_classes([*SETTINGS, path])
+    given = re.findall(r"^    define_flags\((?:\w+\.)?(\w+)\)", source, re.MULTILINE)
+    fields = [field for name in given for field in classes[name].body]
+    return set(re.findall(r'add_argument\(\s*"--(\w+)"', source)) | {
+        str(field.target.id)
+        for field in fields
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    }
+
+
+def all_flags() -> set[str]:
+    ours = [*ROOT.glob("*.py"), *(ROOT / "scripts").glob("*.py"), ROOT / "deployment/launcher.py",
+            ROOT / "tests/faults/random_schedules.py"]  # fmt: skip
+    return OTHERS_FLAGS.union(*(flags_of(named(path)) for path in ours))
+
+
+def headings(path: pathlib.Path) -> set[str]:
+    """Anchors of a page, as the forges make them."""
+    titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    dropped = str.maketrans("", "", string.punctuation.replace("-", "").replace("_", ""))
+    return {title.lower().translate(dropped).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_commands_name_scripts_and_flags_that_there_are(path):
+    for words in commands(path.read_text()):
+        for program, flags in programs(words):
+            assert (ROOT / program).is_file(), program
+            assert set(flags) - {"flagfile"} <= flags_of(program), " ".join(words)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_commands_run_as_printed(path):
+    """Scripts are not on PATH, and the system's Python lacks what they import."""
+    for words in commands(path.read_text()):
+        for place, word in enumerate(words):
+            assert not re.fullmatch(r"python\d?|pip\d?|pytest", word), " ".join(words)
+            if word.endswith(".py"):
+                assert words[place - 1] in (PYTHON, "--"), " ".join(words)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_commands_stand_in_blocks_for_a_shell(path):
+    others = [lines for language, lines in blocks(path.read_text()) if language != "sh"]
+    command = re.compile(r"^ *(\.venv|make |python|pip |scripts/\w|\w+\.py --)", re.MULTILINE)
+    assert [lines for lines in others if command.search(lines)] == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, *RECIPES], ids=named)
+def test_flags_named_anywhere_are_flags(path):
+    prose = re.sub(r"--[\w.()]+-->", "", path.read_text())  # the arrows of architecture.md
+    assert set(re.findall(r"(?<![\w-])--([a-z]\w*)", prose)) - all_flags() == set()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if not re.match(r"https?:", link):
+            file, _, heading = link.partition("#")
+            target = path.parent / file if file else path
+            assert target.exists(), link
+            assert not heading or heading in headings(target), link
+
+
+def test_only_shell_scripts_are_executable():
+    """A Python script started by itself would take the system's Python instead of .venv."""
+    folders = [ROOT, ROOT / "scripts", ROOT / "benchmarks"]
+    scripts = [path for folder in folders for path in folder.glob("*.py")]
+    assert scripts
+    assert [named(path) for path in scripts if path.stat().st_mode & 0o111] == []
+    assert [named(path) for path in scripts if path.read_text().startswith("#!")] == []
+
+
+def test_map_of_the_tree_names_every_script_and_folder():
+    tree = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout, so what belongs to the project is not known")
+    files = [pathlib.PurePath(line) for line in listed.stdout.splitlines()]
+    folders = {f"{path.parts[0]}/" for path in files if len(path.parts) > 1}
+    scripts = {path.name for path in files if path.parts[0] == "scripts"}
+    assert {name for name in folders | scripts if name not in tree} == set()
+
+
+def test_blocks_commands_and_their_flags_are_found():
+    text = (
+        "```python\nx\n```\nand\n   ```sh\n"
+        "   .venv/bin/python -m deployment.launcher --ps=1 -- \\\n     a.py --b=c --d\n   ```\n"
+    )
+    assert [language for language, _ in blocks(text)] == ["python", "sh"]
+    (words,) = commands(text)
+    assert programs(words) == [("deployment/launcher.py", ["ps"]), ("a.py", ["b", "d"])]
+
+
+def test_flags_of_settings_and_of_argparse_are_found():
+    assert {"train_dir", "learning_rate"} <= flags_of("train_ssd_network.py")
+    assert "labels_file" in flags_of("scripts/convert_weights.py")
+    assert "output_name" not in flags_of("scripts/convert_weights.py")
+    assert flags_of("deployment/launcher.py") == {"workers", "ps", "max_restarts", "grace_secs"}
+    assert flags_of("scripts/demo.sh") == set()
