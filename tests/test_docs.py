@@ -71,9 +71,10 @@ def flags_of(program: str) -> set[str]:
 
 
 def all_flags() -> set[str]:
-    ours = [*ROOT.glob("*.py"), *(ROOT / "scripts").glob("*.py"), ROOT / "deployment/launcher.py",
-            ROOT / "tests/faults/random_schedules.py"]  # fmt: skip
-    return OTHERS_FLAGS.union(*(flags_of(named(path)) for path in ours))
+    folders = [ROOT, ROOT / "scripts", ROOT / "benchmarks"]
+    modules = ["deployment/launcher.py", "tests/faults/random_schedules.py"]
+    scripts = [named(path) for folder in folders for path in folder.glob("*.py")]
+    return OTHERS_FLAGS.union(*map(flags_of, [*scripts, *modules]))
 
 
 def headings(path: pathlib.Path) -> set[str]:
