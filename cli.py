@@ -1,7 +1,6 @@
 """What the command-line scripts share: flag parsing, exit codes and quiet start-up.
 
-Exit codes: 0 done; 2 bad usage or bad input; 75 stopped early with a checkpoint saved; 130 Ctrl-C
-with nothing to save; 1 a defect.
+Exit codes: 0 done; 2 bad usage or bad input; 75 stopped early with a checkpoint saved; 1 a defect.
 absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
 """
 
