@@ -23,6 +23,8 @@ from errors import InputError, one_line
 
 _NAME = re.compile(r"ckpt-(\d+)\.index$")
 _DATA = ".data-00000-of-00001"
+_FOREIGN = re.compile(r".+\.index|.+\.ckpt(-\d+)?")  # the second is TensorFlow's older form
+_LEFTOVER = re.compile(rf"ckpt-\d+(_temp|(\.index|{_DATA})\.temp)")  # of `save` and `copy_alone`
 _OTHERS_STAY = "; earlier checkpoints are untouched"
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
 
@@ -193,13 +195,40 @@ def newest(train_dir: str) -> Found | None:
             return Found(path, step, read(path), tuple(skipped))
         except InputError as error:
             skipped.append(str(error))
-    orphans = _orphans(train_dir)
-    if skipped or orphans:
+    skipped += [f"{name} has no index." for name in _orphans(train_dir)]
+    if skipped:
         raise InputError(
             f"{train_dir} holds checkpoints and none can be read: restore one from a copy, or "
-            f"start over with --overwrite. {' '.join(skipped) or ' '.join(orphans)}"
+            f"start over with --overwrite. {' '.join(skipped)}"
         )
     return None
+
+
+def refuse_foreign(train_dir: str) -> None:
+    """Keeps a training from beginning at 0 in the folder of another trainer's checkpoints.
+
+    Raises:
+      InputError: there are checkpoints, and none has a name of ours.
+    """
+    names = tf.io.gfile.listdir(train_dir) if tf.io.gfile.isdir(train_dir) else []
+    others = {name.removesuffix(".index") for name in names if _FOREIGN.fullmatch(name)}
+    if others and not list_steps(train_dir) and not _orphans(train_dir):
+        newest_name = max(others, key=lambda name: (step_of(name), name))
+        raise InputError(
+            f"--train_dir={train_dir} holds {newest_name} of another trainer, which cannot be gone "
+            f"on with: give a new --train_dir, and --checkpoint_path={train_dir}/{newest_name} to "
+            "start from its weights."
+        )
+
+
+def remove_leftovers(folder: str) -> None:
+    """Removes what saves left that were killed; call it after `newest` found all in order."""
+    for name in tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []:
+        path = tf.io.gfile.join(folder, name.rstrip("/"))
+        if _LEFTOVER.fullmatch(name.rstrip("/")):
+            (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+    for name in _orphans(folder):
+        tf.io.gfile.remove(tf.io.gfile.join(folder, name))
 
 
 def resolve(checkpoint_path: str) -> str:
@@ -245,8 +274,9 @@ def _orphans(train_dir: str) -> list[str]:
     """Data files whose index is missing."""
     if not tf.io.gfile.isdir(train_dir):
         return []
-    names = tf.io.gfile.listdir(train_dir)
-    return [f"{name} has no index." for name in names if re.fullmatch(rf"ckpt-\d+{_DATA}", name)]
+    names = set(tf.io.gfile.listdir(train_dir))
+    data = (name for name in names if re.fullmatch(rf"ckpt-\d+{_DATA}", name))
+    return sorted(name for name in data if f"{name.removesuffix(_DATA)}.index" not in names)
 
 
 def _saved_at(path: str) -> float:

@@ -10,6 +10,8 @@ import dataclasses
 import json
 from typing import Any
 
+import tensorflow as tf
+
 from datasets.dataset_factory import Dataset
 from deployment import checkpoints, train_and_evaluate, train_dir, train_state
 from deployment.checkpoints import Found
@@ -74,12 +76,19 @@ def agree(
 def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitStack) -> Start:
     train_and_evaluate.check_split(settings, dataset.labels)
     until.enter_context(train_dir.locked(settings.train_dir))
+    checkpoints.refuse_foreign(settings.train_dir)
     if settings.overwrite:
         train_dir.clear(settings.train_dir)
     found = checkpoints.newest(settings.train_dir)
+    for folder in (settings.train_dir, tf.io.gfile.join(settings.train_dir, "best")):
+        checkpoints.remove_leftovers(folder)
     origin = Origin() if found else find_origin(settings)  # a used train_dir wins over weights
     settings, description = train_state.resolve(
-        settings, dataset.labels, found and found.tensors, origin
+        settings,
+        dataset.labels,
+        found and found.tensors,
+        origin,
+        num_samples=dataset.num_samples,
     )
     return Start(
         settings=settings,

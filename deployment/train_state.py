@@ -25,8 +25,14 @@ from optimization.optimizers import Optimizer
 
 _FIXED = (
     *("seed", "optimizer", "global_batch_size", "shuffle", "augment", "moving_average_decay"),
-    *("dataset_name", "dataset_weights"),
+    *("dataset_name", "dataset_split_name", "dataset_weights"),
 )
+# What a fact is called that is no flag; the others are, under their names.
+_CALLED = {
+    "labels": "The list of classes in the records",
+    "num_samples": "The number of pictures in the records",
+    "global_batch_size": "The number of pictures a step takes (--batch_size of every clone)",
+}
 
 
 class TrainState:
@@ -47,6 +53,7 @@ class TrainState:
         initializer: str = "he",
     ):
         self.description, self._settings = description, settings
+        self._num_samples = num_samples
         self.detector = Detector(description, seed=settings.seed or 0, initializer=initializer)
         trained = tf_utils.get_variables_to_train(
             self.detector.variables_by_name, settings.trainable_scopes
@@ -84,7 +91,9 @@ class TrainState:
         return {
             **self.variables(),
             "description": tf.constant(self.description.to_json()),
-            "training": tf.constant(json.dumps(run_facts(self._settings))),
+            "training": tf.constant(
+                json.dumps(run_facts(self._settings, num_samples=self._num_samples))
+            ),
         }
 
     def check_fits(self, tensors: dict[str, np.ndarray]) -> InputError | None:
@@ -125,6 +134,8 @@ def resolve(
     labels: tuple[str, ...],
     earlier: dict[str, np.ndarray] | None,
     origin: Origin,
+    *,
+    num_samples: int,
 ) -> tuple[TrainSettings, Description]:
     """Fills in what was left to the program: seed, precision, anchors, input scale.
 
@@ -133,10 +144,11 @@ def resolve(
       labels: of the data set.
       earlier: the checkpoint to go on from; None for a new run.
       origin: where the weights of a new run come from.
+      num_samples: pictures of the data set.
 
     Raises:
-      InputError: a flag that may not change differs from the earlier run's, or the checkpoint is
-        not one of a training.
+      InputError: a flag or the data differ from the earlier run's in what may not change, or the
+        checkpoint is not one of a training.
     """
     was, facts = _read_earlier(earlier, settings) if earlier else (None, {})
     seed = settings.seed if settings.seed is not None else facts.get("seed", _draw_seed())
@@ -152,7 +164,7 @@ def resolve(
     description = describe(settings, labels)
     if was:
         _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), settings)
-        _refuse_changes(facts, run_facts(settings), settings)
+        _refuse_changes(facts, run_facts(settings, num_samples=num_samples), settings)
     return settings, description
 
 
@@ -168,9 +180,10 @@ def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
     )
 
 
-def run_facts(settings: TrainSettings) -> dict[str, Any]:
+def run_facts(settings: TrainSettings, *, num_samples: int) -> dict[str, Any]:
     """What decides the course of a run and must stay when it is resumed."""
     facts = {name: getattr(settings, name) for name in _FIXED}
+    facts["num_samples"] = num_samples
     return json.loads(json.dumps(facts))  # as a checkpoint gives them back
 
 
@@ -189,11 +202,17 @@ def _read_earlier(
 def _refuse_changes(before: dict, now: dict, settings: TrainSettings) -> None:
     for name, value in before.items():
         if now[name] != value:
+            own, earlier = _shown(now[name]), _shown(value)
+            what = f"{_CALLED[name]}, {own}," if name in _CALLED else f"--{name}={own}"
             raise InputError(
-                f"--{name}={now[name]} differs from the {value} of the run in "
-                f"--train_dir={settings.train_dir}: keep to {value}, start a new train_dir, or "
+                f"{what} differs from the {earlier} of the run in "
+                f"--train_dir={settings.train_dir}: keep to {earlier}, start a new train_dir, or "
                 "start over with --overwrite."
             )
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _input_scale(text: str, otherwise: float) -> float:

@@ -221,8 +221,10 @@ def _import_weights(state: TrainState, start: Start, cluster: Cluster) -> None:
 def _dry_run(settings: TrainSettings) -> bool:
     """Prints where each variable would start from; writes nothing."""
     origin = initialization.find_origin(settings)
-    labels = _dataset(settings).labels
-    settings, description = train_state.resolve(settings, labels, None, origin)
+    dataset = _dataset(settings)
+    settings, description = train_state.resolve(
+        settings, dataset.labels, None, origin, num_samples=dataset.num_samples
+    )
     print(initialization.describe_plan(Detector(description), origin, settings))
     return True
 

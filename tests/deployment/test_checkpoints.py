@@ -86,6 +86,43 @@ def test_resolve_refuses_a_folder_without_checkpoints(tmp_path):
         checkpoints.resolve(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("names", "newest"),
+    [
+        (["model.ckpt-9.index", "model.ckpt-120000.index", "checkpoint"], "model.ckpt-120000"),
+        (["vgg_16.ckpt"], "vgg_16.ckpt"),
+        (["model.ckpt-500", "model.ckpt-500.meta"], "model.ckpt-500"),
+    ],
+)
+def test_checkpoints_of_another_trainer_are_refused_by_name(tmp_path, names, newest):
+    for name in names:
+        (tmp_path / name).write_text("")
+    with pytest.raises(InputError, match=f"{newest} of another trainer.*_path={tmp_path}/{newest}"):
+        checkpoints.refuse_foreign(str(tmp_path))
+    save(tmp_path, 3)  # ours are gone on with
+    checkpoints.refuse_foreign(str(tmp_path))
+
+
+def test_folder_without_checkpoints_is_not_another_trainers(tmp_path):
+    for name in ("flags.txt", "checkpoint", "events.out.tfevents.1", "records.tfrecord"):
+        (tmp_path / name).write_text("")
+    checkpoints.refuse_foreign(str(tmp_path))
+    checkpoints.refuse_foreign(str(tmp_path / "absent"))
+
+
+def test_leftovers_of_killed_saves_are_removed_and_nothing_else(tmp_path):
+    save(tmp_path, 3)
+    names = {path.name for path in tmp_path.iterdir()} | {"ckpt-3.txt", "my_ckpt-4_temp"}
+    for name in ("ckpt-3.txt", "my_ckpt-4_temp", "ckpt-9.data-00000-of-00001",
+                 "ckpt-8.index.temp", "ckpt-8.data-00000-of-00001.temp"):  # fmt: skip
+        (tmp_path / name).write_text("")
+    (tmp_path / "ckpt-9_temp").mkdir()
+    (tmp_path / "ckpt-9_temp" / "ckpt.index").write_text("half")
+    checkpoints.remove_leftovers(str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == names
+    checkpoints.remove_leftovers(str(tmp_path / "absent"))
+
+
 @pytest.mark.parametrize(("path", "step"), [("a/ckpt-120", 120), ("vgg_16.ckpt", 0)])
 def test_step_of_reads_the_name(path, step):
     assert checkpoints.step_of(path) == step

@@ -1,6 +1,7 @@
 """What a checkpoint of a training holds: moving averages among it."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -28,8 +29,12 @@ SETTINGS = TrainSettings(
 )
 
 
+def resolve(settings: TrainSettings, earlier=None, *, labels=("a", "b"), num_samples: int = 10):
+    return train_state.resolve(settings, labels, earlier, Origin(), num_samples=num_samples)
+
+
 def make(settings: TrainSettings = SETTINGS) -> TrainState:
-    settings, description = train_state.resolve(settings, ("a", "b"), None, Origin())
+    settings, description = resolve(settings)
     return TrainState(settings, description, num_samples=10)
 
 
@@ -105,12 +110,49 @@ def test_without_the_flag_there_are_no_averages():
     assert not any(name.endswith(SUFFIX) for name in state.variables())
 
 
-def test_another_decay_at_a_resume_is_refused(history):
-    _, tensors = history
-    earlier = {name: np.asarray(value) for name, value in tensors.items()}
-    other = dataclasses.replace(SETTINGS, moving_average_decay=0.9)
-    with pytest.raises(InputError, match=r"--moving_average_decay=0.9 differs from the 0.3"):
-        train_state.resolve(other, ("a", "b"), earlier, Origin())
+@pytest.fixture
+def earlier(history):
+    """What a run of ten pictures left, as `checkpoints.read` gives it."""
+    return {name: np.asarray(value) for name, value in history[1].items()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"moving_average_decay": 0.9}, "--moving_average_decay=0.9 differs from the 0.3 of"),
+        (
+            {"dataset_split_name": "trainval"},
+            "--dataset_split_name=trainval differs from the train",
+        ),
+        ({"accumulate_steps": 4}, r"a step takes \(--batch_size .*\), 4, differs from the 1 of"),
+    ],
+)
+def test_flag_that_changes_the_course_is_refused_at_a_resume(earlier, flags, said):
+    with pytest.raises(InputError, match=said):
+        resolve(dataclasses.replace(SETTINGS, **flags), earlier)
+
+
+def test_other_data_are_refused_at_a_resume(earlier):
+    with pytest.raises(InputError, match="pictures in the records, 12, differs from the 10 of"):
+        resolve(SETTINGS, earlier, num_samples=12)
+    with pytest.raises(InputError, match="list of classes in the records, a,c, differs from the a,b of"):
+        resolve(SETTINGS, earlier, labels=("a", "c"))
+
+
+def test_run_of_which_less_is_known_goes_on(earlier):
+    """As runs did before the split and the number of pictures were kept."""
+    facts = json.loads(earlier["training"].item())
+    del facts["dataset_split_name"], facts["num_samples"]
+    known = {**earlier, "training": np.asarray(json.dumps(facts).encode(), object)}
+    other = dataclasses.replace(SETTINGS, dataset_split_name="trainval")
+    assert resolve(other, known, num_samples=12)[0].seed == 1
+
+
+def test_checkpoint_of_something_else_is_not_gone_on_with():
+    """Such as TensorFlow's own Checkpoint, whose files have the names of ours."""
+    earlier = {"save_counter": np.int64(7)}
+    with pytest.raises(InputError, match="train holds a checkpoint that is not one of a training"):
+        resolve(SETTINGS, earlier)
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, -0.5])

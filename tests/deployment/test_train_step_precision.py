@@ -29,7 +29,9 @@ TOO_LARGE = 2.0**24
 
 
 def make(settings: TrainSettings, *, scale: float | None = None) -> TrainState:
-    settings, description = train_state.resolve(settings, ("a", "b"), None, Origin())
+    settings, description = train_state.resolve(
+        settings, ("a", "b"), None, Origin(), num_samples=10
+    )
     state = TrainState(settings, description, num_samples=10)
     if scale:
         state.variables()["loss_scale"].assign(scale)
