@@ -71,16 +71,21 @@ def locked(folder: str, *, wait: bool = True) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _lock(descriptor, wait=wait)
+        lock(descriptor, wait=wait)
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, *, wait: bool) -> None:
+def lock(descriptor: int, *, wait: bool) -> None:
+    """Locks an open file or folder until it is closed, where the filesystem can.
+
+    Raises:
+      BlockingIOError: another process holds it and `wait` is False.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         raise
     except OSError:
-        pass
+        pass  # no locks here, such as on NFS without its lock service

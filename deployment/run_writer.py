@@ -13,6 +13,7 @@ from deployment.progress import Progress
 from deployment.train_settings import TrainSettings
 from deployment.train_step import GRADIENT, Batch
 from deployment.train_summaries import TrainSummaries
+from errors import InputError
 
 _NOT_WRITTEN = ("finite", "stop")
 
@@ -85,10 +86,11 @@ class RunWriter(NoWriter):
 
     def __exit__(self, *error) -> None:
         self._progress.__exit__(*error)
-        if error[0] is None:
-            with _written(self._settings.train_dir):
-                self._log.close()
-                self._events.close()
+        # What ended the run is to be told, not that the files could not be closed either.
+        passed_over = (InputError,) if error[0] else ()
+        with contextlib.suppress(*passed_over), _written(self._settings.train_dir):
+            self._log.close()
+            self._events.close()
 
     def message(self, text: str) -> None:
         """Prints a line above the bar."""
@@ -115,11 +117,9 @@ class RunWriter(NoWriter):
             self.save(step)
 
     def save(self, step: int) -> None:
-        """Saves a checkpoint unless that of this step is saved already; metrics first."""
+        """Saves a checkpoint unless that of this step is saved already."""
         if step == self._saved_step:
             return
-        with _written(self._settings.train_dir):
-            self._log.flush()
         tensors = self._tensors()
         if self._settings.check_numerics:
             require_finite(tensors, step)

@@ -1,7 +1,6 @@
 """The folder of a run: its lock, flags.txt, labels.txt and metrics.jsonl."""
 
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -11,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from datasets import files
 from deployment import disk
 from errors import InputError
 
@@ -29,7 +29,8 @@ _OURS = re.compile(
 def locked(train_dir: str) -> Iterator[None]:
     """Makes the folder and holds it until the end; the kernel lets go when the process dies.
 
-    Folders of TensorFlow's filesystem plugins (gs:// and the like) are not locked.
+    Not locked are folders of TensorFlow's filesystem plugins (gs:// and the like), and those whose
+    filesystem has no locks. The lock is on a file because NFS locks no folders.
 
     Raises:
       InputError: another training holds it, or it cannot be written.
@@ -47,8 +48,8 @@ def locked(train_dir: str) -> Iterator[None]:
         ) from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            files.lock(lock.fileno(), wait=False)
+        except BlockingIOError as error:
             raise InputError(
                 f"--train_dir={train_dir} is in use by another training: wait for its end or "
                 "choose another folder."
@@ -99,9 +100,9 @@ def replace_line(folder: str, name: str, values: Mapping[str, Any]) -> None:
 class MetricsLog:
     """metrics.jsonl and evaluations.jsonl: one JSON object per line, floats unrounded.
 
-    A resumed run carries on without a gap or a repeat: lines after the restored step are cut off,
-    and so is a last line that a crash tore. `flush` before each checkpoint keeps lines from being
-    lost.
+    Each line is handed to the operating system at once: it can be watched, and is there after
+    whatever ends the process. A resumed run carries on without a gap or a repeat: lines after the
+    restored step are cut off, and so is a last line that a crash tore.
 
     Attributes:
       earlier: the lines that were kept.
@@ -119,13 +120,10 @@ class MetricsLog:
         """Adds one line; `values` holds "step". JSON has no NaN: what is not finite is null."""
         line = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._file.write(json.dumps(line) + "\n")
-
-    def flush(self) -> None:
-        """Hands the lines to the operating system."""
         self._file.flush()
 
     def close(self) -> None:
-        """Flushes and closes."""
+        """Closes the file."""
         self._file.close()
 
 

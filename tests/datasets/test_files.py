@@ -1,8 +1,10 @@
 """Locks and durability on local folders."""
 
+import os
+
 import pytest
 
-from datasets.files import is_local, locked, read, size, sync
+from datasets.files import is_local, lock, locked, read, size, sync
 from errors import InputError
 
 
@@ -44,6 +46,13 @@ def test_lock_is_free_after_an_error(tmp_path):
         raise KeyError
     with locked(str(tmp_path), wait=False):
         pass
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_what_cannot_be_locked_is_not_taken_for_locked(tmp_path, wait):
+    descriptor = os.open(tmp_path, os.O_PATH)  # flock refuses it with another error than "busy"
+    lock(descriptor, wait=wait)
+    os.close(descriptor)
 
 
 def test_remote_folders_go_without_a_lock():

@@ -135,7 +135,9 @@ def test_flag_that_changes_the_course_is_refused_at_a_resume(earlier, flags, sai
 def test_other_data_are_refused_at_a_resume(earlier):
     with pytest.raises(InputError, match="pictures in the records, 12, differs from the 10 of"):
         resolve(SETTINGS, earlier, num_samples=12)
-    with pytest.raises(InputError, match="list of classes in the records, a,c, differs from the a,b of"):
+    with pytest.raises(
+        InputError, match="list of classes in the records, a,c, differs from the a,b of"
+    ):
         resolve(SETTINGS, earlier, labels=("a", "c"))
 
 
