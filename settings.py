@@ -91,6 +91,25 @@ def check_at_least(settings: Any, minimum: float, *names: str) -> None:
             raise InputError(f"--{name}={value} must be {minimum} or more.")
 
 
+def refuse_unless(condition: Any, settings: Any, *names: str, needs: str) -> None:
+    """Checks settings that act together with others only.
+
+    Args:
+      condition: whether the others are there.
+      settings: a dataclass of settings.
+      names: of those that would do nothing.
+      needs: the others, as the user would give them.
+
+    Raises:
+      InputError: one is neither at its default nor empty, and the condition does not hold.
+    """
+    given = {line.partition("=")[0]: line for line in changed(settings)}
+    for name in names:
+        line = given.get(f"--{name}", f"--{name}=")
+        if not condition and line != f"--{name}=":  # which takes back what a flagfile gave
+            raise InputError(f"{line} does nothing without {needs}: give that, or drop the flag.")
+
+
 def _kind(hint: Any) -> Any:
     """The type of a setting without its `| None`."""
     if isinstance(hint, types.UnionType):

@@ -85,12 +85,21 @@ def describe_plan(detector: Detector, origin: Origin, settings: TrainSettings) -
     return pretrained.format_plan(plan, frozen=detector.variables_by_name.keys() - trained.keys())
 
 
-def overruled(settings: TrainSettings, resumed: str) -> str:
-    """The sentence for a --checkpoint_path that a used train_dir overrules."""
-    return (
-        f"WARNING: --checkpoint_path={settings.checkpoint_path} is NOT used: this run goes on from "
-        f"{resumed}. Pass --overwrite to start over, or choose a new --train_dir."
-    )
+def without_effect(settings: TrainSettings, resumed: str | None) -> str:
+    """The sentence for flags of another checkpoint that do nothing; "" where there are none.
+
+    Args:
+      settings: of the run.
+      resumed: the checkpoint in train_dir that the run goes on from, if there is one.
+    """
+    if settings.checkpoint_path and resumed:
+        return (
+            f"WARNING: --checkpoint_path={settings.checkpoint_path} is NOT used: this run goes on "
+            f"from {resumed}. Pass --overwrite to start over, or choose a new --train_dir."
+        )
+    if settings.ignore_missing_vars and not settings.checkpoint_path:
+        return "WARNING: --ignore_missing_vars=True does nothing without --checkpoint_path."
+    return ""
 
 
 def _plan(detector: Detector, request: pretrained.Request):

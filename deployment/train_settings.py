@@ -3,10 +3,12 @@
 import dataclasses
 import re
 
+from datasets.order import MAX_SEED
 from deployment import hardware
 from errors import InputError
 from nets import nets_factory
-from settings import check_at_least, require, setting
+from preprocessing import preprocessing_factory
+from settings import check_at_least, refuse_unless, require, setting
 from tf_utils import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 
 LOSS_NORMALIZERS = ("matches", "batch")
@@ -185,6 +187,14 @@ class TrainSettings:
         check_at_least(self, 0, "stall_timeout_secs", "skip_bad")
         check_at_least(self, 0, "min_negatives_per_image", "hard_example_mining_step")
         check_at_least(self, 0, "bias_gradient_multiplier", "last_layer_gradient_multiplier")
+        refuse_unless(
+            self.checkpoint_path,
+            self,
+            *("checkpoint_model_scope", "checkpoint_exclude_scopes", "initialize_last_layer"),
+            needs="--checkpoint_path",
+        )
+        if self.seed is not None and self.seed > MAX_SEED:
+            raise InputError(f"--seed={self.seed} must be {MAX_SEED} or less.")
         self._check_distribution()
         self._check_data_service()
         self._check_evaluation()
@@ -271,4 +281,10 @@ class TrainSettings:
             raise InputError(
                 f"--train_image_size={self.train_image_size}: {self.model_name} takes {side} "
                 "pixels; drop the flag."
+            )
+        name = self.preprocessing_name
+        if name and preprocessing_factory.get_preprocessing(name).image_size[0] != side:
+            raise InputError(
+                f"--preprocessing_name={name} makes pictures of another size than the {side} "
+                f"pixels of {self.model_name}: drop the flag."
             )

@@ -191,8 +191,8 @@ def _announce(
     )
     if found:
         print(f"Resuming from {found.path}.")
-        if settings.checkpoint_path:
-            print(initialization.overruled(settings, found.path))
+    if warning := initialization.without_effect(settings, found and found.path):
+        print(warning)
 
 
 def _restore(state: TrainState, start: Start, cluster: Cluster) -> None:

@@ -175,6 +175,18 @@ def test_require_names_the_first_that_is_missing():
         settings.require(Example(folder="a"), "folder", "note")
 
 
+def test_setting_that_would_do_nothing_is_refused():
+    given = Example(names=("a", "b"), safe=False)
+    settings.refuse_unless(True, given, "names", "safe", needs="--folder")
+    settings.refuse_unless("", given, "steps", "kind", needs="--folder")
+    settings.refuse_unless("", Example(note=""), "note", needs="--folder")
+    said = "--names=a,b does nothing without --folder: give that, or drop the flag"
+    with pytest.raises(InputError, match=said):
+        settings.refuse_unless("", given, "steps", "names", "safe", needs="--folder")
+    with pytest.raises(InputError, match="--safe=False does nothing"):
+        settings.refuse_unless("", given, "safe", needs="--folder")
+
+
 @pytest.mark.parametrize(
     ("values", "names"),
     [

@@ -1,5 +1,7 @@
 """What is learnt from --checkpoint_path before any weight is read, and what reading may meet."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,24 @@ def test_damaged_weights_are_refused_in_one_sentence(tmp_path):
     damage_all_but_the_index(path)
     with pytest.raises(InputError, match=r"ckpt-3 cannot be read .* fresh copy"):
         initialization.initialize(detector, origin)
+
+
+@pytest.mark.parametrize(
+    ("flags", "resumed", "said"),
+    [
+        (
+            {"checkpoint_path": "vgg_16.ckpt"},
+            "run/ckpt-6",
+            "vgg_16.ckpt is NOT used: .* run/ckpt-6",
+        ),
+        ({"checkpoint_path": "vgg_16.ckpt", "ignore_missing_vars": True}, None, "^$"),
+        ({"ignore_missing_vars": True}, None, "--ignore_missing_vars=True does nothing without"),
+        ({}, "run/ckpt-6", "^$"),
+    ],
+)
+def test_flags_of_another_checkpoint_that_do_nothing_are_named(flags, resumed, said):
+    settings = TrainSettings(train_dir="run", dataset_dir="records", **flags)
+    assert re.search(said, initialization.without_effect(settings, resumed))
 
 
 @pytest.mark.parametrize(("use", "expected"), [(True, 2.0), (False, 1.0)])

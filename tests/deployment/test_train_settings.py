@@ -1,0 +1,53 @@
+"""Flags of a training that cannot be meant so: refused before anything is made of them."""
+
+import pytest
+import tensorflow as tf
+
+from datasets import order
+from deployment.train_settings import TrainSettings
+from errors import InputError
+
+
+def make(**flags) -> TrainSettings:
+    return TrainSettings(train_dir="run", dataset_dir="records", **flags)
+
+
+# A flag, what it needs to act, and what is said where that is missing.
+NEEDS = [
+    ({"checkpoint_model_scope": "vgg_16"}, {"checkpoint_path": "vgg_16.ckpt"},
+     "--checkpoint_model_scope=vgg_16 does nothing without --checkpoint_path"),
+    ({"checkpoint_exclude_scopes": ("a", "b")}, {"checkpoint_path": "vgg_16.ckpt"},
+     "--checkpoint_exclude_scopes=a,b does nothing without --checkpoint_path"),
+    ({"initialize_last_layer": False}, {"checkpoint_path": "vgg_16.ckpt"},
+     "--initialize_last_layer=False does nothing without --checkpoint_path"),
+    ({"eval_every_n_epochs": 1.0}, {"eval_split": "val"}, "needs a split to score on"),
+    ({"eval_every_n_steps": 5}, {"eval_split": "val"}, "needs a split to score on"),
+    ({"eval_every_secs": 60.0}, {"eval_split": "val"}, "needs a split to score on"),
+    ({"eval_split": "val"}, {"eval_every_n_steps": 5}, "--eval_split=val: say how often"),
+    ({"early_stopping_evals": 3}, {"eval_split": "val", "eval_every_n_steps": 5},
+     "needs a split to score on"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("flags", "others", "said"), NEEDS)
+def test_flag_that_needs_another_is_refused_alone(flags, others, said):
+    make(**flags, **others)
+    with pytest.raises(InputError, match=said):
+        make(**flags)
+
+
+def test_preprocessing_has_the_networks_size():
+    make(preprocessing_name="ssd_300_vgg")
+    make(preprocessing_name="ssd_512_vgg", model_name="ssd_512_vgg")
+    with pytest.raises(InputError, match="ssd_512_vgg makes pictures of another size than the 300"):
+        make(preprocessing_name="ssd_512_vgg")
+    with pytest.raises(InputError, match="'inception' is unknown: choose one of ssd_300_vgg"):
+        make(preprocessing_name="inception")
+
+
+def test_largest_seed_makes_keys_and_a_larger_one_is_refused():
+    make(seed=order.MAX_SEED)
+    key = order.stream_key(order.MAX_SEED, order.TURN_STREAM, tf.constant(0, tf.int64))
+    assert key.numpy().tolist() == [2**63 - 1, 0]
+    with pytest.raises(InputError, match="--seed=9223372036854775807 must be 2305843009213693951"):
+        make(seed=2**63 - 1)
