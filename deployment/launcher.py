@@ -90,10 +90,9 @@ class Launcher:
                 return EXIT_STOPPED_EARLY
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """A signal's handler: asks the workers to stop, and kills them the second time."""
+        """A signal's handler; `_wait` passes it on, as here workers may be about to be started."""
         del number, frame
         self._signals += 1
-        self._send(signal.SIGTERM if self._signals == 1 else signal.SIGKILL)
 
     def _run_once(self) -> list[int]:
         if self._signals:
@@ -129,9 +128,12 @@ class Launcher:
 
     def _wait(self) -> None:
         """Until all have ended; once one did not end well, the rest has only the grace period."""
-        deadline = None
+        deadline, passed_on = None, 0
         lost: dict[Place, float] = {}
         while None in (codes := [process.poll() for process in self._processes]):
+            if self._signals > passed_on:
+                passed_on = self._signals
+                self._send(signal.SIGTERM if passed_on == 1 else signal.SIGKILL)
             if self._alone:
                 codes = self._start_lost_workers(codes, lost)
             if deadline is None and (any(codes) or (self._alone and codes[0] == 0)):
@@ -184,8 +186,9 @@ class Launcher:
                 process.send_signal(number)
 
     def _copy(self, label: str, lines: IO[str]) -> None:
-        for line in lines:
-            self._say(f"[{label}] {line.rstrip()}")
+        with lines:
+            for line in lines:
+                self._say(f"[{label}] {line.rstrip()}")
 
     def _say(self, line: str) -> None:
         clear = "\r\x1b[K" if self._stream.isatty() else ""

@@ -1,5 +1,6 @@
 """The launcher with small programs as workers: order of ends, restarts, signals, the merged log."""
 
+import io
 import json
 import pathlib
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from deployment.launcher import free_ports, verdict
+from deployment.launcher import Launcher, free_ports, verdict
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -124,6 +125,36 @@ def test_second_signal_kills_workers_that_do_not_listen(tmp_path):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 75
+
+
+class SignalAtStart(io.StringIO):
+    """A log whose program gets a signal while it starts its first worker, and asks what it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.launcher: Launcher | None = None
+
+    def isatty(self) -> bool:
+        if self.launcher:
+            self.launcher.stop(signal.SIGTERM, None)
+            self.launcher = None
+        return False
+
+
+def test_signal_while_workers_are_started_reaches_all_of_them():
+    log = SignalAtStart()
+    log.launcher = launcher = Launcher(
+        [sys.executable, "-c", "import time; time.sleep(20)"],
+        workers=2,
+        max_restarts=1,
+        grace_secs=60,
+        environment={},
+        stream=log,
+    )
+    begun = time.monotonic()
+    assert launcher.run() == 75
+    assert time.monotonic() - begun < 10
+    assert log.getvalue() == ""
 
 
 @pytest.mark.parametrize("options", [(), ("--max_restarts=-1",), ("--workers=0",)])

@@ -1,0 +1,89 @@
+"""slurm_train.sbatch, with small programs in place of SLURM's: who is queued again, and who not."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "slurm_train.sbatch"
+# Starts three tasks at once and returns the largest code, without srun's own options.
+SRUN = """#!/usr/bin/env bash
+while [[ $1 == --* ]]; do shift; done
+for task in 0 1 2; do SLURM_PROCID=$task "$@" & tasks[task]=$!; done
+largest=0
+for task in 0 1 2; do
+  wait "${tasks[task]}"; code=$?
+  ((code > largest)) && largest=$code
+done
+exit "$largest"
+"""
+SCONTROL = '#!/usr/bin/env bash\necho "$@" >requeued\n'
+# A worker: ends as the argument of its number says.
+PYTHON = """#!/usr/bin/env bash
+shift "$((SLURM_PROCID + 1))"
+case $1 in
+  killed) kill -KILL $$ ;;
+  asked) trap 'sleep 0.5; touch "saved-$SLURM_PROCID"; exit 75' TERM
+    echo "$$ $PPID" >"ready-$SLURM_PROCID"
+    for _ in {1..200}; do sleep 0.05; done ;;
+  *) exit "$1" ;;
+esac
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts the job with an act for each of the three tasks, its SLURM a folder of stand-ins."""
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL), (".venv/bin/python", PYTHON)):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def begin(*acts: str, restarts: int = 0) -> subprocess.Popen:
+        environment = {
+            **os.environ,
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "SLURM_SUBMIT_DIR": str(tmp_path),
+            "SLURM_JOB_ID": "17",
+            "SLURM_RESTART_COUNT": str(restarts),
+        }
+        return subprocess.Popen(["bash", SCRIPT, *acts], env=environment)
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("acts", "restarts", "code", "requeued"),
+    [
+        (("0", "0", "0"), 0, 0, False),
+        (("75", "0", "75"), 0, 0, True),
+        (("75", "killed", "75"), 0, 0, True),
+        (("75", "75", "75"), 20, 75, False),
+        (("75", "2", "75"), 0, 2, False),
+        (("killed", "75", "1"), 0, 1, False),
+    ],
+)
+def test_job_is_queued_again_unless_a_code_forbids_it(
+    start, tmp_path, acts, restarts, code, requeued
+):
+    assert start(*acts, restarts=restarts).wait(timeout=60) == code
+    assert (tmp_path / "requeued").exists() is requeued
+    assert not list(tmp_path.glob(".codes*"))
+
+
+def test_signal_at_the_time_limit_lets_the_workers_save(start, tmp_path):
+    """SLURM signals every process of the tasks, the shells around the workers among them."""
+    job = start("asked", "asked", "asked")
+    processes: list[str] = []
+    while len(processes) < 6:
+        time.sleep(0.05)
+        processes = [each for path in tmp_path.glob("ready-*") for each in path.read_text().split()]
+    for number in processes:
+        os.kill(int(number), signal.SIGTERM)
+    assert job.wait(timeout=60) == 0
+    assert len(list(tmp_path.glob("saved-*"))) == 3
+    assert (tmp_path / "requeued").read_text() == "requeue 17\n"
