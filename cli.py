@@ -1,6 +1,7 @@
 """What the command-line scripts share: flag parsing, exit codes and quiet start-up.
 
-Exit codes: 0 done; 2 bad usage or bad input; 75 stopped early with a checkpoint saved; 1 a defect.
+Exit codes: 0 done; 2 bad usage or bad input; 75 stopped early with a checkpoint saved; 130 ended by
+Ctrl-C with nothing saved; 1 a defect.
 absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags
 
-from errors import EXIT_BAD_INPUT, InputError
+from errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError
 
 
 def quiet_tensorflow() -> None:
@@ -75,7 +76,7 @@ def _guarded(main: Callable[[], int | None]) -> int:
     except InputError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -5,6 +5,7 @@ Everything else that is raised is a defect of ours and keeps its traceback; it e
 
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED_EARLY = 75  # a checkpoint is saved: run the same command again
+EXIT_INTERRUPTED = 130  # by Ctrl-C, as shells count it; a training that has begun saves: 75
 
 
 class InputError(ValueError):

@@ -2,12 +2,13 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from errors import EXIT_BAD_INPUT
+from errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRIPT = """
@@ -106,7 +107,8 @@ def test_defect_ends_with_1_and_its_traceback(script):
 
 def test_interrupt_ends_with_130_and_no_traceback(script):
     done = run(script, "--act=interrupt")
-    assert (done.returncode, done.stderr) == (130, "")
+    assert (done.returncode, done.stderr) == (EXIT_INTERRUPTED, "")
+    assert EXIT_INTERRUPTED == 128 + signal.SIGINT
 
 
 @pytest.mark.parametrize(("act", "code"), [("thread", 0), ("thread refuse", 2)])

@@ -74,6 +74,17 @@ def touches_compat_v1(source: str) -> bool:
     return False
 
 
+def places_on_devices(source: str) -> bool:
+    """Whether code says which device something runs on."""
+    named_device = re.compile(r"(^|/)((device:)?[CGT]PU|job):", re.IGNORECASE)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("tf.device"):
+            return True
+        if isinstance(node, ast.Constant) and named_device.search(str(node.value)):
+            return True
+    return False
+
+
 def function_lengths(tree: ast.AST) -> list[int]:
     """Lines of each function or method, decorators and docstring counted."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
@@ -114,6 +125,21 @@ def test_compat_v1_is_found_in_code_and_not_in_prose():
     assert touches_compat_v1("tf.compat.v1.train.Saver()")
     assert touches_compat_v1("import tensorflow.compat.v1 as tf")
     assert not touches_compat_v1('"""No tf.compat.v1 here."""')
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_what_runs_where_is_the_strategys_business(path):
+    """Device strings in the code broke other trainers on machines with other devices."""
+    here = named(path) == "deployment/model_deploy.py"
+    assert places_on_devices(path.read_text()) is here
+
+
+def test_placements_are_found():
+    assert places_on_devices("with tf.device(name): pass")
+    assert places_on_devices("OneDeviceStrategy('/gpu:0')")
+    assert places_on_devices("f'/device:CPU:{k}'")
+    assert places_on_devices("'/job:worker'")
+    assert not places_on_devices("tf.config.set_visible_devices([], 'GPU')")
 
 
 def test_every_flag_is_read():
