@@ -36,7 +36,8 @@ def locked(train_dir: str) -> Iterator[None]:
       InputError: another training holds it, or it cannot be written.
     """
     if "://" in train_dir:
-        tf.io.gfile.makedirs(train_dir)
+        with disk.explained(f"--train_dir={train_dir}"):
+            tf.io.gfile.makedirs(train_dir)
         yield
         return
     try:

@@ -48,13 +48,23 @@ def test_lock_refuses_a_second_process_and_ends_with_the_first(tmp_path):
         pass
 
 
-def test_lock_refuses_a_folder_that_cannot_be_made(tmp_path):
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_lock_refuses_a_folder_that_cannot_be_made(tmp_path, scheme):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(InputError, match="cannot be written"),
-        train_dir.locked(str(tmp_path / "file" / "run")),
+        pytest.raises(InputError, match=r"file/run (cannot|could not) be written"),
+        train_dir.locked(f"{scheme}{tmp_path}/file/run"),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", [train_dir.FLAGS, train_dir.LABELS])
+def test_text_without_room_is_refused_and_the_old_one_stays(tmp_path, name):
+    train_dir.write_text(str(tmp_path), name, ["old"])
+    (tmp_path / f"{name}.temp").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=f"{name} could not be written .*No space left"):
+        train_dir.write_text(str(tmp_path), name, ["new"])
+    assert (tmp_path / name).read_text() == "old\n"
 
 
 def test_clear_removes_ours_and_nothing_else(tmp_path):
