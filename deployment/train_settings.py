@@ -191,6 +191,7 @@ class TrainSettings:
             self.checkpoint_path,
             self,
             *("checkpoint_model_scope", "checkpoint_exclude_scopes", "initialize_last_layer"),
+            "use_moving_average",
             needs="--checkpoint_path",
         )
         if self.seed is not None and self.seed > MAX_SEED:

@@ -20,6 +20,8 @@ NEEDS = [
      "--checkpoint_exclude_scopes=a,b does nothing without --checkpoint_path"),
     ({"initialize_last_layer": False}, {"checkpoint_path": "vgg_16.ckpt"},
      "--initialize_last_layer=False does nothing without --checkpoint_path"),
+    ({"use_moving_average": False}, {"checkpoint_path": "vgg_16.ckpt"},
+     "--use_moving_average=False does nothing without --checkpoint_path"),
     ({"eval_every_n_epochs": 1.0}, {"eval_split": "val"}, "needs a split to score on"),
     ({"eval_every_n_steps": 5}, {"eval_split": "val"}, "needs a split to score on"),
     ({"eval_every_secs": 60.0}, {"eval_split": "val"}, "needs a split to score on"),
