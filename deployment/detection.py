@@ -189,11 +189,14 @@ def _class_ids(names: Sequence[str], labels: Sequence[str]) -> frozenset[int]:
 
 
 def check_outputs(source: PictureFiles | Video, settings: DetectSettings) -> None:
-    """Refuses outputs that would overwrite the input; to be called before the network is loaded.
+    """Refuses outputs that would overwrite a user's files; call it before the network is loaded.
 
     Raises:
-      InputError: pictures in output_dir, --video_out naming the input, or not fitting it.
+      InputError: pictures or annotations in output_dir, --video_out naming the input, or not
+        fitting it.
     """
+    if "voc_xml" in settings.format:
+        _check_annotations(settings.output_dir, with_pictures=isinstance(source, Video))
     if isinstance(source, PictureFiles):
         if settings.video_out:
             raise InputError(
@@ -211,6 +214,20 @@ def check_outputs(source: PictureFiles | Video, settings: DetectSettings) -> Non
         raise InputError("--video_out is the drawn video: drop it, or --draw=False.")
     elif os.path.realpath(source.name) == os.path.realpath(_video_path(source, settings)):
         raise InputError(f"--video_out={settings.video_out} is the input: choose another name.")
+
+
+def _check_annotations(output_dir: str, *, with_pictures: bool) -> None:
+    """Refuses folders of VOC's with files in them: annotations there are a person's work.
+
+    Those of an earlier run too: they are written to be corrected.
+    """
+    for name in ("Annotations", "JPEGImages")[: 1 + with_pictures]:
+        folder = os.path.join(output_dir, name)
+        if tf.io.gfile.isdir(folder) and (there := tf.io.gfile.listdir(folder)):
+            raise InputError(
+                f"--output_dir={output_dir} has {name} already ({min(there)} and so on), which "
+                "--format=voc_xml could overwrite: choose another folder."
+            )
 
 
 def _lies_in(path: str, folder: str) -> bool:

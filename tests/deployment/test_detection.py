@@ -153,6 +153,34 @@ def test_output_among_the_input_is_refused(pictures):
         run(settings(pictures, pictures / ".." / "in"))
 
 
+def test_annotations_of_a_person_are_never_overwritten(pictures, tmp_path):
+    """The folder of a VOC data set, whose pictures are the input."""
+    folder = tmp_path / "voc"
+    (folder / "Annotations").mkdir(parents=True)
+    pictures = pictures.rename(folder / "JPEGImages")
+    (folder / "Annotations" / "0.xml").write_text("by hand")
+    given = settings(pictures, folder, format=("jsonl", "voc_xml"))
+    with pytest.raises(InputError, match=r"--output_dir=.* has Annotations already \(0\.xml and"):
+        run(given)
+    assert (folder / "Annotations" / "0.xml").read_text() == "by hand"
+    assert sorted(path.name for path in folder.iterdir()) == ["Annotations", "JPEGImages"]
+    (folder / "Annotations" / "0.xml").unlink()
+    run(given)
+    assert len(list((folder / "Annotations").iterdir())) == 5
+    with pytest.raises(InputError, match="has Annotations already"):
+        run(given)
+
+
+def test_frames_of_a_video_never_overwrite_pictures(tmp_path):
+    path = make_video(tmp_path / "clip.avi", count=1)
+    mine = tmp_path / "voc" / "JPEGImages" / "clip_000000.jpg"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(InputError, match=r"has JPEGImages already \(clip_000000\.jpg"):
+        run(settings(path, tmp_path / "voc", format=("voc_xml",)))
+    assert mine.read_text() == "mine"
+
+
 def test_output_that_is_a_file_is_refused(pictures, tmp_path):
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(InputError, match=r"--output_dir=.*cannot be written"):
