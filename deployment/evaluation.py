@@ -4,6 +4,7 @@ Every picture counts once, whatever the batch size. Boxes are scored in pixels o
 picture.
 """
 
+import collections
 import json
 import os
 from collections.abc import Callable
@@ -169,10 +170,14 @@ def draw_contact_sheet(
 def draw_pictures(
     run: Run, source: RecordSource, labels: tuple[str, ...], settings: EvalSettings
 ) -> dict[str, np.ndarray]:
-    """File name -> truth beside detections, for as many pictures as TensorBoard is to show."""
+    """File name -> truth beside detections, for as many pictures as TensorBoard is to show.
+
+    Pictures of one name, as data sets of a mixture may have them, have their number behind it.
+    """
     colours = pictures.class_colours(labels)
+    counts = collections.Counter(run.names)
     return {
-        run.names[index]: pictures.contact_sheet(
+        name if counts[name := run.names[index]] == 1 else f"{name}, {index}": pictures.contact_sheet(
             [_compare(run, source, index, labels, settings)], colours=colours
         )
         for index in _spread(run, settings.summary_pictures)

@@ -27,7 +27,7 @@ class Run(NamedTuple):
     """What a detector found in a split, and what is there.
 
     Attributes:
-      names: file name of each picture.
+      names: file name of each picture, or the number of its record where that has none.
       found: detections picture by picture, relative.
       detections: the same in pixels, in one table.
       truth: the objects in pixels.
@@ -70,14 +70,15 @@ def run_detector(
     names, found, detections, truth, all_sizes, numbers = [], [], [], [], [], []
     with Progress(len(source), "evaluating", unit="pictures") as progress:
         for batch in _explained(batches.take(settings.max_num_batches or -1), source):
+            new_names = _names(batch)
             if resize == EvalResize.NONE:
-                _check_sizes(batch, detector.image_size)
+                _check_sizes(new_names, batch["size"].numpy(), detector.image_size)
             padded = detector.detect_inputs(batch["image"], **thresholds)
             new = _on_pictures(padded, batch["size"], detector.image_size, resize)
             sizes = batch["size"].numpy()
             detections += to_pixels(new, sizes, first=len(names))
             truth.append(_truth(batch, first=len(names)))
-            names += [name.decode() for name in batch["filename"].numpy()]
+            names += new_names
             found += new
             all_sizes.append(sizes)
             numbers += batch["record"].numpy().tolist()
@@ -93,11 +94,17 @@ def _explained(batches: tf.data.Dataset, source: RecordSource) -> Iterator[dict[
         yield from batches
 
 
-def _check_sizes(batch: dict[str, tf.Tensor], image_size: tuple[int, int]) -> None:
-    for name, size in zip(batch["filename"].numpy(), batch["size"].numpy(), strict=True):
+def _names(batch: dict[str, tf.Tensor]) -> list[str]:
+    """What each picture is called; records of SSD-Tensorflow's converter have no file names."""
+    pairs = zip(batch["filename"].numpy(), batch["record"].numpy(), strict=True)
+    return [name.decode() or f"{record:06d}" for name, record in pairs]
+
+
+def _check_sizes(names: list[str], sizes: np.ndarray, image_size: tuple[int, int]) -> None:
+    for name, size in zip(names, sizes, strict=True):
         if tuple(size) != image_size:
             raise InputError(
-                f"{name.decode()} has {size[1]} x {size[0]} pixels: --eval_resize=1 takes only "
+                f"{name} has {size[1]} x {size[0]} pixels: --eval_resize=1 takes only "
                 f"pictures of the network's {image_size[1]} x {image_size[0]}; choose 2, 3 or 4."
             )
 

@@ -49,14 +49,22 @@ def write(
       labels: class k has the name labels[k - 1].
 
     Raises:
-      InputError: a picture's id has a space in it, which the format cannot hold.
+      InputError: a picture's id has a space in it, which the format cannot hold, or is another's
+        too.
     """
+    seen: set[str] = set()
     for image_id in image_ids:
         if len(image_id.split()) != 1:
             raise InputError(
                 f"Picture {image_id!r} cannot stand in a devkit file, where spaces separate the "
                 f"fields: rename the picture."
             )
+        if image_id in seen:
+            raise InputError(
+                f"Two pictures have the id {image_id!r}, and a devkit file could not tell them "
+                "apart: write one data set at a time, or rename a picture."
+            )
+        seen.add(image_id)
     tf.io.gfile.makedirs(os.fspath(folder))
     order = np.lexsort((detections.images, detections.classes))
     bounds = np.searchsorted(detections.classes[order], np.arange(1, len(labels) + 2))

@@ -150,6 +150,18 @@ def test_every_way_to_resize_scores_every_picture(checkpoint, dataset_dir, resul
         assert values["COCO"]["AP50"] == pytest.approx(values["mAP_VOC12"], abs=0.03)
 
 
+def test_pictures_of_one_name_are_all_drawn_and_not_written_as_one(
+    checkpoint, examples, tmp_path
+):
+    dataset_dir = write(tmp_path, [examples[0], examples[1], examples[0]])
+    with pytest.raises(InputError, match="Two pictures have the id '0'"):
+        run(checkpoint, dataset_dir, tmp_path, summary_pictures=3, write_detections=True)
+    (path,) = tmp_path.glob("events.*")
+    events = b"".join(record.numpy() for record in tf.data.TFRecordDataset(str(path)))
+    for tag in (b"pictures/0.png, 0", b"pictures/1.png", b"pictures/0.png, 2"):
+        assert events.count(tag) == 1
+
+
 @pytest.mark.parametrize(
     ("flag", "said"),
     [

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from datasets import records
-from datasets.input_pipeline import RecordSource
+from datasets.record_source import RecordSource
 from deployment.eval_settings import EvalSettings
 from deployment.evaluation_run import run_detector
 from errors import InputError
@@ -45,27 +45,26 @@ def box_of(size):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("records")
-    examples = []
-    for k, size in enumerate(SIZES):
-        image, box = np.full((*size, 3), 20, np.uint8), box_of(size)
-        image[box[0] : box[2], box[1] : box[3]] = 255
-        examples.append(
-            records.encode_example(
-                encoded=cv2.imencode(".png", image)[1].tobytes(),
-                image_format="PNG",
-                height=size[0],
-                width=size[1],
-                channels=3,
-                filename=f"{k}.png",
-                boxes=(box / np.tile(size, 2))[None],
-                labels=[1],
-                names=["box"],
-                difficult=[False],
-                truncated=[False],
-            )
-        )
-    return RecordSource(write(folder, examples))
+    examples = [example(f"{k}.png", size) for k, size in enumerate(SIZES)]
+    return RecordSource(write(tmp_path_factory.mktemp("records"), examples))
+
+
+def example(name, size):
+    image, box = np.full((*size, 3), 20, np.uint8), box_of(size)
+    image[box[0] : box[2], box[1] : box[3]] = 255
+    return records.encode_example(
+        encoded=cv2.imencode(".png", image)[1].tobytes(),
+        image_format="PNG",
+        height=size[0],
+        width=size[1],
+        channels=3,
+        filename=name,
+        boxes=(box / np.tile(size, 2))[None],
+        labels=[1],
+        names=["box"],
+        difficult=[False],
+        truncated=[False],
+    )
 
 
 def write(folder, examples):
@@ -103,6 +102,12 @@ def test_detections_on_the_border_beside_a_picture_are_left_out(source, eval_res
     corner = run.detections.scores < 0.85
     assert run.detections.images[corner].tolist() == left
     assert [len(found.scores) for found in run.found] == [1 + (k in left) for k in range(5)]
+
+
+def test_records_without_file_names_are_called_by_their_numbers(tmp_path):
+    examples = [example(name, SIZES[0]) for name in ("", "a.png", "")]
+    run = run_detector(WhiteBoxDetector(), RecordSource(write(tmp_path, examples)), settings())
+    assert run.names == ["000000", "a.png", "000002"]
 
 
 def test_without_resizing_pictures_of_another_size_are_refused_by_name(source):

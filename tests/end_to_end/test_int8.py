@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets import dataset_factory, voc
-from datasets.input_pipeline import RecordSource
+from datasets.record_source import RecordSource
 from deployment.detector import Detector
 from deployment.eval_settings import EvalSettings
 from deployment.evaluation_run import run_detector, to_pixels

@@ -2,9 +2,12 @@
 
 import ast
 import json
+import types
 
 import pytest
 import runs
+
+from nets import ssd_vgg_300, ssd_vgg_512
 
 NOTEBOOK = runs.ROOT / "notebooks" / "ssd_notebook.ipynb"
 
@@ -25,6 +28,18 @@ def test_notebook_uses_the_four_verbs(cells):
     source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     names = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
     assert {"preprocess", "predict", "postprocess", "loss", "feature_maps"} <= names
+
+
+@pytest.mark.parametrize("parameters", [ssd_vgg_300.PARAMETERS, ssd_vgg_512.PARAMETERS])
+def test_notebook_has_a_place_for_every_layer_of_either_network(cells, parameters):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("Agg")
+    (source,) = ("".join(c["source"]) for c in cells if "def layer_grid" in "".join(c["source"]))
+    (function,) = (n for n in ast.parse(source).body if getattr(n, "name", "") == "layer_grid")
+    names = {"plt": plt, "detector": types.SimpleNamespace(parameters=parameters)}
+    exec(ast.unparse(function), names)
+    assert len(names["layer_grid"]()) == len(parameters.layers)
+    plt.close("all")
 
 
 @pytest.mark.slow

@@ -57,6 +57,13 @@ def test_write_gives_a_file_per_class_sorted_by_picture(tmp_path):
     assert (tmp_path / "new" / "comp4_det_test_dog.txt").read_text() == ""
 
 
+def test_pictures_of_one_id_are_not_written_as_one(tmp_path):
+    none = voc.Detections(*(np.zeros((0, 4)[:k]) for k in (1, 1, 1, 2)))
+    with pytest.raises(InputError, match="Two pictures have the id '000003'"):
+        devkit.write(tmp_path / "new", none, image_ids=[*IDS, IDS[1]], labels=LABELS)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_written_files_score_as_the_detections_they_came_from(tmp_path, dtype):
     detections, truth = evaluation.random_case(
