@@ -18,7 +18,7 @@ cli.quiet_tensorflow()
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-from deployment import detection, picture_sources  # noqa: E402
+from deployment import detection, hardware, picture_sources  # noqa: E402
 from deployment.description import Hints  # noqa: E402
 from deployment.detector import Detector  # noqa: E402
 from deployment.exported import ExportedDetector, is_export  # noqa: E402
@@ -30,6 +30,7 @@ from settings import define_flags, from_flags  # noqa: E402
 def main() -> None:
     """Flags -> settings -> one call."""
     settings = from_flags(detection.DetectSettings)
+    hardware.set_up_gpu_memory(None)
     source = picture_sources.open_source(settings.input)
     detection.check_outputs(source, settings)
     detector = _load(settings)

@@ -16,6 +16,7 @@ cli.quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
+from deployment import hardware  # noqa: E402
 from deployment.export import export  # noqa: E402
 from deployment.export_settings import ExportSettings  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
@@ -24,6 +25,7 @@ from settings import define_flags, from_flags  # noqa: E402
 def main() -> None:
     """Flags -> settings -> one call."""
     settings = from_flags(ExportSettings)
+    hardware.set_up_gpu_memory(None)
     logging.set_verbosity(logging.ERROR)  # the converters tell of every function they see
     tf.get_logger().setLevel("ERROR")
     names = export(settings)

@@ -1,10 +1,23 @@
 """What the machine can do, from made-up descriptions of machines."""
 
+import ast
+import pathlib
+
 import pytest
 import tensorflow as tf
 
 from deployment import hardware
 from errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("verb", ["train", "eval", "detect", "export"])
+def test_whatever_runs_a_network_takes_gpu_memory_as_it_is_needed(verb):
+    name = "deployment/training.py" if verb == "train" else f"{verb}_ssd_network.py"
+    tree = ast.parse((ROOT / name).read_text())
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert "hardware.set_up_gpu_memory" in called
 
 
 @pytest.mark.parametrize(
