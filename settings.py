@@ -79,6 +79,17 @@ def require(settings: Any, *names: str) -> None:
             raise InputError(f"--{name} is missing: give --{name}=PATH.")
 
 
+def check_below_one(settings: Any, *names: str) -> None:
+    """Checks scores and overlaps that something has to exceed.
+
+    Raises:
+      InputError: one is none, or is 1, which nothing exceeds.
+    """
+    for name in names:
+        if not 0 <= getattr(settings, name) < 1:
+            raise InputError(f"--{name}={getattr(settings, name)} must lie in [0, 1).")
+
+
 def check_at_least(settings: Any, minimum: float, *names: str) -> None:
     """Checks numbers that are given.
 

@@ -76,6 +76,7 @@ def get_dataset(
     labels_file: str | None = None,
     *,
     labels_offset: int = 0,
+    split_flag: str = "--dataset_split_name",
 ) -> Dataset:
     """Finds the records of a data set and checks that they are whole.
 
@@ -88,6 +89,7 @@ def get_dataset(
       dataset_dir: folder of the records.
       labels_file: overrides the records' labels; may rename classes, not move them.
       labels_offset: subtracted from the records' class ids when they are parsed.
+      split_flag: what messages call the flag that gave `split`.
 
     Raises:
       InputError: missing folder or records, an incomplete data set, unknown labels.
@@ -97,7 +99,7 @@ def get_dataset(
         raise InputError(f"--dataset_dir={dataset_dir} is not a folder: pass the records' folder.")
     named = NAMED.get(name, Named((name,)))
     suffix = f"_{split}" if split else ""
-    parts = [_read_part(folder, record_set + suffix) for record_set in named.record_sets]
+    parts = [_read_part(folder, n + suffix, split_flag) for n in named.record_sets]
     labels = _choose_labels(parts, named=named, labels_file=labels_file, folder=folder)
     _check_ids(parts, labels=labels, labels_offset=labels_offset, name=name)
     return Dataset(
@@ -109,16 +111,16 @@ def get_dataset(
     )
 
 
-def _read_part(folder: str, name: str) -> _Part:
+def _read_part(folder: str, name: str, split_flag: str) -> _Part:
     manifest = read_manifest(folder, name)
     if manifest is None:
-        return _read_foreign(folder, name)
+        return _read_foreign(folder, name, split_flag)
     check_shards(manifest, folder)
     paths = tuple(os.path.join(folder, shard.name) for shard in manifest.shards)
     return _Part(paths, manifest.labels, manifest.num_images, range(1, len(manifest.labels) + 1))
 
 
-def _read_foreign(folder: str, name: str) -> _Part:
+def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
     found = find_shards(folder)
     partial = find_partial(folder, name)
     if partial:
@@ -130,7 +132,7 @@ def _read_foreign(folder: str, name: str) -> _Part:
         there = ", ".join(f"{n} ({len(files)} shards)" for n, files in found.items()) or "none"
         raise InputError(
             f"There is no {name}_NNN.tfrecord in {folder} (record sets there: {there}): check "
-            "--dataset_name, --dataset_split_name and --dataset_dir, or convert the data set."
+            f"--dataset_name, {split_flag} and --dataset_dir, or convert the data set."
         )
     counts = count_records(folder, name, found[name])
     paths = tuple(os.path.join(folder, file) for file in found[name])

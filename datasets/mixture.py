@@ -24,6 +24,7 @@ def get_mixture(
     weights: Sequence[float] = (),
     labels_file: str | None = None,
     labels_offset: int = 0,
+    split_flag: str = "--dataset_split_name",
 ) -> Dataset:
     """The data sets that comma lists name, as one.
 
@@ -34,6 +35,7 @@ def get_mixture(
       weights: how often pictures of each set come, relative to each other.
       labels_file: as for `get_dataset`, for every set.
       labels_offset: likewise.
+      split_flag: likewise.
 
     Raises:
       InputError: as `get_dataset`; lists of different lengths, classes that differ, a weight of 0.
@@ -41,11 +43,14 @@ def get_mixture(
     one_folder = tf.io.gfile.isdir(dataset_dir)  # whose name may have a comma
     parts = _in_step(
         ("--dataset_name", name.split(",")),
-        ("--dataset_split_name", split.split(",")),
+        (split_flag, split.split(",")),
         ("--dataset_dir", [dataset_dir] if one_folder else dataset_dir.split(",")),
     )
     found = [
-        get_dataset(*part, labels_file=labels_file, labels_offset=labels_offset) for part in parts
+        get_dataset(
+            *part, labels_file=labels_file, labels_offset=labels_offset, split_flag=split_flag
+        )
+        for part in parts
     ]
     if weights and len(weights) != len(found):
         raise InputError(

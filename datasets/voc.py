@@ -99,7 +99,7 @@ def list_splits(voc_dir: str) -> list[str]:
     return sorted(n[:-4] for n in tf.io.gfile.listdir(folder) if n.endswith(".txt"))
 
 
-def read_split(voc_dir: str, split: str) -> list[str]:
+def read_split(voc_dir: str, split: str, *, flag: str = "--split") -> list[str]:
     """The picture ids of a split, in the file's order; every annotated picture when split is ''.
 
     A second column of -1, 0 or 1 (the devkit's per-class files) is left out, and with it its
@@ -113,7 +113,7 @@ def read_split(voc_dir: str, split: str) -> list[str]:
     path = os.path.join(voc_dir, "ImageSets", "Main", split + ".txt")
     if "/" in split or split not in list_splits(voc_dir):
         there = ", ".join(list_splits(voc_dir)) or "none"
-        raise InputError(f"--split={split}: there is no {path} (splits there: {there}).")
+        raise InputError(f"{flag}={split}: there is no {path} (splits there: {there}).")
     lines = _read_text(path).splitlines()
     ids = {}
     for number, line in enumerate(lines, start=1):

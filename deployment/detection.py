@@ -13,19 +13,19 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from deployment import detection_writers
+from deployment import detection_writers, disk
 from deployment.detection_writers import Found, Writer
 from deployment.picture_sources import Frame, PictureFiles, Video
 from deployment.progress import Progress
 from errors import InputError
-from settings import check_at_least, require, setting
+from settings import check_at_least, check_below_one, require, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectSettings:
     """The flags of `detect_ssd_network.py`."""
 
-    checkpoint_path: str = setting("", "Checkpoint, or the train_dir that holds it.")
+    checkpoint_path: str = setting("", "Checkpoint, the train_dir that holds it, or an export_dir.")
     input: str = setting("", "Picture, folder, glob (in quotes), video, or camera:N.")
     output_dir: str = setting("", "Folder for the results; made where missing.")
     use_moving_average: bool = setting(True, "Averaged weights where the checkpoint has them.")
@@ -51,9 +51,7 @@ class DetectSettings:
     def __post_init__(self):
         require(self, "checkpoint_path", "input", "output_dir")
         check_at_least(self, 1, "keep_top_k", "batch_size")
-        for name in ("select_threshold", "nms_threshold"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise InputError(f"--{name}={getattr(self, name)} must be from 0 to 1.")
+        check_below_one(self, "select_threshold", "nms_threshold")
         unknown = [name for name in self.format if name not in detection_writers.FORMATS]
         if unknown:
             known = ", ".join(detection_writers.FORMATS)
@@ -111,8 +109,9 @@ def run(
             raise InputError(f"--input={settings.input}: not one picture of it could be read.")
         whole = True
     finally:
-        for writer in writers:
-            writer.close(whole=whole)
+        with disk.explained(settings.output_dir):
+            for writer in writers:
+                writer.close(whole=whole)
     return summary
 
 
@@ -132,10 +131,12 @@ def _detect_all(
                 progress.message(f"{frame.image_name}: {frame.problem}; passed over")
             for found in _detect_batch(detector, batch, settings, classes):
                 detections += len(found.scores)
+                with disk.explained(settings.output_dir):
+                    for writer in writers:
+                        writer.write(found)
+            with disk.explained(settings.output_dir):
                 for writer in writers:
-                    writer.write(found)
-            for writer in writers:
-                writer.flush()
+                    writer.flush()
             pictures, unreadable = pictures + len(batch), unreadable + len(broken)
             speed = pictures / max(1e-9, time.monotonic() - began)
             progress.update(pictures + unreadable, images_per_second=speed)

@@ -1,6 +1,7 @@
 """What a full, read-only or vanished disk does to a run: one sentence, and nothing half written."""
 
 import contextlib
+import uuid
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -37,6 +38,27 @@ def explained(what: str, *, hope: str = "") -> Iterator[None]:
         raise InputError(
             f"{what} could not be written ({one_line(error)}): make room and run again{hope}."
         ) from error
+
+
+def make_folder(folder: str, *, given: str) -> None:
+    """Makes a folder and writes into it: whether that goes is known before hours of work.
+
+    Args:
+      folder: there already or not.
+      given: the flag with its value, such as "--eval_dir=eval".
+
+    Raises:
+      InputError: it cannot be written.
+    """
+    probe = tf.io.gfile.join(folder, f".probe-{uuid.uuid4().hex}")
+    try:
+        tf.io.gfile.makedirs(folder)
+        with tf.io.gfile.GFile(probe, "w") as file:
+            file.write("")
+        tf.io.gfile.remove(probe)
+    except (tf.errors.OpError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{given} cannot be written ({reason}): choose another folder.") from error
 
 
 @contextlib.contextmanager

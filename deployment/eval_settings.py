@@ -5,7 +5,13 @@ import dataclasses
 from deployment import hardware
 from errors import InputError
 from preprocessing.eval_resize import EvalResize
-from settings import check_at_least, require, setting
+from settings import check_at_least, check_below_one, refuse_unless, require, setting
+
+# What acts when files of detections are scored; everything else is about running a network.
+_OF_FILES = (
+    *("detections_dir", "voc_dir", "dataset_split_name", "eval_dir", "report_dir", "coco"),
+    *("matching_threshold", "remove_difficult", "gpu_memory_fraction"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,9 +104,14 @@ class EvalSettings:
                 f"--master={self.master}: there is no master session, an evaluation is one "
                 "process; drop the flag."
             )
-        for name in ("select_threshold", "nms_threshold", "matching_threshold"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"--{name}={getattr(self, name)} must lie in [0, 1).")
+        check_below_one(self, "select_threshold", "nms_threshold", "matching_threshold")
+        of_networks = {field.name for field in dataclasses.fields(self)} - {*_OF_FILES}
+        refuse_unless(
+            not self.detections_dir,
+            self,
+            *of_networks,
+            needs=f"a network that is run, instead of --detections_dir={self.detections_dir}",
+        )
 
     def _check_waiting(self) -> None:
         if self.wait_for_checkpoints and self.detections_dir:

@@ -48,6 +48,7 @@ def evaluate_checkpoint(
     if settings.moving_average_decay is not None:
         _require_averages(path, settings)
     dataset = get_dataset(settings)
+    make_folders(settings)
     detector = Detector.from_checkpoint(
         path,
         precision=settings.precision,
@@ -98,8 +99,25 @@ def evaluate_checkpoint(
     return result
 
 
+def make_folders(settings: EvalSettings) -> None:
+    """Makes the folders for the results, before the network runs over every picture.
+
+    Raises:
+      InputError: one cannot be written.
+    """
+    sheet = settings.contact_sheet
+    for name, folder in (
+        ("eval_dir", settings.eval_dir),
+        ("report_dir", settings.report_dir),
+        ("contact_sheet", (os.path.dirname(sheet) or ".") if sheet else ""),
+    ):
+        if folder:
+            disk.make_folder(folder, given=f"--{name}={getattr(settings, name)}")
+
+
 def _require_averages(path: str, settings: EvalSettings) -> None:
-    if not any(name.endswith(averages.SUFFIX) for name, _ in tf.train.list_variables(path)):
+    names = checkpoints.read_header(path).names
+    if not any(name.endswith(averages.SUFFIX) for name in names):
         raise InputError(
             f"--moving_average_decay={settings.moving_average_decay} asks for moving averages and "
             f"{path} has none: drop the flag; averages are used wherever there are any."
@@ -112,8 +130,9 @@ def evaluate_devkit_files(settings: EvalSettings) -> Result:
     Raises:
       InputError: a file or the split is missing or malformed.
     """
-    voc_dir = voc.find_voc_dir(settings.voc_dir)
-    image_ids = voc.read_split(voc_dir, settings.dataset_split_name)
+    voc_dir = voc.find_voc_dir(settings.voc_dir, flag="--voc_dir")
+    image_ids = voc.read_split(voc_dir, settings.dataset_split_name, flag="--dataset_split_name")
+    make_folders(settings)
     annotations = [voc.read_annotation(voc.annotation_path(voc_dir, i)) for i in image_ids]
     names = {thing.name for annotation in annotations for thing in annotation.objects}
     labels = voc.VOC_LABELS if names <= set(voc.VOC_LABELS) else tuple(sorted(names))
@@ -138,7 +157,8 @@ def evaluate_devkit_files(settings: EvalSettings) -> Result:
             load=None,
             title=f"{settings.detections_dir}, {settings.dataset_split_name}",
         )
-        report.write(settings.report_dir, data)
+        with disk.explained(settings.report_dir):
+            report.write(settings.report_dir, data)
     return result
 
 
@@ -176,12 +196,13 @@ def draw_pictures(
     """
     colours = pictures.class_colours(labels)
     counts = collections.Counter(run.names)
-    return {
-        name if counts[name := run.names[index]] == 1 else f"{name}, {index}": pictures.contact_sheet(
-            [_compare(run, source, index, labels, settings)], colours=colours
-        )
-        for index in _spread(run, settings.summary_pictures)
-    }
+    drawings = {}
+    for index in _spread(run, settings.summary_pictures):
+        name = run.names[index]
+        title = name if counts[name] == 1 else f"{name}, {index}"
+        row = _compare(run, source, index, labels, settings)
+        drawings[title] = pictures.contact_sheet([row], colours=colours)
+    return drawings
 
 
 def _spread(run: Run, count: int) -> list[int]:
@@ -223,8 +244,8 @@ def _picture(example: dict[str, tf.Tensor]) -> np.ndarray:
     return tf.io.decode_image(example["encoded"], channels=3, expand_animations=False).numpy()
 
 
-def get_dataset(settings: EvalSettings) -> Dataset:
-    """The split to score on.
+def get_dataset(settings: EvalSettings, *, split_flag: str = "--dataset_split_name") -> Dataset:
+    """The split to score on; `split_flag` is what messages call its flag.
 
     Raises:
       InputError: it is not there, or nobody says its labels.
@@ -235,6 +256,7 @@ def get_dataset(settings: EvalSettings) -> Dataset:
         settings.dataset_dir,
         labels_file=settings.labels_file,
         labels_offset=settings.labels_offset,
+        split_flag=split_flag,
     )
 
 
@@ -275,7 +297,6 @@ def _summarise(
 
 def _write_metrics(settings: EvalSettings, values: dict, drawings: dict[str, np.ndarray]) -> None:
     with disk.explained(settings.eval_dir):
-        tf.io.gfile.makedirs(settings.eval_dir)
         write_text(settings.eval_dir, "metrics.json", json.dumps(values, indent=2).split("\n"))
         evaluation_events.write(settings.eval_dir, values, drawings)
 

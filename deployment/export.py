@@ -10,7 +10,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from deployment import checkpoints, export_slim
+from deployment import checkpoints, disk, export_slim
 from deployment.description import Description, Hints
 from deployment.detector import Detector
 from deployment.export_saved_model import write_saved_model
@@ -35,16 +35,17 @@ def export(settings: ExportSettings) -> list[str]:
     folder = settings.export_dir.rstrip("/")
     _check_place(folder)
     path = checkpoints.resolve(settings.checkpoint_path)
-    tensors = checkpoints.read(path)
-    description = Hints.of_flags(settings).describe(tensors)
-    weights = averaged(tensors) if settings.use_moving_average else tensors
     partial = f"{folder}.partial"
     _remove(partial)
-    tf.io.gfile.makedirs(partial)
+    disk.make_folder(partial, given=f"--export_dir={folder}")
     try:
+        tensors = checkpoints.read(path)
+        description = Hints.of_flags(settings).describe(tensors)
+        weights = averaged(tensors) if settings.use_moving_average else tensors
         _write_formats(partial, description, weights, settings)
         _write_about(partial, description, settings, step=checkpoints.step_of(path))
-        _move_in(partial, folder)
+        with disk.explained(folder):
+            _move_in(partial, folder)
     finally:
         _remove(partial)
     return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
@@ -58,7 +59,8 @@ def _write_formats(
 ) -> None:
     detector = Detector(description, precision="float32")
     detector.load(weights)
-    with tf.io.gfile.GFile(tf.io.gfile.join(folder, ANCHORS), "wb") as file:
+    anchors = tf.io.gfile.join(folder, ANCHORS)
+    with disk.explained(anchors), tf.io.gfile.GFile(anchors, "wb") as file:
         np.save(file, detector.anchors.numpy())
     if "saved_model" in settings.format:
         served = detector

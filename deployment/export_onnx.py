@@ -5,6 +5,7 @@ Needs the packages of the extra `onnx` (tf2onnx), which nothing else of this pro
 
 import tensorflow as tf
 
+from deployment import disk
 from deployment.detector import Detector
 from deployment.export_tflite import network_of_pictures
 from deployment.exported import ONNX
@@ -29,5 +30,6 @@ def write(detector: Detector, folder: str) -> None:
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=function.input_signature, opset=OPSET
     )
-    with tf.io.gfile.GFile(tf.io.gfile.join(folder, ONNX), "wb") as file:
+    path = tf.io.gfile.join(folder, ONNX)
+    with disk.explained(path), tf.io.gfile.GFile(path, "wb") as file:
         file.write(model.SerializeToString())

@@ -10,6 +10,7 @@ nothing else of this project is needed to load it.
 
 import tensorflow as tf
 
+from deployment import disk
 from deployment.detector import Detector
 from nets.detections import Detections
 from preprocessing.preprocessing_factory import get_preprocessing
@@ -27,7 +28,8 @@ def write_saved_model(detector: Detector, folder: str, **thresholds) -> None:
     module.weights = list(detector.variables_by_name.values())
     functions = make_signatures(detector, **thresholds)
     module.functions = list(functions.values())  # called as plain methods by those who load it
-    tf.saved_model.save(module, folder, signatures=functions)
+    with disk.explained(folder):
+        tf.saved_model.save(module, folder, signatures=functions)
 
 
 def make_signatures(detector: Detector, **thresholds) -> dict[str, tf.types.experimental.Callable]:

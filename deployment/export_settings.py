@@ -3,7 +3,7 @@
 import dataclasses
 
 from errors import InputError
-from settings import check_at_least, require, setting
+from settings import check_at_least, check_below_one, require, setting
 
 FORMATS = ("saved_model", "tflite", "onnx", "slim")
 
@@ -51,9 +51,7 @@ class ExportSettings:
                 f"--format={unknown[0]} is not known: take some of {', '.join(FORMATS)}."
             )
         check_at_least(self, 1, "select_top_k", "keep_top_k")
-        for name in ("select_threshold", "nms_threshold"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"--{name}={getattr(self, name)} must lie in [0, 1).")
+        check_below_one(self, "select_threshold", "nms_threshold")
         self._check_quantization()
         if self.precision != "float32" and "saved_model" not in self.format:
             raise InputError(

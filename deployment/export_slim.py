@@ -7,7 +7,7 @@ after the product.
 
 import tensorflow as tf
 
-from deployment import checkpoints
+from deployment import checkpoints, disk
 from deployment.detector import Detector
 
 NAME = "model.ckpt"
@@ -15,7 +15,9 @@ NAME = "model.ckpt"
 
 def write(detector: Detector, folder: str) -> None:
     """Writes `model.ckpt.index` and `model.ckpt.data-00000-of-00001` into `folder`."""
-    checkpoints.write(tf.io.gfile.join(folder, NAME), fold_input_scale(detector))
+    path = tf.io.gfile.join(folder, NAME)
+    with disk.explained(path):
+        checkpoints.write(path, fold_input_scale(detector))
 
 
 def fold_input_scale(detector: Detector) -> dict[str, tf.Tensor]:

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.picture_file import PICTURE_ENDINGS
+from deployment import disk
 from deployment.detector import Detector
 from deployment.exported import TFLITE
 from deployment.picture_sources import read_picture
@@ -44,8 +45,9 @@ def write(detector: Detector, folder: str, *, quantization: str, calibration_dir
     if quantization == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: calibration_inputs(detector, paths)
-    with tf.io.gfile.GFile(tf.io.gfile.join(folder, TFLITE), "wb") as file:
-        file.write(converter.convert())
+    content, path = converter.convert(), tf.io.gfile.join(folder, TFLITE)
+    with disk.explained(path), tf.io.gfile.GFile(path, "wb") as file:
+        file.write(content)
 
 
 def network_of_pictures(detector: Detector, *, batch: int | None):

@@ -4,7 +4,7 @@ import dataclasses
 
 from errors import InputError
 from nets import nets_factory
-from settings import check_at_least, setting
+from settings import check_at_least, refuse_unless, setting
 
 FORMATS = ("text", "json", "html")
 
@@ -39,6 +39,10 @@ class InspectSettings:
                 "Give either --input=FOLDER or --dataset_name=NAME with --dataset_dir: it is one "
                 "data set that is inspected."
             )
+        refuse_unless(not self.is_coco, self, "split", needs="records or a VOC folder")
+        has_folder = self.is_coco or self.dataset_name
+        refuse_unless(has_folder, self, "dataset_dir", needs="records or a COCO file")
+        refuse_unless(self.dataset_name, self, "labels_offset", needs="--dataset_name")
         if self.dataset_name and not self.dataset_dir:
             raise InputError(f"--dataset_name={self.dataset_name} needs its --dataset_dir.")
         if self.extract and not self.dataset_name:
@@ -49,3 +53,8 @@ class InspectSettings:
             raise InputError(f"--format={sorted(unknown)[0]} is none of {listed}.")
         if ("html" in self.format or self.view) and not self.output_dir:
             raise InputError("--format=html and --view need a folder for it: give --output_dir.")
+
+    @property
+    def is_coco(self) -> bool:
+        """Whether `input` is COCO's JSON and not a VOC folder."""
+        return self.input.endswith(".json")

@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from datasets import inspection, voc
 from datasets.defects import INPUT_SIDE, KINDS
@@ -14,7 +13,7 @@ from datasets.extraction import extract
 from datasets.inspection import Inspection
 from datasets.labels import read_labels
 from datasets.mixture import get_mixture
-from deployment import inspection_page, inspection_view
+from deployment import disk, inspection_page, inspection_view
 from deployment.inspect_settings import InspectSettings
 from metrics import page
 from nets import anchor_fit, anchors, nets_factory
@@ -29,10 +28,28 @@ def run(settings: InspectSettings) -> bool:
     Raises:
       InputError: there is no such data set.
     """
+    if settings.output_dir:
+        disk.make_folder(settings.output_dir, given=f"--output_dir={settings.output_dir}")
     found = read(settings)
     facts = summarise(found, settings)
-    if settings.output_dir:
-        tf.io.gfile.makedirs(settings.output_dir)
+    with disk.explained(settings.output_dir or "the output"):
+        _write(found, facts, settings)
+    if settings.extract:
+        dataset = _dataset(settings)
+        with disk.explained(settings.extract):
+            count = extract(
+                dataset.shards,
+                dataset.labels,
+                settings.extract,
+                split=settings.split or "all",
+                labels_offset=settings.labels_offset,
+            )
+        print(f"extracted: {count} pictures to {settings.extract}")
+    return bool(found.harm)
+
+
+def _write(found: Inspection, facts: dict[str, Any], settings: InspectSettings) -> None:
+    """Prints the report and writes the files of output_dir."""
     if "text" in settings.format:
         print(to_text(found, facts))
     if "json" in settings.format:
@@ -48,17 +65,6 @@ def run(settings: InspectSettings) -> bool:
         step = max(1, found.num_pictures // settings.view)
         chosen = itertools.islice(_items(settings)[0], 0, step * settings.view, step)
         inspection_view.draw(chosen, found.labels, settings)
-    if settings.extract:
-        dataset = _dataset(settings)
-        count = extract(
-            dataset.shards,
-            dataset.labels,
-            settings.extract,
-            split=settings.split or "all",
-            labels_offset=settings.labels_offset,
-        )
-        print(f"extracted: {count} pictures to {settings.extract}")
-    return bool(found.harm)
 
 
 def read(settings: InspectSettings) -> Inspection:
@@ -79,7 +85,7 @@ def _items(settings: InspectSettings):
             dataset.shards, dataset.labels, labels_offset=settings.labels_offset
         )
         return items, dataset.labels, []
-    if settings.input.endswith(".json"):
+    if settings.is_coco:
         folder = settings.dataset_dir or os.path.dirname(settings.input)
         return *inspection.coco_items(settings.input, folder), []
     folder = voc.find_voc_dir(settings.input, flag="--input")
@@ -94,6 +100,7 @@ def _dataset(settings: InspectSettings):
         settings.dataset_dir,
         labels_file=settings.labels_file,
         labels_offset=settings.labels_offset,
+        split_flag="--split",
     )
 
 

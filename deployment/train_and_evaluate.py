@@ -203,7 +203,7 @@ def check_split(settings: TrainSettings, labels: tuple[str, ...]) -> None:
     """
     if not settings.eval_split:
         return
-    dataset = get_dataset(eval_settings(settings, settings.train_dir))
+    dataset = get_dataset(eval_settings(settings, settings.train_dir), split_flag="--eval_split")
     if dataset.labels != labels:
         raise InputError(
             f"--eval_split={settings.eval_split} has the classes {', '.join(dataset.labels)} and "

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from deployment import checkpoints, train_dir
 from deployment.eval_settings import EvalSettings
-from deployment.evaluation import evaluate_checkpoint
+from deployment.evaluation import evaluate_checkpoint, make_folders
 from errors import InputError
 
 
@@ -32,6 +32,7 @@ def evaluate_as_they_come(settings: EvalSettings) -> int:
             f"--checkpoint_path={folder} is one checkpoint, and --wait_for_checkpoints waits for "
             "more: give the train_dir."
         )
+    make_folders(settings)
     print(f"Waiting for checkpoints in {folder}.", flush=True)
     count = 0
     for step in new_steps(folder, interval=settings.eval_interval_secs, timeout=timeout):

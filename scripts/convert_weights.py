@@ -24,11 +24,11 @@ cli.quiet_tensorflow()
 import numpy as np  # noqa: E402
 
 from datasets.labels import read_labels  # noqa: E402
-from deployment import checkpoints  # noqa: E402
+from deployment import checkpoints, disk  # noqa: E402
 from deployment.description import Description  # noqa: E402
 from errors import InputError, one_line  # noqa: E402
 from nets import foreign_weights  # noqa: E402
-from settings import define_flags, from_flags, require, setting  # noqa: E402
+from settings import define_flags, from_flags, refuse_unless, require, setting  # noqa: E402
 
 # Where Keras has the layers: older .h5 at the top, whole models, .weights.h5, its first version.
 KERAS_GROUPS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
@@ -50,6 +50,8 @@ class ConvertSettings:
             raise InputError(f"--input={self.input} is not a file: give one of weights.")
         if not self.input.endswith((".pth", ".h5")):
             raise InputError(f"--input={self.input} must end in .pth, .h5 or .weights.h5.")
+        is_torch = self.input.endswith(".pth")
+        refuse_unless(is_torch, self, "labels_file", needs="a .pth as --input")
 
 
 def read_torch(path: str) -> dict[str, np.ndarray]:
@@ -71,8 +73,24 @@ def read_torch(path: str) -> dict[str, np.ndarray]:
             f"--input={path} cannot be read as weights alone ({one_line(error)}): give a state "
             "dict, as torch.save(model.state_dict(), path) writes it."
         ) from error
-    state = state.get("model", state)  # as torchvision's training script wraps it
-    return {name: value.numpy() for name, value in state.items()}
+    return {name: value.numpy() for name, value in unwrapped(state, path).items()}
+
+
+def unwrapped(state: Any, path: str) -> dict[str, Any]:
+    """The state dict in what a .pth holds: itself, or what trainers put it into.
+
+    Raises:
+      InputError: there is none.
+    """
+    for wrapping in ("model", "state_dict"):  # of torchvision's training script, and of others
+        if isinstance(state, dict):
+            state = state.get(wrapping, state)
+    if not isinstance(state, dict) or not all(hasattr(v, "numpy") for v in state.values()):
+        raise InputError(
+            f"--input={path} holds no state dict of tensors: write one by "
+            "torch.save(model.state_dict(), path)."
+        )
+    return state
 
 
 def read_keras(path: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -117,16 +135,19 @@ def convert(settings: ConvertSettings) -> dict[str, Any]:
     return {**tensors, "description": description.to_json()}
 
 
+def write(tensors: dict[str, Any], path: str) -> None:
+    """Writes the checkpoint; InputError says why it could not be."""
+    with disk.explained(f"--output={path}"):
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        checkpoints.write(path, tensors)
+
+
 def main() -> None:
     """Reads, renames, writes."""
     settings = from_flags(ConvertSettings)
-    tensors = convert(settings)
-    os.makedirs(os.path.dirname(settings.output) or ".", exist_ok=True)
-    checkpoints.write(settings.output, tensors)
-    print(
-        f"{len(tensors)} tensors in {settings.output}; "
-        f"--checkpoint_path={settings.output} reads it."
-    )
+    tensors, path = convert(settings), settings.output
+    write(tensors, path)
+    print(f"{len(tensors)} tensors in {path}; --checkpoint_path={path} reads it.")
 
 
 if __name__ == "__main__":

@@ -167,6 +167,14 @@ def test_settings_cannot_be_changed():
         Example().steps = 3
 
 
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+def test_score_that_nothing_exceeds_is_refused(value):
+    settings.check_below_one(Example(rate=0.0), "rate")
+    settings.check_below_one(Example(rate=0.999), "rate")
+    with pytest.raises(InputError, match=rf"--rate={value} must lie in \[0, 1\)"):
+        settings.check_below_one(Example(rate=value), "rate")
+
+
 def test_require_names_the_first_that_is_missing():
     settings.require(Example(folder="a", note="b"), "folder", "note")
     with pytest.raises(InputError, match=r"--folder is missing: give --folder=PATH"):

@@ -102,6 +102,8 @@ def test_one_weight_for_each_set(tmp_path, write, weights):
 def test_lists_of_other_lengths_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"--dataset_split_name=x,y has 2 entries .*give 1 or 3"):
         get_mixture("a,b,c", "x,y", str(tmp_path))
+    with pytest.raises(InputError, match=r"--split=x,y has 2 entries"):
+        get_mixture("a,b,c", "x,y", str(tmp_path), split_flag="--split")
 
 
 def test_other_classes_are_refused_by_name(tmp_path, write):

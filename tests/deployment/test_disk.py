@@ -39,6 +39,24 @@ def test_defect_in_between_stays_a_defect_and_leaves_the_old_file(tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
+def test_folder_is_made_and_nothing_is_left_in_it(tmp_path):
+    for _ in range(2):
+        disk.make_folder(str(tmp_path / "a" / "b"), given="--eval_dir=a/b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_folder_that_cannot_be_is_refused_with_its_flag(tmp_path, name):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"^--eval_dir=e cannot be written \(.*\): choose another"):
+        disk.make_folder(str(tmp_path / name), given="--eval_dir=e")
+
+
+def test_folder_that_takes_no_file_is_refused():
+    with pytest.raises(InputError, match=r"^--eval_dir=/proc/self cannot be written"):
+        disk.make_folder("/proc/self", given="--eval_dir=/proc/self")
+
+
 def test_hope_ends_the_sentence():
     said = r"^it could not be written \(no\): make room and run again; wait\.$"
     with pytest.raises(InputError, match=said), disk.explained("it", hope="; wait"):

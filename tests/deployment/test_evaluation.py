@@ -12,7 +12,7 @@ from deployment import checkpoints
 from deployment.description import Description
 from deployment.detector import Detector
 from deployment.eval_settings import EvalSettings
-from deployment.evaluation import evaluate_checkpoint
+from deployment.evaluation import evaluate_checkpoint, evaluate_devkit_files
 from errors import InputError
 from metrics.voc import Outcome
 
@@ -150,9 +150,37 @@ def test_every_way_to_resize_scores_every_picture(checkpoint, dataset_dir, resul
         assert values["COCO"]["AP50"] == pytest.approx(values["mAP_VOC12"], abs=0.03)
 
 
-def test_pictures_of_one_name_are_all_drawn_and_not_written_as_one(
-    checkpoint, examples, tmp_path
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("eval_dir", "file/eval"), ("report_dir", "file"), ("contact_sheet", "file/sheet.png")],
+)
+def test_output_that_cannot_be_written_is_found_out_before_the_weights_are_read(
+    dataset_dir, tmp_path, name, value
 ):
+    (tmp_path / "ckpt-7.index").write_text("torn")
+    (tmp_path / "file").write_text("in the way")
+    given = {"eval_dir": str(tmp_path / "eval"), name: str(tmp_path / value)}
+    with pytest.raises(InputError, match=f"--{name}=.*/{value} cannot be written"):
+        run(str(tmp_path / "ckpt-7"), dataset_dir, **given)
+
+
+def test_contact_sheet_may_be_in_a_new_folder(checkpoint, dataset_dir, tmp_path):
+    sheet = tmp_path / "new" / "sheet.png"
+    run(checkpoint, dataset_dir, tmp_path, contact_sheet=str(sheet), max_num_batches=1)
+    assert cv2.imread(str(sheet)).std() > 10
+
+
+def test_scoring_of_files_names_its_own_flags(tmp_path):
+    given = EvalSettings(detections_dir="found", voc_dir=str(tmp_path / "none"))
+    with pytest.raises(InputError, match=r"^--voc_dir=.*/none is not a folder"):
+        evaluate_devkit_files(given)
+    (tmp_path / "Annotations").mkdir()
+    given = EvalSettings(detections_dir="found", voc_dir=str(tmp_path))
+    with pytest.raises(InputError, match=r"^--dataset_split_name=test: there is no"):
+        evaluate_devkit_files(given)
+
+
+def test_pictures_of_one_name_are_all_drawn_and_not_written_as_one(checkpoint, examples, tmp_path):
     dataset_dir = write(tmp_path, [examples[0], examples[1], examples[0]])
     with pytest.raises(InputError, match="Two pictures have the id '0'"):
         run(checkpoint, dataset_dir, tmp_path, summary_pictures=3, write_detections=True)

@@ -32,6 +32,12 @@ def test_decay_flag_insists_on_averages(tmp_path):
         evaluate_checkpoint(settings(path))
 
 
+def test_decay_flag_with_a_torn_checkpoint_is_bad_input(tmp_path):
+    (tmp_path / "ckpt-1.index").write_text("torn")
+    with pytest.raises(InputError, match=r"Checkpoint .*/ckpt-1 cannot be read"):
+        evaluate_checkpoint(settings(str(tmp_path / "ckpt-1"), moving_average_decay=0.9))
+
+
 def test_decay_flag_and_raw_weights_contradict_each_other():
     with pytest.raises(InputError, match="drop one of them"):
         settings("train", moving_average_decay=0.9, use_moving_average=False)

@@ -309,11 +309,32 @@ def test_failed_export_leaves_nothing(checkpoint, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["typical"]
 
 
+def test_place_that_cannot_be_written_is_found_out_before_the_weights_are_read(tmp_path):
+    (tmp_path / "ckpt-7.index").write_text("torn")
+    (tmp_path / "file").write_text("in the way")
+    settings = ExportSettings(
+        checkpoint_path=str(tmp_path / "ckpt-7"), export_dir=str(tmp_path / "file" / "out")
+    )
+    with pytest.raises(InputError, match=r"--export_dir=.*/file/out cannot be written"):
+        export(settings)
+
+
+@pytest.mark.parametrize("format", ["saved_model", "slim"])
+def test_full_disk_is_bad_input_and_leaves_nothing(checkpoint, tmp_path, file_size_limit, format):
+    settings = ExportSettings(
+        checkpoint_path=checkpoint, export_dir=str(tmp_path / "out"), format=(format,)
+    )
+    file_size_limit(200_000)  # the anchors fit, the weights do not
+    with pytest.raises(InputError, match=r"could not be written \(.*: make room"):
+        export(settings)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         ({"format": ("keras",)}, "--format=keras is not known"),
-        ({"nms_threshold": 1.5}, "--nms_threshold=1.5"),
+        ({"nms_threshold": 1.0}, "--nms_threshold=1.0 must lie in"),
         ({"precision": "bfloat16", "format": ("slim",)}, "--precision=bfloat16 is for saved_model"),
         ({"tflite_quantization": "int8"}, "add that format"),
         ({"tflite_quantization": "int8", "format": ("tflite",)}, "int8 needs a folder"),

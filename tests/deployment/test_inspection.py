@@ -133,6 +133,25 @@ def test_settings_that_do_not_fit_are_refused(fields, message):
         InspectSettings(**fields)
 
 
+def test_missing_records_are_called_by_the_flags_of_this_script(tmp_path):
+    with pytest.raises(InputError, match="check --dataset_name, --split and --dataset_dir"):
+        inspection.run(InspectSettings(dataset_name="a", split="x", dataset_dir=str(tmp_path)))
+
+
+def test_output_dir_is_tried_before_anything_is_read(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    settings = InspectSettings(input=str(tmp_path / "none"), output_dir=str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"--output_dir=.*/file cannot be written"):
+        inspection.run(settings)
+
+
+def test_full_disk_is_bad_input(folder, tmp_path, file_size_limit):
+    out = str(tmp_path / "out")
+    file_size_limit(100)
+    with pytest.raises(InputError, match=r"/out could not be written \(.*: make room"):
+        inspection.run(InspectSettings(input=str(folder), format=("json",), output_dir=out))
+
+
 def test_absent_folder_is_bad_input(tmp_path):
     with pytest.raises(InputError, match=r"--input=.*/none is not a folder"):
         inspection.run(InspectSettings(input=str(tmp_path / "none")))

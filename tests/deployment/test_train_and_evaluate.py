@@ -57,6 +57,12 @@ def test_seconds_are_not_known_by_step():
     assert due(num_samples=9, eval_every_secs=1.0, steps=5) == [5]
 
 
+def test_missing_split_is_called_by_the_flag_that_names_it(tmp_path):
+    settings = make(dataset_dir=str(tmp_path), eval_every_n_steps=5)
+    with pytest.raises(InputError, match="check --dataset_name, --eval_split and --dataset_dir"):
+        tae.check_split(settings, ("cat",))
+
+
 def test_best_is_the_first_of_equals_and_a_missing_score_is_no_score():
     assert tae.best_of(history(0.2, 0.5, None, 0.5, 0.4))["step"] == 20
     assert tae.best_of(history(None, 0.0))["step"] == 20

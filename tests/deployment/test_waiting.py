@@ -72,7 +72,7 @@ def test_line_of_the_same_step_is_replaced(tmp_path):
 
 def settings(folder, **flags) -> EvalSettings:
     return EvalSettings(
-        checkpoint_path=str(folder), eval_dir="eval", dataset_dir="records", **flags
+        checkpoint_path=str(folder), eval_dir=f"{folder}/eval", dataset_dir="records", **flags
     )
 
 
@@ -81,6 +81,13 @@ def test_folder_in_which_nothing_comes_is_named(tmp_path):
         tmp_path, wait_for_checkpoints=True, eval_timeout_secs=0.0, eval_interval_secs=0.1
     )
     with pytest.raises(InputError, match="got no checkpoint in the 0 seconds"):
+        waiting.evaluate_as_they_come(waits)
+
+
+def test_eval_dir_is_tried_before_the_wait(tmp_path):
+    (tmp_path / "eval").write_text("in the way")
+    waits = settings(tmp_path, wait_for_checkpoints=True, eval_timeout_secs=0.0)
+    with pytest.raises(InputError, match=r"--eval_dir=.*/eval cannot be written"):
         waiting.evaluate_as_they_come(waits)
 
 

@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from benchmarks import inference
 from deployment.detector import Detector
+from errors import InputError
 from nets import boxes, pretrained, ssd_vgg_300
 from nets.variables import SlimVariables
+from scripts import convert_weights
 
 LABELS = tuple(f"thing {k}" for k in range(4))
 
@@ -69,6 +71,38 @@ def test_file_that_holds_more_than_weights_is_refused(tmp_path):
     torch.save({"model": tmp_path}, tmp_path / "ssd.pth")
     said = convert(tmp_path / "ssd.pth", tmp_path / "ckpt", code=2).stderr
     assert "cannot be read as weights alone" in said
+
+
+@pytest.mark.parametrize("wrapping", [(), ("model",), ("state_dict",), ("state_dict", "model")])
+def test_state_dict_is_found_in_what_trainers_put_it_into(wrapping):
+    state = {"conv.weight": tf.zeros(2)}
+    for name in wrapping:
+        state = {name: state, "epoch": 3}
+    assert [*convert_weights.unwrapped(state, "ssd.pth")] == ["conv.weight"]
+
+
+@pytest.mark.parametrize("held", [[tf.zeros(2)], {"epoch": 3}, {"state_dict": [1]}, tf.zeros(2)])
+def test_file_without_a_state_dict_is_refused(held):
+    with pytest.raises(InputError, match=r"--input=ssd\.pth holds no state dict of tensors"):
+        convert_weights.unwrapped(held, "ssd.pth")
+
+
+def test_labels_of_weights_without_classes_are_refused(tmp_path):
+    (tmp_path / "vgg.h5").write_text("")
+    with pytest.raises(InputError, match=r"--labels_file=x does nothing without a \.pth"):
+        convert_weights.ConvertSettings(
+            input=str(tmp_path / "vgg.h5"), output="ckpt", labels_file="x"
+        )
+
+
+def test_output_that_cannot_be_written_is_bad_input(tmp_path, file_size_limit):
+    tensors = {"weights": np.zeros(1000, np.float32)}
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"--output=.*/file/ckpt could not be written"):
+        convert_weights.write(tensors, str(tmp_path / "file" / "ckpt"))
+    file_size_limit(500)
+    with pytest.raises(InputError, match=r"--output=.*/new/ckpt could not be written"):
+        convert_weights.write(tensors, str(tmp_path / "new" / "ckpt"))
 
 
 def backbone(variables: dict[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:
