@@ -73,7 +73,7 @@ def dilated_conv2d(
             initializer=weights_initializer,
         )
         biases = slim.model_variable("biases", shape=[num_outputs], initializer=biases_initializer)
-        if _differentiates_dilation():
+        if _differentiates_dilation(inputs.dtype):
             sums = tf.nn.conv2d(inputs, weights, 1, "SAME", dilations=rate)
         else:
             sums = tf.nn.atrous_conv2d(inputs, weights, rate, "SAME")
@@ -81,10 +81,10 @@ def dilated_conv2d(
 
 
 @functools.cache
-def _differentiates_dilation() -> bool:
-    """Whether gradients of dilated convolutions exist here: on a CPU they need oneDNN."""
+def _differentiates_dilation(dtype: tf.DType) -> bool:
+    """Whether gradients of dilated convolutions exist here: CPUs have oneDNN's, or none."""
     with tf.init_scope():
-        ones = tf.ones([1, 3, 3, 1])
+        ones = tf.ones([1, 3, 3, 1], dtype)
         try:
             tf.raw_ops.Conv2DBackpropFilter(
                 input=ones, filter_sizes=[3, 3, 1, 1], out_backprop=ones,
