@@ -25,8 +25,8 @@ $(STAMP): pyproject.toml scripts/make_venv.sh
 demo: $(STAMP)  ## draw a data set, train on it, score it and draw detections, all under demo/
 	@scripts/demo.sh
 
-test: $(STAMP)  ## run every test
-	@$(RUN) -m pytest
+test: $(STAMP)  ## run every test, in two processes
+	@$(RUN) -m pytest -n 2 --dist loadgroup
 
 lint: $(STAMP)  ## ruff (lint and format) and mypy
 	@$(RUN) -m ruff check .
