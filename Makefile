@@ -26,7 +26,7 @@ demo: $(STAMP)  ## draw a data set, train on it, score it and draw detections, a
 	@scripts/demo.sh
 
 test: $(STAMP)  ## run every test, in two processes
-	@$(RUN) -m pytest -n 2 --dist loadgroup
+	@$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP)  ## ruff (lint and format) and mypy
 	@$(RUN) -m ruff check .

@@ -102,6 +102,18 @@ def check_at_least(settings: Any, minimum: float, *names: str) -> None:
             raise InputError(f"--{name}={value} must be {minimum} or more.")
 
 
+def check_at_most(settings: Any, maximum: float, *names: str) -> None:
+    """Checks numbers that are given.
+
+    Raises:
+      InputError: one is above `maximum`.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not value <= maximum:
+            raise InputError(f"--{name}={value} must be {maximum} or less.")
+
+
 def refuse_unless(condition: Any, settings: Any, *names: str, needs: str) -> None:
     """Checks settings that act together with others only.
 

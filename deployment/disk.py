@@ -57,8 +57,9 @@ def make_folder(folder: str, *, given: str) -> None:
             file.write("")
         tf.io.gfile.remove(probe)
     except (tf.errors.OpError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{given} cannot be written ({reason}): choose another folder.") from error
+        raise InputError(
+            f"{given} cannot be written ({one_line(error)}): choose another folder."
+        ) from error
 
 
 @contextlib.contextmanager

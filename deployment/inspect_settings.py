@@ -2,9 +2,10 @@
 
 import dataclasses
 
+from datasets.order import MAX_SEED
 from errors import InputError
 from nets import nets_factory
-from settings import check_at_least, refuse_unless, setting
+from settings import check_at_least, check_at_most, refuse_unless, setting
 
 FORMATS = ("text", "json", "html")
 
@@ -33,6 +34,7 @@ class InspectSettings:
 
     def __post_init__(self):
         check_at_least(self, 0, "propose_anchors", "view", "seed")
+        check_at_most(self, MAX_SEED, "seed")
         nets_factory.get_network(self.model_name).parameters.squares(self.anchors)
         if bool(self.input) == bool(self.dataset_name):
             raise InputError(

@@ -8,7 +8,7 @@ from deployment import hardware
 from errors import InputError
 from nets import nets_factory
 from preprocessing import preprocessing_factory
-from settings import check_at_least, refuse_unless, require, setting
+from settings import check_at_least, check_at_most, refuse_unless, require, setting
 from tf_utils import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 
 LOSS_NORMALIZERS = ("matches", "batch")
@@ -194,8 +194,7 @@ class TrainSettings:
             "use_moving_average",
             needs="--checkpoint_path",
         )
-        if self.seed is not None and self.seed > MAX_SEED:
-            raise InputError(f"--seed={self.seed} must be {MAX_SEED} or less.")
+        check_at_most(self, MAX_SEED, "seed")
         self._check_distribution()
         self._check_data_service()
         self._check_evaluation()

@@ -16,20 +16,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz_count", type=int, default=150, help="mutated files of each kind")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What two processes of `make test` have to know: the longest first, and what stays together.
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keeps together, in one of the processes of `make test`, what shares things made once.
 
-    Tests of a file share what is made once a session; so do all that look at the demo.
+    That is the tests of a file, and all that look at the demo.
     """
-    longest = {"demo": 0, "end_to_end": 1, "faults": 2}
-    places = {}
-    for item in items:
-        looks = {"demo", "trained_demo"} & set(getattr(item, "fixturenames", ()))
-        group = "demo" if looks else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-        places[item] = longest.get(group, longest.get(item.path.parent.name, 3))
-    items.sort(key=places.__getitem__)
+    looks = {"demo", "trained_demo"} & set(getattr(item, "fixturenames", ()))
+    item.add_marker(pytest.mark.xdist_group("demo" if looks else item.path.stem))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that neither process has nothing left to do."""
+    places = {"demo": 0, "end_to_end": 1, "faults": 2}
+
+    def place(item: pytest.Item) -> int:
+        group = item.get_closest_marker("xdist_group").args[0]
+        return places.get(group, places.get(item.path.parent.name, 3))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

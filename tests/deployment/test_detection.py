@@ -12,6 +12,7 @@ from deployment.detection import DetectSettings
 from deployment.picture_sources import Frame, PictureFiles, open_source
 from deployment.progress import Progress
 from errors import InputError
+from tests.limits import file_size_limit
 
 
 class Bright:
@@ -187,9 +188,9 @@ def test_output_that_is_a_file_is_refused(pictures, tmp_path):
         run(settings(pictures, tmp_path / "out"))
 
 
-def test_full_disk_is_bad_input(pictures, tmp_path, file_size_limit):
-    file_size_limit(100)
-    with pytest.raises(InputError, match=r"/out could not be written \(.*: make room"):
+def test_full_disk_is_bad_input(pictures, tmp_path):
+    said = r"/out could not be written \(.*: make room"
+    with pytest.raises(InputError, match=said), file_size_limit(100):
         run(settings(pictures, tmp_path / "out", draw=False))
     assert not (tmp_path / "out" / "detections.jsonl").exists()
 

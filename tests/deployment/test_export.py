@@ -17,6 +17,7 @@ from deployment.export import export
 from deployment.export_settings import ExportSettings
 from deployment.exported import ExportedDetector, is_export
 from errors import InputError
+from tests.limits import file_size_limit
 
 DESCRIPTION = Description(
     model_name="ssd_300_vgg",
@@ -320,13 +321,13 @@ def test_place_that_cannot_be_written_is_found_out_before_the_weights_are_read(t
 
 
 @pytest.mark.parametrize("format", ["saved_model", "slim"])
-def test_full_disk_is_bad_input_and_leaves_nothing(checkpoint, tmp_path, file_size_limit, format):
+def test_full_disk_is_bad_input_and_leaves_nothing(checkpoint, tmp_path, format):
     settings = ExportSettings(
         checkpoint_path=checkpoint, export_dir=str(tmp_path / "out"), format=(format,)
     )
-    file_size_limit(200_000)  # the anchors fit, the weights do not
-    with pytest.raises(InputError, match=r"could not be written \(.*: make room"):
-        export(settings)
+    said = r"could not be written \(.*: make room"
+    with pytest.raises(InputError, match=said), file_size_limit(200_000):
+        export(settings)  # the anchors fit, the weights do not
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,6 +9,7 @@ import pytest
 from deployment import inspection
 from deployment.inspect_settings import InspectSettings
 from errors import InputError
+from tests.limits import file_size_limit
 
 EVIL = "<script>alert(1)</script>"
 XML = (
@@ -125,6 +126,7 @@ def test_view_draws_what_the_network_sees(folder, tmp_path):
         ({"input": "a", "format": ("pdf",)}, "--format=pdf is none of"),
         ({"input": "a", "format": ("html",)}, "give --output_dir"),
         ({"input": "a", "view": -1}, "--view=-1 must be 0 or more"),
+        ({"input": "a", "seed": 2**63}, "--seed=9223372036854775808 must be 23058"),
         ({"input": "a", "anchors": "x"}, "--anchors=x is not a preset"),
     ],
 )
@@ -145,10 +147,10 @@ def test_output_dir_is_tried_before_anything_is_read(tmp_path):
         inspection.run(settings)
 
 
-def test_full_disk_is_bad_input(folder, tmp_path, file_size_limit):
+def test_full_disk_is_bad_input(folder, tmp_path):
     out = str(tmp_path / "out")
-    file_size_limit(100)
-    with pytest.raises(InputError, match=r"/out could not be written \(.*: make room"):
+    said = r"/out could not be written \(.*: make room"
+    with pytest.raises(InputError, match=said), file_size_limit(100):
         inspection.run(InspectSettings(input=str(folder), format=("json",), output_dir=out))
 
 

@@ -11,6 +11,7 @@ from errors import InputError
 from nets import boxes, pretrained, ssd_vgg_300
 from nets.variables import SlimVariables
 from scripts import convert_weights
+from tests.limits import file_size_limit
 
 LABELS = tuple(f"thing {k}" for k in range(4))
 
@@ -95,13 +96,13 @@ def test_labels_of_weights_without_classes_are_refused(tmp_path):
         )
 
 
-def test_output_that_cannot_be_written_is_bad_input(tmp_path, file_size_limit):
+def test_output_that_cannot_be_written_is_bad_input(tmp_path):
     tensors = {"weights": np.zeros(1000, np.float32)}
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"--output=.*/file/ckpt could not be written"):
         convert_weights.write(tensors, str(tmp_path / "file" / "ckpt"))
-    file_size_limit(500)
-    with pytest.raises(InputError, match=r"--output=.*/new/ckpt could not be written"):
+    said = r"--output=.*/new/ckpt could not be written"
+    with pytest.raises(InputError, match=said), file_size_limit(500):
         convert_weights.write(tensors, str(tmp_path / "new" / "ckpt"))
 
 
