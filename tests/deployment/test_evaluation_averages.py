@@ -64,7 +64,7 @@ def noise(seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     """Path of the checkpoint of a short run, and its weights after each step, by name."""
-    resolved, description = train_state.resolve(TRAINING, LABELS, None, Origin())
+    resolved, description = train_state.resolve(TRAINING, LABELS, None, Origin(), num_samples=4)
     state = TrainState(resolved, description, num_samples=4)
     weights = state.detector.variables_by_name
     course = [{name: variable.numpy() for name, variable in weights.items()}]

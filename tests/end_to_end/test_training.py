@@ -218,4 +218,4 @@ def test_weighted_mixture_trains_and_keeps_its_weights(tmp_path, records):
     runs.run("train_ssd_network.py", *flags, "--dataset_weights=3,1")
     assert "--dataset_weights=3.0,1.0" in (tmp_path / "run" / "flags.txt").read_text()
     refused = runs.run("train_ssd_network.py", *flags, "--dataset_weights=1,1", code=2)
-    assert "--dataset_weights=[1.0, 1.0] differs from the [3.0, 1.0] of the run" in refused.stderr
+    assert "--dataset_weights=1.0,1.0 differs from the 3.0,1.0 of the run" in refused.stderr
