@@ -23,7 +23,6 @@ from errors import InputError
 
 Name = TypeVar("Name")
 _PEAK = "peak memory"
-_PLAIN = (int, float, tuple)  # what goes through the pipe
 
 
 class Contender(NamedTuple):
@@ -102,7 +101,13 @@ def _serve(link: Connection, make: Callable[[], Contender], pinned: bool) -> Non
         start, processor = time.perf_counter(), time.process_time()
         result = call(*args)
         seconds, processor = time.perf_counter() - start, time.process_time() - processor
-        link.send(Turn(seconds, processor, result if isinstance(result, _PLAIN) else None))
+        link.send(Turn(seconds, processor, result if _is_plain(result) else None))
+
+
+def _is_plain(result: Any) -> bool:
+    """Whether it may go through the pipe: libraries' own types would be imported at its end."""
+    values = result if type(result) is tuple else (result,)
+    return all(isinstance(value, int | float) for value in values)
 
 
 def _peak_memory() -> int:

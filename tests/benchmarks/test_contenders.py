@@ -60,7 +60,9 @@ def test_pinned_process_has_one_core():
 
 
 def two_calls() -> _contenders.Contender:
-    return _contenders.Contender({"one": lambda: 1, "left out": lambda: 2, "many": lambda: [3]})
+    return _contenders.Contender(
+        {"one": lambda: (1, 0.5), "left out": lambda: 2, "many": lambda: (3, [4])}
+    )
 
 
 def test_all_calls_take_turns_and_numbers_come_back():
@@ -68,7 +70,7 @@ def test_all_calls_take_turns_and_numbers_come_back():
     turns = _contenders.all_in_turn([process], rounds=2, leave_out="left out")
     process.close()
     assert {name: [turn.result for turn in each] for name, each in turns.items()} == {
-        "one": [1, 1],
+        "one": [(1, 0.5)] * 2,
         "many": [None, None],
     }
 
