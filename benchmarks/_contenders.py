@@ -124,6 +124,8 @@ def start(makers: Mapping[str, Callable[[], Contender]]) -> dict[str, Process]:
         print(f"{name:<36}{process.note}", flush=True)
         if process.calls:
             running[name] = process
+        else:
+            process.close()
     return running
 
 

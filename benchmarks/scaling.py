@@ -21,9 +21,9 @@ import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from benchmarks._records import ROOT, make_records
 from deployment import launcher
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARAMETERS = 26_285_486  # SSD-300 VGG, 21 classes
 BYTES = 4
 _SHORT_STEPS, _FIRST_STEPS = 5, 3  # of the short run; of every run, not timed
@@ -136,7 +136,7 @@ def measure(options, counts: Sequence[int]) -> None:
     alone = 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        _make_records(folder)
+        make_records(folder, pictures=24)
         for workers in counts:
             long = train(folder, options, workers=workers, steps=options.steps)
             alone = alone or long.seconds
@@ -194,21 +194,6 @@ def _command(folder, train_dir, options, steps: int, place: list[str]) -> list[s
         "--seed=0",
         *place,
     ]
-
-
-def _make_records(folder: pathlib.Path) -> None:
-    for command in (
-        ["scripts/make_shapes_devkit.py", f"--output_dir={folder}", "--num_train=24",
-         "--num_test=1"],
-        ["tf_convert_data.py", f"--dataset_dir={folder / 'VOC2007'}", "--split=train",
-         "--output_name=shapes_train", f"--output_dir={folder / 'records'}"],
-    ):  # fmt: skip
-        subprocess.run(
-            [sys.executable, str(ROOT / command[0]), *command[1:]],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            check=True,
-            capture_output=True,
-        )
 
 
 def main() -> None:

@@ -12,14 +12,14 @@ import os
 import pathlib
 import platform
 import random
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 
+from benchmarks._records import make_records
 from tests.faults import clusters
-from tests.faults.clusters import BATCH, EVAL_EVERY, ROOT, STEPS, Death, Ended
+from tests.faults.clusters import BATCH, EVAL_EVERY, STEPS, Death, Ended
 from tests.faults.damage import DAMAGES
 
 KINDS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGSTOP")
@@ -79,22 +79,6 @@ def _row(seed: int, deaths: Sequence[Death], ends: Sequence[Ended], said: str, s
     return f"| {seed} | {'; '.join(told)} | {'; '.join(codes)} | {said} | {secs:.0f} |"
 
 
-def _draw_records(folder: pathlib.Path) -> pathlib.Path:
-    for script, *flags in (
-        ["scripts/make_shapes_devkit.py", f"--output_dir={folder}", "--num_train=12",
-         "--num_test=1"],
-        ["tf_convert_data.py", f"--dataset_dir={folder / 'VOC2007'}", "--split=train",
-         "--output_name=shapes_train", f"--output_dir={folder / 'records'}"],
-    ):  # fmt: skip
-        subprocess.run(
-            [sys.executable, str(ROOT / script), *flags],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            check=True,
-            capture_output=True,
-        )
-    return folder / "records"
-
-
 def main() -> int:
     """Plays the schedules in turn; 1 when one failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -108,7 +92,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
-        records = pathlib.Path(options.records or _draw_records(root)).resolve()
+        records = pathlib.Path(options.records or make_records(root, pictures=12)).resolve()
         return _play_all(options, root, records)
 
 
