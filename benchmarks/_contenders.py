@@ -182,6 +182,28 @@ def machine() -> str:
     return f"{names[0] if names else 'unknown processor'}, {cores} cores"
 
 
+def set_up_tensorflow() -> str:
+    """Leaves GPU memory to the other contenders; returns TensorFlow's version and its device."""
+    import tensorflow as tf
+
+    from deployment import hardware
+
+    hardware.set_up_gpu_memory(None)
+    name = "CPU"
+    if gpus := tf.config.list_physical_devices("GPU"):
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+    return f"tensorflow {tf.__version__}, {name}"
+
+
+def find_torch_device() -> tuple[str, str]:
+    """Where torch computes, "cuda" if it can, and its version and device."""
+    import torch
+
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if kind == "cuda" else "CPU"
+    return kind, f"torch {torch.__version__}, {name}"
+
+
 def import_torchvision() -> tuple[Any, str]:
     """torchvision and what suppresses: where its operators do not load beside torch, OpenCV."""
     import torch
@@ -212,7 +234,7 @@ def _suppress_by_opencv(boxes, scores, iou_threshold: float, *, library):
     """What torchvision.ops.nms gives; `library` has to live as long as the operators in it."""
     import torch
 
-    corners = boxes.numpy().astype(np.float64)
+    corners = boxes.cpu().numpy().astype(np.float64)
     rectangles = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
-    kept = cv2.dnn.NMSBoxes(rectangles, scores.numpy(), 0.0, iou_threshold)
-    return torch.tensor(np.asarray(kept, np.int64).reshape(-1))
+    kept = cv2.dnn.NMSBoxes(rectangles, scores.cpu().numpy(), 0.0, iou_threshold)
+    return torch.tensor(np.asarray(kept, np.int64).reshape(-1), device=boxes.device)

@@ -56,6 +56,7 @@ def ours(pictures: np.ndarray, candidates: int, *, precision: str) -> Contender:
     from deployment import hardware
     from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
 
+    note = _contenders.set_up_tensorflow()
     detector = _detector(precision)
     predict = tf.function(
         functools.partial(detector.predict, frozen=True), autograph=False, reduce_retracing=True
@@ -76,9 +77,9 @@ def ours(pictures: np.ndarray, candidates: int, *, precision: str) -> Contender:
         )
         return [value.numpy() for value in found]
 
-    emulated = precision == "bfloat16" and not hardware.cpu_has_bfloat16()
-    note = ", bfloat16 emulated: this processor has none" if emulated else ""
-    return Contender({"network": network, "whole": whole}, f"tensorflow {tf.__version__}{note}")
+    if precision == "bfloat16" and note.endswith("CPU") and not hardware.cpu_has_bfloat16():
+        note += ", bfloat16 emulated: this processor has none"
+    return Contender({"network": network, "whole": whole}, note)
 
 
 def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
@@ -87,6 +88,7 @@ def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
 
     from deployment import export_onnx, exported
 
+    _contenders.set_up_tensorflow()
     detector = _detector("float32")
     with tempfile.TemporaryDirectory() as folder:
         export_onnx.write(detector, folder)
@@ -122,7 +124,8 @@ def torchvision_ssd(pictures: np.ndarray, candidates: int, *, bfloat16: bool) ->
     """torchvision's ssd300_vgg16: called as it ships, or its network in bfloat16, channels last."""
     import torch
 
-    torchvision, note = import_torchvision()
+    torchvision, suppression = import_torchvision()
+    device, note = _contenders.find_torch_device()
     model = torchvision.models.detection.ssd300_vgg16(
         weights=None,
         weights_backbone=None,
@@ -130,32 +133,38 @@ def torchvision_ssd(pictures: np.ndarray, candidates: int, *, bfloat16: bool) ->
         nms_thresh=_OVERLAP,
         topk_candidates=_TOP_K,
         detections_per_img=_KEPT,
-    ).eval()
-    images = torch.tensor(pictures.transpose(0, 3, 1, 2) / 255)
+    )
+    model = model.eval().to(device)
+    images = torch.tensor(pictures.transpose(0, 3, 1, 2) / 255, device=device)
     if bfloat16:
         model = model.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def network(batch: int):
+    def predict(batch: int):
         inputs = model.transform(list(images[:batch]))[0]  # normalised
         if bfloat16:
             inputs.tensors = inputs.tensors.to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             features = list(model.backbone(inputs.tensors).values())
             outputs = {name: value.float() for name, value in model.head(features).items()}
         return inputs, features, outputs
 
-    @torch.inference_mode()
-    def whole(batch: int):
-        if not bfloat16:
-            return model(list(images[:batch]))
-        inputs, features, outputs = network(batch)
-        anchors = model.anchor_generator(inputs, features)
-        return model.postprocess_detections(outputs, anchors, inputs.image_sizes)
+    def network(batch: int) -> dict[str, np.ndarray]:
+        return {name: value.cpu().numpy() for name, value in predict(batch)[2].items()}
 
-    scores = network(len(pictures))[2]["cls_logits"].softmax(-1)[..., 1:].numpy()
-    model.score_thresh = threshold_for(scores, candidates)
-    return Contender({"network": network, "whole": whole}, f"torch {torch.__version__}, {note}")
+    @torch.inference_mode()
+    def whole(batch: int) -> list[np.ndarray]:
+        if not bfloat16:
+            found = model(list(images[:batch]))
+        else:
+            inputs, features, outputs = predict(batch)
+            anchors = model.anchor_generator(inputs, features)
+            found = model.postprocess_detections(outputs, anchors, inputs.image_sizes)
+        return [each["boxes"].cpu().numpy() for each in found]
+
+    logits = predict(len(pictures))[2]["cls_logits"]
+    model.score_thresh = threshold_for(logits.softmax(-1)[..., 1:].cpu().numpy(), candidates)
+    return Contender({"network": network, "whole": whole}, f"{note}, {suppression}")
 
 
 CONTENDERS: dict[str, Callable[[np.ndarray, int], Contender]] = {

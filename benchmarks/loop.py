@@ -61,6 +61,7 @@ def train(folder: pathlib.Path, *, batch_size: int, flags: Sequence[str]) -> Run
     with subprocess.Popen(
         command, env=environment, stdout=silence, stderr=lines, text=True
     ) as process:
+        line = "nothing was said"
         for line in process.stderr or ():
             if line.startswith("training "):  # a step is done
                 first = first or time.monotonic() - begun
@@ -88,6 +89,7 @@ def costs(scenes: Scenes, precision: str, folder: str) -> Contender:
     from deployment import checkpoints
     from deployment.train_summaries import TrainSummaries
 
+    note = _contenders.set_up_tensorflow()
     state, batch, step = make_state(scenes, _CLASSES, precision)
     summaries = TrainSummaries(
         state.detector, tf.distribute.get_strategy(), histograms=True, images=True
@@ -104,7 +106,8 @@ def costs(scenes: Scenes, precision: str, folder: str) -> Contender:
             "checkpoint": lambda: checkpoints.save(folder, 1, state.tensors()),
             "step and summaries": summarise,
             "detect": lambda: state.detector.detect_inputs(batch().images, **thresholds),
-        }
+        },
+        note,
     )
 
 
@@ -117,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"))
     options.add_argument("--memory_steps", type=int, default=2000, help="0 leaves memory out")
     given = options.parse_args(argv)
-    print(f"{_contenders.machine()}; batches of {given.batch_size}, {given.precision}", flush=True)
+    print(f"{_contenders.machine()}; batches of {given.batch_size}, {given.precision}")
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         make_records(folder, pictures=10 * given.batch_size)
@@ -125,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         bare = _contenders.Process(
             functools.partial(costs, scenes, given.precision, str(folder / "costs"))
         )
+        print(bare.note, flush=True)
         compare_loop(folder, bare, given)
         compare_costs(folder, bare, given)
         bare.close()

@@ -49,7 +49,8 @@ def compare(table: str, precision: str, rounds: int) -> None:
         for one in settings
     }
     seconds = _contenders.in_turn(running, "step", rounds=rounds, warm=2)
-    print(f"\n{table:>8}{'s/picture':>11}{'ratio':>7}{'peak GiB':>10}")
+    print(f"\n{running[_BASE[table]].note}")
+    print(f"{table:>8}{'s/picture':>11}{'ratio':>7}{'peak GiB':>10}")
     base = [value / _BASE["batch"] for value in seconds[_BASE[table]]]
     for one in settings:
         value, process = one[table], running[one[table]]

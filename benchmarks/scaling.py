@@ -3,10 +3,13 @@
     python benchmarks/scaling.py [--steps=30] [--batch_size=4] [--depth_multiplier=0.25]
 
 Every worker is a process on one core of its own, with the same batch however many there are; a
-step's time is the median of all after the third. Bytes are those of the loopback device, which
-anything else that talks to itself on this machine adds to; they are the difference of a long and a
-short run, so that start-up does not count. The extrapolation is arithmetic on the assumptions that
-are printed with it, not a measurement.
+step's time is the median of all after the third. As many trainings that know nothing of each other
+run at once, too: what they take longer than one alone is the machine's doing (memory and clock
+that cores share), and only the rest is the price of working together.
+
+Bytes are those of the loopback device, which anything else that talks to itself on this machine
+adds to; they are the difference of a long and a short run, so that start-up does not count. The
+extrapolation is arithmetic on the assumptions that are printed with it, not a measurement.
 """
 
 import argparse
@@ -38,7 +41,7 @@ class Link(NamedTuple):
       workers: members of the ring.
       bytes_per_second: each way, of the slowest link in the ring.
       latency: seconds a message takes before its first byte.
-      seconds: compute time of a step on one member.
+      seconds: compute time of a step on one member, of whatever batch takes a GPU that long.
     """
 
     name: str
@@ -90,27 +93,29 @@ class Run(NamedTuple):
     parameters: int
 
 
-def train(folder: pathlib.Path, options, *, workers: int, steps: int) -> Run:
-    """Trains with each worker on a core of its own."""
-    train_dir = folder / f"run-{workers}-{steps}"
+def train(folder: pathlib.Path, options, *, workers: int, steps: int, apart: bool = False) -> Run:
+    """Trains with each worker on a core of its own; apart, each has a training of its own."""
+    name = f"{'apart' if apart else 'run'}-{workers}-{steps}"
+    train_dirs = [folder / f"{name}-{index if apart else 0}" for index in range(workers)]
     hosts = [f"localhost:{port}" for port in launcher.free_ports(workers)]
     cores = sorted(os.sched_getaffinity(0))
     before = loopback_bytes(pathlib.Path("/proc/net/dev").read_text())
-    logs = [folder / f"log-{workers}-{steps}-{index}" for index in range(workers)]
+    logs = [folder / f"log-{name}-{index}" for index in range(workers)]
     processes = [
         _start(
-            _command(folder, train_dir, options, steps, _place(hosts, index)),
+            _command(folder, train_dir, options, steps, [] if apart else _place(hosts, index)),
             core=cores[index],
             log=log,
         )
-        for index, log in enumerate(logs)
+        for index, (train_dir, log) in enumerate(zip(train_dirs, logs, strict=True))
     ]
     codes = [process.wait() for process in processes]
     if any(codes):
         raise SystemExit(f"the workers ended with {codes}; the chief said:\n{logs[0].read_text()}")
     moved = loopback_bytes(pathlib.Path("/proc/net/dev").read_text()) - before
-    lines = [json.loads(line) for line in (train_dir / "metrics.jsonl").read_text().splitlines()]
-    batch = options.batch_size * workers
+    rows = (train_dirs[0] / "metrics.jsonl").read_text().splitlines()
+    lines = [json.loads(row) for row in rows]
+    batch = options.batch_size * (1 if apart else workers)
     seconds = [batch / line["images_per_second"] for line in lines[_FIRST_STEPS:]]
     told = re.search(r"([\d,]+) parameters", logs[0].read_text())
     return Run(statistics.median(seconds), moved, int(told[1].replace(",", "")) if told else 0)
@@ -130,9 +135,9 @@ def _start(command: list[str], *, core: int, log: pathlib.Path) -> subprocess.Po
 
 def measure(options, counts: Sequence[int]) -> None:
     """Prints a line for each number of workers."""
-    titles = ("efficiency", "MB/step on lo", "of the ring")
+    titles = ("efficiency", "s/step apart", "MB/step on lo", "of the ring")
     print(f"{'workers':>7} {'s/step':>8} {'pictures/s':>10} {titles[0]:>10}", end=" ")
-    print(f"{titles[1]:>14} {titles[2]:>12}")
+    print(f"{titles[1]:>12} {titles[2]:>14} {titles[3]:>12}")
     alone = 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -145,17 +150,15 @@ def measure(options, counts: Sequence[int]) -> None:
                 f"{workers:7} {long.seconds:8.3f} {rate:10.1f} {alone / long.seconds:10.0%}", end=""
             )
             if workers > 1:
+                apart = train(folder, options, workers=workers, steps=options.steps, apart=True)
                 short = train(folder, options, workers=workers, steps=_SHORT_STEPS)
                 moved = (long.moved - short.moved) / (options.steps - _SHORT_STEPS) / 1e6
                 ring = workers * ring_bytes(workers, long.parameters) / 1e6
-                print(f" {moved:14.2f} {ring:12.2f}", end="")
+                print(f" {apart.seconds:12.3f} {moved:14.2f} {ring:12.2f}", end="")
             print(flush=True)
-    print(
-        "Efficiency: the step of one worker over that of several, each with the same batch. MB of"
-    )
-    print(
-        "all workers together, as measured, and as a ring all-reduce of float32 gradients has to."
-    )
+    print("Efficiency: the step of one worker over that of several, each with the same batch.")
+    print("Apart: as many trainings at once, each of one worker. MB of all workers together, as")
+    print("measured, and as a ring all-reduce of float32 gradients has to.")
 
 
 def extrapolate() -> None:

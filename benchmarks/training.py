@@ -6,7 +6,8 @@ A step is everything between pictures in memory and new weights: matching, forwa
 update by SGD with momentum and weight decay. torchvision trains by its own loss and matching: as
 it ships (float32), under bfloat16 autocast, and with channels last on top of that. Contenders take
 turns as `benchmarks/_contenders.py` says; torch and torchvision are no dependencies of this
-project.
+project. Where there is a GPU all of them compute on it and float16 joins in; peak memory is the
+host's in any case.
 
 The limit is the best single 3x3 convolution of VGG-16, forward, in the same precision and in the
 same rounds; a step's operations are the convolutions' products, three times (forward, to the
@@ -24,6 +25,7 @@ import numpy as np
 from benchmarks import _contenders
 from benchmarks._contenders import Contender
 from benchmarks._scenes import Scenes, make_scenes
+from errors import InputError
 
 _LAYERS = ((150, 128), (75, 256), (38, 512))  # size and channels: conv2_2, conv3_2, conv4_2
 
@@ -71,10 +73,11 @@ def ours(scenes: Scenes, classes: int, precision: str, **settings) -> Contender:
     """This project's step, as `train_ssd_network.py` takes it."""
     import tensorflow as tf
 
+    note = _contenders.set_up_tensorflow()
+    if precision == "mixed_float16" and not tf.config.list_physical_devices("GPU"):
+        raise InputError("it is for GPUs, and there is none")
     _, _, step = make_state(scenes, classes, precision, **settings)
-    return Contender(
-        {"step": lambda: step()["loss"].numpy()}, f"tensorflow {tf.__version__}, {device()}"
-    )
+    return Contender({"step": lambda: step()["loss"].numpy()}, note)
 
 
 def torchvision_ssd(
@@ -84,18 +87,20 @@ def torchvision_ssd(
     import torch
 
     torchvision, _ = _contenders.import_torchvision()
+    device, note = _contenders.find_torch_device()
     model = torchvision.models.detection.ssd300_vgg16(
         weights=None,
         weights_backbone=None,
         num_classes=classes,
-    ).train()
+    )
+    model = model.train().to(device)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
-    images = [torch.tensor(image.transpose(2, 0, 1) / 255) for image in scenes.images]
-    size = images[0].shape[-1]
+    size, tensor = scenes.images.shape[1], functools.partial(torch.tensor, device=device)
+    images = [tensor(image.transpose(2, 0, 1) / 255) for image in scenes.images]
     targets = [
-        {"boxes": torch.tensor(boxes[:, [1, 0, 3, 2]] * size), "labels": torch.tensor(labels)}
+        {"boxes": tensor(boxes[:, [1, 0, 3, 2]] * size), "labels": tensor(labels)}
         for boxes, labels in zip(scenes.boxes, scenes.labels, strict=True)
     ]
     if channels_last:
@@ -103,13 +108,13 @@ def torchvision_ssd(
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             loss = sum(model(images, targets).values())
         loss.backward()
         optimizer.step()
         return loss.item()
 
-    return Contender({"step": step}, f"torch {torch.__version__}")
+    return Contender({"step": step}, note)
 
 
 def _keep_channels_last(model, torch) -> None:
@@ -123,14 +128,14 @@ def convolutions(batch_size: int, precision: str) -> Contender:
     """The single convolutions whose best speed is the limit; TensorFlow's, forward."""
     import tensorflow as tf
 
-    calls = {}
+    note, calls = _contenders.set_up_tensorflow(), {}
     for size, depth in _LAYERS:
         inputs = tf.cast(
             tf.random.stateless_normal([batch_size, size, size, depth], [1, 2]), precision
         )
         weights = tf.cast(tf.random.stateless_normal([3, 3, depth, depth], [3, 4]), precision)
         calls[f"convolution of {size} pixels"] = functools.partial(_convolve(tf), inputs, weights)
-    return Contender(calls, f"tensorflow {tf.__version__}")
+    return Contender(calls, note)
 
 
 def _convolve(tf) -> Callable:
@@ -139,16 +144,6 @@ def _convolve(tf) -> Callable:
         return tf.nn.conv2d(inputs, weights, 1, "SAME")[0, 0, 0, 0]
 
     return lambda inputs, weights: compiled(inputs, weights).numpy()
-
-
-def device() -> str:
-    """The GPU's name, or what computes instead."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return "CPU"
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
 
 
 def operations(classes: int) -> int:
@@ -173,6 +168,8 @@ def makers(scenes: Scenes, classes: int) -> dict[str, Callable[[], Contender]]:
         "torchvision, bfloat16 channels last": functools.partial(
             theirs, bfloat16=True, channels_last=True
         ),
+        "this project, float16": functools.partial(own, "mixed_float16"),
+        "this project, float16, compiled": functools.partial(own, "mixed_float16", jit=True),
     }
 
 
@@ -183,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.add_argument("--batch_size", type=int, default=8)
     options.add_argument("--classes", type=int, default=21, help="with background")
     options.add_argument("--objects", type=int, default=4, help="a picture")
-    options.add_argument("--contenders", default="0,1,2,3,4", help="numbers of some")
+    options.add_argument("--contenders", default="0,1,2,3,4,5,6", help="numbers of some")
     given = options.parse_args(argv)
     print(
         f"{_contenders.machine()}; {given.rounds} rounds of {given.batch_size} pictures, "
@@ -194,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     running = _contenders.start(dict(known[int(number)] for number in given.contenders.split(",")))
     limits = {
         name: _contenders.Process(functools.partial(convolutions, given.batch_size, name))
-        for name in ("bfloat16", "float32")
+        for name in sorted(set(map(_precision, running)))
     }
     if running:
         compare(
@@ -227,7 +224,7 @@ def compare(
     first = next(iter(running))
     print(f"\n{'':<36}{'s/picture':>10}{'ratio':>7}{'GFLOP/s':>9}{'of limit':>9}{'peak GiB':>9}")
     for name, own in seconds.items():
-        limit = best["bfloat16" if "bfloat16" in name else "float32"]
+        limit = best[_precision(name)]
         share = statistics.median(work / s / most for s, most in zip(own, limit, strict=True))
         middle = statistics.median(own)
         print(
@@ -236,6 +233,11 @@ def compare(
         )
     for name, speeds in best.items():
         print(f"limit, {name}: {statistics.median(speeds) / 1e9:.0f} GFLOP/s")
+
+
+def _precision(name: str) -> str:
+    """What a contender multiplies in."""
+    return next((each for each in ("bfloat16", "float16") if each in name), "float32")
 
 
 def _speed(process: _contenders.Process, batch_size: int, layer: tuple[int, int]) -> float:

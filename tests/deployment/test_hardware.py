@@ -15,9 +15,26 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("verb", ["train", "eval", "detect", "export"])
 def test_whatever_runs_a_network_takes_gpu_memory_as_it_is_needed(verb):
     name = "deployment/training.py" if verb == "train" else f"{verb}_ssd_network.py"
-    tree = ast.parse((ROOT / name).read_text())
-    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    assert "hardware.set_up_gpu_memory" in called
+    assert "hardware.set_up_gpu_memory" in calls(ast.parse((ROOT / name).read_text()))
+
+
+def test_every_benchmarked_thing_leaves_gpu_memory_to_those_it_takes_turns_with():
+    """A function that imports TensorFlow and returns a contender sets it up first."""
+    for name in ("training", "inference", "loop"):
+        tree = ast.parse((ROOT / "benchmarks" / f"{name}.py").read_text())
+        makers = [
+            node
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef)
+            and "Contender" in calls(node)
+            and ("import tensorflow" in ast.unparse(node) or "_detector" in calls(node))
+        ]
+        assert makers
+        assert all("_contenders.set_up_tensorflow" in calls(maker) for maker in makers)
+
+
+def calls(tree: ast.AST) -> set[str]:
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
 
 
 @pytest.mark.parametrize(
