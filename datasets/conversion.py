@@ -1,7 +1,8 @@
 """Converts annotated pictures of any layout to a data set of TFRecords.
 
-Pictures go in byte for byte. Each is decoded once to see that it is whole; where its real size
-differs from the annotation's, the real one counts. What there is to convert is told by a `Source`.
+Pictures go in byte for byte. Each is decoded once to see that it is whole, and its size has to be
+the annotation's. One that EXIF turns is stored as it is: where its boxes were drawn on the turned
+picture, they are turned back. What there is to convert is told by a `Source`.
 """
 
 import concurrent.futures
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from datasets import files
+from datasets.orientation import DrawnOn, drawn_on, orientation, turned_back
 from datasets.output_folder import check_output
 from datasets.picture_file import Header, check_picture
 from datasets.records import encode_example
@@ -73,8 +75,9 @@ class Source(NamedTuple):
 class _Converted(NamedTuple):
     filename: str
     annotation: Annotation
-    header: Header
     boxes: Boxes
+    turn: int
+    drawn_on: DrawnOn
     example: bytes
 
 
@@ -141,9 +144,8 @@ def _examples(
         if isinstance(made, InputError):
             tally.skip(image_id, made, limit=skip_bad)
             continue
-        size = {"height": made.header.height, "width": made.header.width}
-        tally.add_size(made.filename, made.annotation, **size)
         tally.add(made.filename, made.annotation, made.boxes)
+        tally.add_turn(made.filename, made.turn, made.drawn_on)
         yield made.example
 
 
@@ -181,6 +183,8 @@ def _make(
     path: str, annotation: Annotation, *, labels: tuple[str, ...], source_id: str
 ) -> _Converted:
     encoded, header = _read_picture(path)
+    turn = orientation(encoded)
+    annotation, view = _of_stored(annotation, header, turn, path=path)
     boxes = relative_boxes(annotation, height=header.height, width=header.width)
     kept = [item for item, keep in zip(annotation.objects, boxes.keep, strict=True) if keep]
     example = encode_example(
@@ -198,7 +202,21 @@ def _make(
         crowd=[item.crowd for item in kept],
         source_id=source_id,
     )
-    return _Converted(os.path.basename(path), annotation, header, boxes, example)
+    return _Converted(os.path.basename(path), annotation, boxes, turn, view, example)
+
+
+def _of_stored(
+    annotation: Annotation, header: Header, turn: int, *, path: str
+) -> tuple[Annotation, DrawnOn]:
+    """The annotation in pixels of the picture as it is stored, and what it was of before."""
+    try:
+        view = drawn_on(annotation, header, turn)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: its annotation {error}; mend the annotation, or make its size 0 x 0 if its "
+            "boxes are in the picture's own pixels."
+        ) from error
+    return (turned_back(annotation, turn) if view is DrawnOn.TURNED else annotation), view
 
 
 def _read_picture(path: str) -> tuple[bytes, Header]:

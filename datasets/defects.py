@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
+from datasets.orientation import Box, DrawnOn, drawn_on, orientation, to_stored
 from datasets.picture_file import Header, check_claims, check_picture, read_header
 from datasets.picture_oddities import find_oddities
 from datasets.voc_xml import Annotation, Object
@@ -19,9 +20,6 @@ from errors import InputError
 INPUT_SIDE = 300  # pixels that the network sees
 _LEAST_SIDE = 2.0  # of those
 _REACH = 1.0  # pixels that a box may reach out of the picture: conventions differ by one
-
-
-Box = tuple[float, float, float, float]
 
 
 class Severity(enum.IntEnum):
@@ -129,23 +127,23 @@ def check(item: Item, *, labels: Collection[str] | None) -> Checked:
         what = str(item.annotation).removeprefix(item.place).lstrip(" :,")
         defects.append(Defect(kind, item.place, None, what))
         return Checked(item, defects, header, (0, 0), data, [])
-    annotation = item.annotation
-    height, width = _size_of(annotation, header)
+    annotation, turn, view = item.annotation, orientation(data), DrawnOn.UNKNOWN
+    height, width = size = _size_of(annotation, header)
     if item.relative:
         annotation = _in_pixels(annotation, height=height, width=width)
     else:
-        defects += _check_claims(annotation, header, item)
-    kept, seen = [], {}
-    for number, thing in enumerate(annotation.objects, start=1):
-        found = list(_check_object(thing, height=height, width=width, labels=labels))
-        if again := _seen_before(thing, number, seen):
-            found.append(again)
-        defects += [Defect(kind, item.place, number, what) for kind, what in found]
-        if math.isfinite(height + width) and not _LOST & {kind for kind, _ in found}:
-            kept.append(thing._replace(box=_relative(thing.box, height=height, width=width)))
-    if not annotation.objects:
-        defects.append(Defect("no_objects", item.place, None, "has no objects"))
-    return Checked(item, defects, header, (height, width), data, kept)
+        defects += _check_claims(annotation, item)
+        view = _check_size(annotation, header, turn, item, defects)
+    if turn > 1:
+        what = f"is turned by its EXIF tag ({turn}): {view.value}"
+        defects.append(_of_picture(item, "exif_rotated", what))
+    if view is DrawnOn.TURNED:
+        height, width = annotation.height, annotation.width
+    kept, found = _check_objects(annotation, height=height, width=width, labels=labels)
+    defects += [Defect(kind, item.place, number, what) for kind, number, what in found]
+    if view is DrawnOn.TURNED:
+        kept = [thing._replace(box=to_stored(thing.box, turn)) for thing in kept]
+    return Checked(item, defects, header, size, data, kept)
 
 
 def _check_picture(item: Item) -> tuple[bytes, Header | None, list[Defect]]:
@@ -200,24 +198,43 @@ def _in_pixels(annotation: Annotation, *, height: float, width: float) -> Annota
     return annotation._replace(objects=tuple(objects))
 
 
-def _check_claims(annotation: Annotation, header: Header | None, item: Item) -> list[Defect]:
-    """What the annotation says of the picture, against what the picture says."""
-    found = []
+def _check_claims(annotation: Annotation, item: Item) -> Iterator[Defect]:
+    """What the annotation says of the picture's file, and leaves out."""
     stem = os.path.splitext(os.path.basename(annotation.filename.replace("\\", "/")))[0]
     if stem and stem != os.path.splitext(item.name)[0]:
         what = f"belongs to {item.name} and names the picture {annotation.filename!r}"
-        found.append(Defect("other_filename", item.place, None, what))
-    claimed = annotation.height, annotation.width
-    if not all(claimed):
-        found.append(Defect("no_size", item.place, None, "does not tell the picture's size"))
-    elif header and claimed != (header.height, header.width):
-        turned = claimed == (header.width, header.height)
-        what = (
-            f"says {annotation.width} x {annotation.height}, the picture is {header.width} x "
-            f"{header.height}{': sides swapped, as by an EXIF rotation' if turned else ''}"
-        )
-        found.append(Defect("wrong_size", item.place, None, what))
-    return found
+        yield Defect("other_filename", item.place, None, what)
+    if not (annotation.height and annotation.width):
+        yield Defect("no_size", item.place, None, "does not tell the picture's size")
+
+
+def _check_size(
+    annotation: Annotation, header: Header | None, turn: int, item: Item, defects: list[Defect]
+) -> DrawnOn:
+    """Which picture the boxes were drawn on; a contradiction of sizes is a defect."""
+    try:
+        return drawn_on(annotation, header, turn) if header else DrawnOn.UNKNOWN
+    except ValueError as error:
+        defects.append(Defect("wrong_size", item.place, None, str(error)))
+        return DrawnOn.UNKNOWN
+
+
+def _check_objects(
+    annotation: Annotation, *, height: float, width: float, labels: Collection[str] | None
+) -> tuple[list[Object], list[tuple[str, int | None, str]]]:
+    """Objects with an area, their boxes relative, and (kind, number of the object, what) rows."""
+    kept, seen = [], {}
+    rows: list[tuple[str, int | None, str]] = []
+    for number, thing in enumerate(annotation.objects, start=1):
+        found = list(_check_object(thing, height=height, width=width, labels=labels))
+        if again := _seen_before(thing, number, seen):
+            found.append(again)
+        rows += [(kind, number, what) for kind, what in found]
+        if math.isfinite(height + width) and not _LOST & {kind for kind, _ in found}:
+            kept.append(thing._replace(box=_relative(thing.box, height=height, width=width)))
+    if not annotation.objects:
+        rows.append(("no_objects", None, "has no objects"))
+    return kept, rows
 
 
 def _told(thing: Object) -> str:

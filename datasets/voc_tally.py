@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets.orientation import DrawnOn
 from datasets.voc_xml import Annotation
 from errors import InputError
 
@@ -47,16 +48,16 @@ class Tally:
       num_images: pictures added.
       classes: for each label a dict of `pictures`, `objects` and `difficult`.
       notes: files by what befell them: `clipped_boxes`, `dropped_boxes` (file name -> number of
-        boxes), `other_sizes` (file name -> XML and real size), `skipped` (picture id -> error).
+        boxes), `turned_back` and `maybe_turned` (file name -> EXIF's orientation), `skipped`
+        (picture id -> error).
     """
 
     def __init__(self, labels: Sequence[str], *, report: Callable[[str], None]):
         self.labels = tuple(labels)
         self.num_images = 0
         self.classes = {name: {"pictures": 0, "objects": 0, "difficult": 0} for name in labels}
-        self.notes = {
-            key: {} for key in ("clipped_boxes", "dropped_boxes", "other_sizes", "skipped")
-        }
+        kinds = "clipped_boxes", "dropped_boxes", "turned_back", "maybe_turned", "skipped"
+        self.notes = {key: {} for key in kinds}
         self._report = report
 
     @property
@@ -84,15 +85,13 @@ class Tally:
         self._note_boxes("dropped_boxes", filename, ~boxes.keep, "has no area inside the picture")
         self._note_boxes("clipped_boxes", filename, boxes.clipped & boxes.keep, "is clipped")
 
-    def add_size(self, filename: str, annotation: Annotation, *, height: int, width: int) -> None:
-        """Notes a picture whose real size is another one than its XML's."""
-        if (annotation.height, annotation.width) == (height, width):
-            return
-        claimed = f"{annotation.width} x {annotation.height}"
-        turned = (annotation.height, annotation.width) == (width, height)
-        hint = " (sides swapped: is it rotated by its EXIF tag?)" if turned else ""
-        line = f"{filename}: the XML says {claimed}, the picture is {width} x {height}{hint}"
-        self._note("other_sizes", filename, f"{claimed}, really {width} x {height}", line)
+    def add_turn(self, filename: str, turn: int, drawn_on: DrawnOn) -> None:
+        """Notes a picture that EXIF turns, unless its boxes are surely of what is stored."""
+        if drawn_on is not DrawnOn.STORED:
+            key = "turned_back" if drawn_on is DrawnOn.TURNED else "maybe_turned"
+            self._note(
+                key, filename, turn, f"{filename} is turned by EXIF ({turn}): {drawn_on.value}"
+            )
 
     def skip(self, image_id: str, error: InputError, *, limit: int) -> None:
         """Notes a picture that is left out.
@@ -125,7 +124,8 @@ class Tally:
         lines = {
             "dropped_boxes": f"{boxes['dropped_boxes']} boxes without area dropped; pictures",
             "clipped_boxes": f"{boxes['clipped_boxes']} boxes clipped to the picture; pictures",
-            "other_sizes": "pictures of another size than their XML's",
+            "turned_back": "pictures turned by EXIF whose boxes were turned back",
+            "maybe_turned": "pictures turned by EXIF whose boxes may lie elsewhere",
             "skipped": "bad pictures left out",
         }
         return [f"{line}: {len(self.notes[key])}" for key, line in lines.items() if self.notes[key]]

@@ -1,6 +1,7 @@
 """VOC folders and records made by the tests themselves."""
 
 import pathlib
+import struct
 from collections.abc import Callable, Sequence
 
 import cv2
@@ -28,6 +29,14 @@ def picture_bytes(*, width: int = 40, height: int = 20, extension: str = ".jpg")
     """An encoded picture of noise."""
     pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
     return cv2.imencode(extension, pixels)[1].tobytes()
+
+
+def with_exif(data: bytes, turn: int, *, order: str = "<", count: int = 1) -> bytes:
+    """A JPEG with an EXIF segment that holds the orientation alone."""
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, turn, 0)
+    body = b"Exif\0\0" + mark + struct.pack(f"{order}IH", 8, count) + entry
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
 
 
 class VocFolder:

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from datasets.coco import Coco, read_coco
+from datasets.orientation import orientation
 from datasets.picture_file import Header, check_picture
 from datasets.picture_oddities import find_oddities
 from datasets.record_reader import RecordReader
@@ -99,6 +100,7 @@ def look_at_picture(data: bytes) -> Header:
     """What passes the check of a conversion is what training decodes."""
     header = check_picture(data)
     assert all(len(pair) == 2 for pair in find_oddities(data, header, filename="a.jpg"))
+    assert 1 <= orientation(data) <= 8
     pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
     assert pixels.shape == (header.height, header.width, 3)
     return header

@@ -12,7 +12,9 @@ from datasets import inspection
 from datasets.conversion import Conversion
 from datasets.dataset_factory import get_dataset
 from datasets.defects import KINDS, Severity
+from datasets.orientation import DrawnOn
 from datasets.pascalvoc_to_tfrecords import convert
+from tests.datasets.conftest import with_exif
 
 BOX = (2, 4, 12, 24)  # of a picture of 20 x 40
 
@@ -129,6 +131,18 @@ def test_bad_picture_is_found(voc, plant, make, kind):
     plant("a")
     plant("b", picture=make())
     assert found(voc) == [(kind, None)]
+
+
+def test_turned_picture_is_doubted_and_its_boxes_are_where_records_have_them(voc, plant):
+    data = cv2.imencode(".jpg", noise(1, 20, 40, 3))[1].tobytes()
+    plant("a", ("cat", (16, 2, 36, 12)), picture=with_exif(data, 6), width=20, height=40)
+    plant("b", picture=with_exif(data, 3))
+    seen = look(voc)
+    assert found(voc) == [("exif_rotated", None)] * 2
+    np.testing.assert_allclose(seen.boxes, [[0.4, 0.4, 0.9, 0.9], [0.1, 0.1, 0.6, 0.6]])
+    assert seen.sides.tolist() == [[20, 40]] * 2
+    told = [d.what.split(": ")[1] for d in seen.defects if d.kind == "exif_rotated"]
+    assert told == [DrawnOn.TURNED.value, DrawnOn.UNKNOWN.value]
 
 
 def test_sixteen_bit_png_is_found(voc, plant):

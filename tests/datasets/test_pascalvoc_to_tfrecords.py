@@ -13,6 +13,7 @@ from datasets.record_reader import RecordReader
 from datasets.records import parse_example
 from datasets.voc import VOC_LABELS
 from errors import InputError
+from tests.datasets.conftest import with_exif
 
 BOX = (2, 4, 12, 24)  # pixels of a picture of 20 x 40: relative [.1, .1, .6, .6]
 
@@ -89,11 +90,36 @@ def test_voc_names_keep_their_official_ids(voc, run, tmp_path):
     assert (tmp_path / "out" / "labels.txt").read_text().split() == list(VOC_LABELS)
 
 
-def test_real_size_of_the_picture_counts(voc, run, tmp_path):
-    voc.add("a", ("own", BOX), width=80, height=80)
-    tally = run()
+def test_real_size_counts_where_the_annotation_tells_none(voc, run, tmp_path):
+    voc.add("a", ("own", BOX), width=0, height=0)
+    run()
     np.testing.assert_allclose(load(tmp_path / "out")[0]["boxes"], [[0.1, 0.1, 0.6, 0.6]])
-    assert tally.notes["other_sizes"] == {"a.jpg": "80 x 80, really 40 x 20"}
+
+
+def test_contradicted_size_is_refused_or_skipped(voc, run, tmp_path):
+    voc.add("a", ("own", BOX), width=20, height=40)  # swapped, but no EXIF tag turns the picture
+    voc.add("b", ("own", BOX))
+    said = r"JPEGImages/a\.jpg: its annotation says 20 x 40, the picture is 40 x 20: sides swapped"
+    with pytest.raises(InputError, match=said):
+        run()
+    run(skip_bad=1)
+    assert [record["filename"] for record in load(tmp_path / "out")] == [b"b.jpg"]
+
+
+def test_boxes_of_the_turned_picture_are_turned_back(voc, run, tmp_path):
+    """Shown with its left side on top (6), and upside down (3), which its size does not tell."""
+    upright = (16, 2, 36, 12)  # of 20 x 40; below its top 16 of 40, so from 16 of the stored width
+    voc.add("a", ("own", upright), width=20, height=40)
+    voc.add("b", ("own", BOX))
+    for name, turn in (("a", 6), ("b", 3)):
+        path = voc.path / "JPEGImages" / f"{name}.jpg"
+        path.write_bytes(with_exif(path.read_bytes(), turn))
+    tally = run()
+    turned, doubtful = load(tmp_path / "out")
+    np.testing.assert_allclose(turned["boxes"], [[8 / 20, 16 / 40, 18 / 20, 36 / 40]])
+    np.testing.assert_allclose(doubtful["boxes"], [[0.1, 0.1, 0.6, 0.6]])
+    assert tally.notes["turned_back"] == {"a.jpg": 6}
+    assert read_manifest(str(tmp_path / "out"), "pascalvoc").notes["maybe_turned"] == {"b.jpg": 3}
 
 
 def test_filename_in_the_xml_is_not_followed(voc, run, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from datasets import inspection
-from tests.datasets.conftest import annotation_xml
+from tests.datasets.conftest import annotation_xml, with_exif
 
 BOX = (2, 4, 12, 24)  # ymin, xmin, ymax, xmax; every picture has 20 x 40 pixels
 CMYK = base64.b64decode(
@@ -52,13 +52,6 @@ def encode(extension: str, seed: int, *, channels: int = 3, dtype=np.uint8, size
     return cv2.imencode(extension, pixels)[1].tobytes()
 
 
-def turned(data: bytes) -> bytes:
-    """A JPEG whose EXIF tag says that it lies on its side."""
-    entry = struct.pack("<IHHHIHH", 8, 1, 0x0112, 3, 1, 6, 0)
-    body = b"Exif\0\0II*\0" + entry
-    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
-
-
 def huge(data: bytes) -> bytes:
     """A JPEG whose header claims a square of 65,500 pixels."""
     at = data.index(b"\xff\xc0") + 5
@@ -86,7 +79,9 @@ def plant_pictures(messy: Messy) -> None:
     messy.plant("wrong_size", picture=encode(".jpg", 902, size=(30, 44)))
     on_its_side = encode(".jpg", 903, size=(40, 20))
     messy.plant("wrong_size", ("cat", (2, 4, 12, 18)), picture=on_its_side)
-    messy.plant("exif_rotated", picture=turned(encode(".jpg", 904)))
+    messy.plant("exif_rotated", picture=with_exif(encode(".jpg", 904), 6))
+    upright = {"picture": with_exif(encode(".jpg", 910), 6), "size": (20, 40)}
+    messy.plant("exif_rotated", ("cat", (24, 2, 39, 19)), **upright)
     messy.plant("cmyk", picture=CMYK)
     messy.plant("greyscale", picture=encode(".jpg", 905, channels=1))
     messy.plant("mislabelled", picture=encode(".png", 906))

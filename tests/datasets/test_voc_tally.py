@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from datasets.orientation import DrawnOn
 from datasets.voc_tally import MAX_LINES, Tally, relative_boxes
 from datasets.voc_xml import Annotation, Object
 from errors import InputError
@@ -94,14 +95,21 @@ def test_many_lines_of_a_kind_are_cut_short_but_counted(tally, lines):
     assert len(tally.notes["dropped_boxes"]) == MAX_LINES + 5
 
 
-def test_other_size_than_the_xml_says_is_noted(tally, lines):
-    tally.add_size("same.jpg", annotation(), height=20, width=40)
-    tally.add_size("a.jpg", annotation(), height=30, width=50)
-    tally.add_size("b.jpg", annotation(), height=40, width=20)
-    assert list(tally.notes["other_sizes"]) == ["a.jpg", "b.jpg"]
-    assert lines[0] == "a.jpg: the XML says 40 x 20, the picture is 50 x 30"
-    assert lines[1].endswith("(sides swapped: is it rotated by its EXIF tag?)")
-    assert tally.summary() == ["pictures of another size than their XML's: 2"]
+def test_picture_that_exif_turns_is_noted_by_what_became_of_its_boxes(tally, lines):
+    tally.add_turn("a.jpg", 6, DrawnOn.STORED)
+    tally.add_turn("b.jpg", 6, DrawnOn.TURNED)
+    tally.add_turn("c.jpg", 3, DrawnOn.UNKNOWN)
+    assert (tally.notes["turned_back"], tally.notes["maybe_turned"]) == ({"b.jpg": 6}, {"c.jpg": 3})
+    assert lines == [
+        "b.jpg is turned by EXIF (6): its boxes were drawn on the turned picture and are turned "
+        "back",
+        "c.jpg is turned by EXIF (3): its size does not tell whether its boxes were drawn on the "
+        "turned picture",
+    ]
+    assert tally.summary() == [
+        "pictures turned by EXIF whose boxes were turned back: 1",
+        "pictures turned by EXIF whose boxes may lie elsewhere: 1",
+    ]
 
 
 def test_bad_pictures_are_named_up_to_the_limit(tally, lines):

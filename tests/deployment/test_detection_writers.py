@@ -7,12 +7,20 @@ import xml.etree.ElementTree as ElementTree
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from datasets import voc
+from datasets.conversion import Conversion
+from datasets.dataset_factory import get_dataset
+from datasets.pascalvoc_to_tfrecords import convert
+from datasets.record_reader import RecordReader
+from datasets.records import parse_example
 from deployment import detection_writers
 from deployment.detection_writers import Found
-from deployment.picture_sources import Frame
+from deployment.picture_sources import Frame, read_picture
 from errors import InputError
+from preprocessing.ssd_vgg_preprocessing import preprocess_without_augmentation
+from tests.datasets.conftest import with_exif
 
 LABELS = ("cat", "<dog> & co")
 
@@ -102,6 +110,32 @@ def test_voc_xml_is_read_by_the_converters_reader(tmp_path):
     assert [each.name for each in read.objects] == [LABELS[1], "cat"]
     assert read.objects[0].box == (10, 10, 30, 40)
     assert read.objects[1].box == (1, 1, 40, 80)
+
+
+@pytest.mark.parametrize("turn", [1, 5, 6, 7, 8])
+def test_annotated_phone_picture_is_trained_on_with_its_box_on_its_object(tmp_path, turn):
+    """Detected upright, written as XML, converted, preprocessed as it is stored."""
+    (tmp_path / "JPEGImages").mkdir()
+    path = tmp_path / "JPEGImages" / "phone.jpg"
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[8:24, 40:80] = 255
+    path.write_bytes(with_exif(cv2.imencode(".jpg", pixels)[1].tobytes(), turn))
+    image = read_picture(str(path))
+    rows, columns = np.nonzero(image[..., 0] > 128)
+    box = np.array([[rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]], np.float32)
+    relative = box / np.tile(image.shape[:2], 2)
+    frame = Frame("phone.jpg", "phone", image)
+    write(detection_writers.VocXml(str(tmp_path)), Found(frame, relative, [1], ("cat",), [0.9]))
+
+    conversion = Conversion(str(tmp_path), output_dir=str(tmp_path / "out"))
+    convert(conversion, report=lambda line: None)
+    with RecordReader(get_dataset("pascalvoc", "", str(tmp_path / "out")).shards) as reader:
+        record = parse_example(tf.constant(reader.read(0)))
+    objects = record["encoded"], record["boxes"], record["labels"]
+    shown, boxes, _ = preprocess_without_augmentation(*objects, image_size=(320, 480))
+    np.testing.assert_allclose(boxes, [[40 / 320, 200 / 480, 120 / 320, 400 / 480]])
+    assert shown[45:115, 205:395].numpy().min() > 100  # white, less the mean
+    assert shown[:35].numpy().max() < -80
 
 
 def test_voc_xml_of_a_video_has_its_picture_beside_it(tmp_path):
