@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import tensorflow as tf
 
+from datasets import files
 from datasets.inspection import annotation_of
 from datasets.labels import format_labels
 from datasets.output_folder import write_file
@@ -33,7 +34,7 @@ def extract(
     split: str,
     labels_offset: int = 0,
 ) -> int:
-    """Writes pictures, annotations, `ImageSets/Main/SPLIT.txt` and `labels.txt`.
+    """Writes pictures, annotations, `ImageSets/Main/SPLIT.txt` and `labels.txt`, all or nothing.
 
     Args:
       shards: of the records.
@@ -48,8 +49,31 @@ def extract(
     Raises:
       InputError: the folder is in use, or a record cannot be read.
     """
-    if tf.io.gfile.exists(folder) and tf.io.gfile.listdir(folder):
+    refuse_used(folder)
+    partial = files.unused_name(folder, "partial")
+    try:
+        count = _write(shards, labels, partial, split=split, labels_offset=labels_offset)
+        if tf.io.gfile.exists(folder):
+            refuse_used(folder)
+            tf.io.gfile.rmtree(folder)
+        tf.io.gfile.rename(partial, folder.rstrip("/"))
+    finally:
+        if tf.io.gfile.exists(partial):
+            tf.io.gfile.rmtree(partial)
+    return count
+
+
+def refuse_used(folder: str) -> None:
+    """Raises InputError where there is something in the folder, or a file in its place."""
+    if tf.io.gfile.exists(folder) and not (
+        tf.io.gfile.isdir(folder) and not tf.io.gfile.listdir(folder)
+    ):
         raise InputError(f"--extract={folder} is not empty: give a new folder.")
+
+
+def _write(
+    shards: Sequence[str], labels: Sequence[str], folder: str, *, split: str, labels_offset: int
+) -> int:
     for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
         tf.io.gfile.makedirs(os.path.join(folder, name))
     used: set[str] = set()

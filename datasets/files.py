@@ -7,6 +7,7 @@ process frees its lock. Filesystems that cannot lock folders (some NFS) go witho
 import contextlib
 import fcntl
 import os
+import uuid
 from collections.abc import Iterator
 from typing import IO
 
@@ -57,6 +58,11 @@ def sync(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def unused_name(path: str, kind: str) -> str:
+    """A name beside `path` that nothing has; `kind` says what has it while it is there."""
+    return f"{path.rstrip('/')}.{kind}-{uuid.uuid4().hex}"
 
 
 @contextlib.contextmanager

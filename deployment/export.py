@@ -2,7 +2,8 @@
 
 The folder is made beside its final place and renamed when it is whole, so that a name never stands
 for half an export. `export.json`, which every export holds, marks a folder as ours to replace; any
-other folder with something in it is refused.
+other folder with something in it is refused. Nothing else is ever removed: the names beside it are
+new in every export.
 """
 
 import json
@@ -10,6 +11,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
+from datasets import files
 from deployment import checkpoints, disk, export_slim
 from deployment.description import Description, Hints
 from deployment.detector import Detector
@@ -35,8 +37,7 @@ def export(settings: ExportSettings) -> list[str]:
     folder = settings.export_dir.rstrip("/")
     _check_place(folder)
     path = checkpoints.resolve(settings.checkpoint_path)
-    partial = f"{folder}.partial"
-    _remove(partial)
+    partial = files.unused_name(folder, "partial")
     disk.make_folder(partial, given=f"--export_dir={folder}")
     try:
         tensors = checkpoints.read(path)
@@ -119,8 +120,8 @@ def _check_place(folder: str) -> None:
 
 def _move_in(partial: str, folder: str) -> None:
     """Renames the whole export to its place; an earlier one steps aside first."""
-    earlier = f"{folder}.earlier"
-    _remove(earlier)
+    _check_place(folder)  # again, since making the export took its time
+    earlier = files.unused_name(folder, "earlier")
     if tf.io.gfile.exists(folder):
         tf.io.gfile.rename(folder, earlier)
     tf.io.gfile.rename(partial, folder)

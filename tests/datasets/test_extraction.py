@@ -1,5 +1,7 @@
 """Records back to a VOC folder, which converts to the same records again, byte for byte."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -66,8 +68,25 @@ def test_names_stay_inside_the_folder(tmp_path, write_tfrecord, voc, name):
 
 def test_folder_in_use_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--extract=.* is not empty"):
-        extract([], ("cat",), str(tmp_path), split="train")
+    for used in (tmp_path, tmp_path / "file"):
+        with pytest.raises(InputError, match=r"--extract=.* is not empty"):
+            extract([], ("cat",), str(used), split="train")
+
+
+def test_bad_record_leaves_nothing_in_the_way_of_the_next_try(voc, to_records, tmp_path):
+    voc.add("a", ("own", (1, 2, 19, 38)))
+    voc.add("b", ("own", (1, 2, 19, 38)))
+    voc.add_split("train", "a\nb\n")
+    shard = pathlib.Path(to_records(voc, "own")[0].shards[0])
+    good, folder = shard.read_bytes(), tmp_path / "deep" / "back"
+    shard.write_bytes(good[:-20] + bytes(20))
+    with pytest.raises(InputError, match="CRC"):
+        extract([str(shard)], ("own",), str(folder), split="train")
+    assert list(folder.parent.iterdir()) == []
+    shard.write_bytes(good)
+    folder.mkdir()  # empty: as good as a new one
+    assert extract([str(shard)], ("own",), f"{folder}/", split="train") == 2
+    assert [path.name for path in folder.parent.iterdir()] == ["back"]
 
 
 def test_record_without_a_picture_is_named(tmp_path, write_tfrecord, make_example):

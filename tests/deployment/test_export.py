@@ -295,6 +295,20 @@ def test_earlier_export_is_replaced_whole_and_other_folders_are_not(checkpoint, 
     assert (folder / "model.ckpt.index").exists()
 
 
+def test_export_removes_no_folder_that_it_did_not_make(checkpoint, tmp_path):
+    kept = [tmp_path / f"out.{ending}" / "weights.bin" for ending in ("partial", "earlier")]
+    for path in kept:
+        path.parent.mkdir()
+        path.write_text("of the user")
+    settings = ExportSettings(
+        checkpoint_path=checkpoint, export_dir=str(tmp_path / "out"), format=("slim",)
+    )
+    export(settings)
+    export(settings)
+    assert [path.read_text() for path in kept] == ["of the user"] * 2
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_failed_export_leaves_nothing(checkpoint, tmp_path):
     (tmp_path / "typical").mkdir()
     (tmp_path / "typical" / "torn.png").write_bytes(b"\x89PNG nothing")
