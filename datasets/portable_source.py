@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from datasets.record_reader import RecordReader
+from datasets.record_index import load_or_build
 
 _READ_AHEAD_BYTES = 16384
 
@@ -19,11 +19,10 @@ class PortableSource:
     """
 
     def __init__(self, shards: tuple[str, ...]):
-        with RecordReader(shards) as reader:
-            places = [reader.locate(index) for index in range(len(reader))]
+        offsets = [load_or_build(path) for path in shards]
         self._shards = shards
-        self._shard = np.array([shards.index(path) for path, _ in places], np.int32)
-        self._offset = np.array([offset for _, offset in places], np.int64)
+        self._shard = np.repeat(np.arange(len(shards), dtype=np.int32), list(map(len, offsets)))
+        self._offset = np.concatenate(offsets).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self._offset)
