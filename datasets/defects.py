@@ -17,8 +17,7 @@ from datasets.picture_oddities import find_oddities
 from datasets.voc_xml import Annotation, Object
 from errors import InputError
 
-INPUT_SIDE = 300  # pixels that the network sees
-_LEAST_SIDE = 2.0  # of those
+_LEAST_SIDE = 2.0  # pixels that the network sees
 _REACH = 1.0  # pixels that a box may reach out of the picture: conventions differ by one
 
 
@@ -114,12 +113,13 @@ class Checked(NamedTuple):
     objects: list[Object]
 
 
-def check(item: Item, *, labels: Collection[str] | None) -> Checked:
+def check(item: Item, *, labels: Collection[str] | None, input_side: int) -> Checked:
     """Looks at one picture and its annotation.
 
     Args:
       item: what to look at.
       labels: the classes that there may be; None allows all.
+      input_side: pixels that the network sees of it, in each direction.
     """
     data, header, defects = _check_picture(item)
     if isinstance(item.annotation, InputError):
@@ -139,7 +139,8 @@ def check(item: Item, *, labels: Collection[str] | None) -> Checked:
         defects.append(_of_picture(item, "exif_rotated", what))
     if view is DrawnOn.TURNED:
         height, width = annotation.height, annotation.width
-    kept, found = _check_objects(annotation, height=height, width=width, labels=labels)
+    options = {"labels": labels, "input_side": input_side}
+    kept, found = _check_objects(annotation, height=height, width=width, **options)
     defects += [Defect(kind, item.place, number, what) for kind, number, what in found]
     if view is DrawnOn.TURNED:
         kept = [thing._replace(box=to_stored(thing.box, turn)) for thing in kept]
@@ -220,13 +221,13 @@ def _check_size(
 
 
 def _check_objects(
-    annotation: Annotation, *, height: float, width: float, labels: Collection[str] | None
+    annotation: Annotation, *, height: float, width: float, **options
 ) -> tuple[list[Object], list[tuple[str, int | None, str]]]:
     """Objects with an area, their boxes relative, and (kind, number of the object, what) rows."""
     kept, seen = [], {}
     rows: list[tuple[str, int | None, str]] = []
     for number, thing in enumerate(annotation.objects, start=1):
-        found = list(_check_object(thing, height=height, width=width, labels=labels))
+        found = list(_check_object(thing, height=height, width=width, **options))
         if again := _seen_before(thing, number, seen):
             found.append(again)
         rows += [(kind, number, what) for kind, what in found]
@@ -259,6 +260,7 @@ def _check_object(
     height: float,
     width: float,
     labels: Collection[str] | None,
+    input_side: int,
 ) -> Iterator[tuple[str, str]]:
     """Pairs (kind, what) for one object."""
     ymin, xmin, ymax, xmax = thing.box
@@ -276,6 +278,6 @@ def _check_object(
         if reach > _REACH:
             yield "box_reaches_out", f"{text}: it reaches {reach:g} pixels out of the picture"
         sides = (ymax - ymin) / height, (xmax - xmin) / width
-        if 0 < INPUT_SIDE * min(sides) < _LEAST_SIDE:
-            pixels = INPUT_SIDE * min(sides)
-            yield "tiny_box", f"{text}: {pixels:.1f} pixels of the {INPUT_SIDE} the network sees"
+        pixels = input_side * min(sides)
+        if 0 < pixels < _LEAST_SIDE:
+            yield "tiny_box", f"{text}: {pixels:.1f} pixels of the {input_side} the network sees"

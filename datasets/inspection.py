@@ -78,11 +78,19 @@ class Inspection(NamedTuple):
             kinds.add("no_objects")
         return sorted(kinds)
 
+    @property
+    def verdict(self) -> str:
+        """Whether a training would suffer, and from what, in a sentence."""
+        if not self.harm:
+            return "Nothing here would harm a training."
+        return f"A training would be harmed: {', '.join(self.harm).replace('_', ' ')}."
+
 
 def inspect(
     items: Iterable[Item],
     *,
     title: str,
+    input_side: int,
     labels: Sequence[str] | None = None,
     extra: Iterable[Defect] = (),
 ) -> Inspection:
@@ -91,11 +99,13 @@ def inspect(
     Args:
       items: of `voc_items`, `coco_items` or `record_items`.
       title: what they are.
+      input_side: pixels that the network sees of each, in each direction.
       labels: the classes that there may be; None allows all.
       extra: defects known before.
     """
     tally = _Tally()
-    for _, checked in in_threads(lambda item: check(item, labels=labels), iter(items)):
+    look = functools.partial(check, labels=labels, input_side=input_side)
+    for _, checked in in_threads(look, iter(items)):
         tally.add(checked)
     defects = [*extra, *tally.defects, *tally.zero_based()]
     if labels is None:

@@ -1,15 +1,17 @@
 """Inspects a data set: what is wrong with it, what is in it, and how the anchors fit it."""
 
+import functools
 import itertools
 import json
 import os
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from datasets import inspection, voc
-from datasets.defects import INPUT_SIDE, KINDS
-from datasets.extraction import extract
+from datasets import extraction, inspection, voc
+from datasets.dataset_factory import Dataset
+from datasets.defects import KINDS, Defect, Item
 from datasets.inspection import Inspection
 from datasets.labels import read_labels
 from datasets.mixture import get_mixture
@@ -19,7 +21,23 @@ from metrics import page
 from nets import anchor_fit, anchors, nets_factory
 
 MAX_LINES = 20  # of one kind in the text
-SIZES = (0, 16, 32, 64, 128, INPUT_SIDE)  # square root of the area in the network's pixels
+SIZES = (0, 16, 32, 64, 128)  # square root of the area in the network's pixels
+
+
+class Input(NamedTuple):
+    """A data set to look at.
+
+    Attributes:
+      items: gives its pictures, as often as it is called.
+      labels: that there may be; None for any.
+      extra: defects known before.
+      dataset: of records.
+    """
+
+    items: Callable[[], Iterable[Item]]
+    labels: Sequence[str] | None = None
+    extra: Sequence[Defect] = ()
+    dataset: Dataset | None = None
 
 
 def run(settings: InspectSettings) -> bool:
@@ -30,16 +48,18 @@ def run(settings: InspectSettings) -> bool:
     """
     if settings.output_dir:
         disk.make_folder(settings.output_dir, given=f"--output_dir={settings.output_dir}")
-    found = read(settings)
+    if settings.extract:
+        extraction.refuse_used(settings.extract)
+    opened = open_input(settings)
+    found = read(opened, settings)
     facts = summarise(found, settings)
     with disk.explained(settings.output_dir or "the output"):
-        _write(found, facts, settings)
-    if settings.extract:
-        dataset = _dataset(settings)
+        _write(found, facts, opened, settings)
+    if settings.extract and opened.dataset:
         with disk.explained(settings.extract):
-            count = extract(
-                dataset.shards,
-                dataset.labels,
+            count = extraction.extract(
+                opened.dataset.shards,
+                opened.dataset.labels,
                 settings.extract,
                 split=settings.split or "all",
                 labels_offset=settings.labels_offset,
@@ -48,7 +68,9 @@ def run(settings: InspectSettings) -> bool:
     return bool(found.harm)
 
 
-def _write(found: Inspection, facts: dict[str, Any], settings: InspectSettings) -> None:
+def _write(
+    found: Inspection, facts: dict[str, Any], opened: Input, settings: InspectSettings
+) -> None:
     """Prints the report and writes the files of output_dir."""
     if "text" in settings.format:
         print(to_text(found, facts))
@@ -63,37 +85,52 @@ def _write(found: Inspection, facts: dict[str, Any], settings: InspectSettings) 
         page.write_file(settings.output_dir, "index.html", document.encode())
     if settings.view:
         step = max(1, found.num_pictures // settings.view)
-        chosen = itertools.islice(_items(settings)[0], 0, step * settings.view, step)
+        chosen = itertools.islice(opened.items(), 0, step * settings.view, step)
         inspection_view.draw(chosen, found.labels, settings)
 
 
-def read(settings: InspectSettings) -> Inspection:
-    """Goes through the data set that the settings name."""
-    items, labels, extra = _items(settings)
-    if settings.labels_file:
-        labels = read_labels(settings.labels_file)
-    title = settings.input or settings.dataset_name
-    title = f"{title}, {settings.split}" if settings.split else title
-    return inspection.inspect(items, title=title, labels=labels, extra=extra)
+def open_input(settings: InspectSettings) -> Input:
+    """What the settings name; of a folder or COCO file, all annotations are read here, once.
 
-
-def _items(settings: InspectSettings):
-    """Items, the labels that there may be (None for any), and defects known before."""
+    Raises:
+      InputError: there is no such data set.
+    """
     if settings.dataset_name:
         dataset = _dataset(settings)
-        items = inspection.record_items(
-            dataset.shards, dataset.labels, labels_offset=settings.labels_offset
+        items = functools.partial(
+            inspection.record_items,
+            dataset.shards,
+            dataset.labels,
+            labels_offset=settings.labels_offset,
         )
-        return items, dataset.labels, []
+        return Input(items, dataset.labels, dataset=dataset)
     if settings.is_coco:
         folder = settings.dataset_dir or os.path.dirname(settings.input)
-        return *inspection.coco_items(settings.input, folder), []
+        pictures, labels = inspection.coco_items(settings.input, folder)
+        return Input(lambda: pictures, labels)
     folder = voc.find_voc_dir(settings.input, flag="--input")
-    split = settings.split
-    return inspection.voc_items(folder, split), None, inspection.voc_extras(folder, split)
+    pictures = inspection.voc_items(folder, settings.split)
+    return Input(lambda: pictures, extra=inspection.voc_extras(folder, settings.split))
 
 
-def _dataset(settings: InspectSettings):
+def read(opened: Input, settings: InspectSettings) -> Inspection:
+    """Goes through a data set."""
+    title = settings.input or settings.dataset_name
+    return inspection.inspect(
+        opened.items(),
+        title=f"{title}, {settings.split}" if settings.split else title,
+        input_side=_side(settings),
+        labels=read_labels(settings.labels_file) if settings.labels_file else opened.labels,
+        extra=opened.extra,
+    )
+
+
+def _side(settings: InspectSettings) -> int:
+    """Pixels of the network's input, in each direction."""
+    return nets_factory.get_network(settings.model_name).parameters.image_size[0]
+
+
+def _dataset(settings: InspectSettings) -> Dataset:
     return get_mixture(
         settings.dataset_name,
         settings.split,
@@ -108,9 +145,12 @@ def summarise(found: Inspection, settings: InspectSettings) -> dict[str, Any]:
     """Everything that is reported, as JSON-like values."""
     names = np.array(found.names, object)
     classes = {label: names == label for label in found.labels}
-    sizes = _by_size(INPUT_SIDE * np.sqrt((found.boxes[:, 2:] - found.boxes[:, :2]).prod(axis=1)))
+    side = _side(settings)
+    areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(axis=1)
+    sizes = _by_size(side * np.sqrt(areas), side)
     return {
         "title": found.title,
+        "input_side": side,
         "harm": found.harm,
         "num_pictures": found.num_pictures,
         "num_objects": int((~found.difficult).sum()),
@@ -141,12 +181,12 @@ def summarise(found: Inspection, settings: InspectSettings) -> dict[str, Any]:
     }
 
 
-def _by_size(sides: np.ndarray) -> dict[str, np.ndarray]:
+def _by_size(sides: np.ndarray, largest: int) -> dict[str, np.ndarray]:
     """bool[N] for each range of sizes; the last one has its end."""
-    ends = [*SIZES[1:-1], np.inf]
+    edges, ends = [*SIZES, largest], [*SIZES[1:], np.inf]
     return {
         f"{low}-{high} px": (sides >= low) & (sides < end)
-        for low, high, end in zip(SIZES, SIZES[1:], ends, strict=False)
+        for low, high, end in zip(SIZES, edges[1:], ends, strict=True)
     }
 
 
@@ -210,7 +250,7 @@ def _shapes(sizes: np.ndarray, centres: np.ndarray) -> list[dict[str, float]]:
 
 def to_text(found: Inspection, facts: dict[str, Any]) -> str:
     """The report for a terminal."""
-    return "\n".join([*_overview(facts), "", *_defect_lines(found), _verdict(facts)])
+    return "\n".join([*_overview(facts), "", *_defect_lines(found), found.verdict])
 
 
 def _overview(facts: dict[str, Any]) -> list[str]:
@@ -225,15 +265,16 @@ def _overview(facts: dict[str, Any]) -> list[str]:
     ]
     for name, row in facts["classes"].items():
         numbers = f"{row['pictures']:>8}  {row['objects']:>7}  {row['difficult']:>9}"
-        lines.append(f"{name:<{width}}  {numbers}  {_number(recall['warped'][name]):>6}")
-    lines += ["", "size at 300 x 300  objects  recall  (difficult ones too)"]
+        lines.append(f"{name:<{width}}  {numbers}  {page.number(recall['warped'][name]):>6}")
+    side = facts["input_side"]
+    lines += ["", f"size at {side} x {side}  objects  recall  (difficult ones too)"]
     for name, count in facts["object_sizes"].items():
-        lines.append(f"{name:<17}  {count:>7}  {_number(recall['warped'][name]):>6}")
+        lines.append(f"{name:<17}  {count:>7}  {page.number(recall['warped'][name]):>6}")
     lines += [
         "",
         f"recall is the share of objects that one of the {facts['anchors']} anchors overlaps by "
-        f"{anchor_fit.RECALL_AT}: {_number(recall['warped']['all'])}; "
-        f"{_number(recall['unwarped']['all'])} if pictures kept their shape",
+        f"{anchor_fit.RECALL_AT}: {page.number(recall['warped']['all'])}; "
+        f"{page.number(recall['unwarped']['all'])} if pictures kept their shape",
         f"picture sizes: {_listed(facts['picture_sizes'])}",
     ]
     return [*lines, *_proposal_lines(facts)]
@@ -248,8 +289,8 @@ def _proposal_lines(facts: dict[str, Any]) -> list[str]:
     if not facts["proposed_anchors"]:
         return [*lines, f"squares of these sizes would fit no better than {facts['anchors']}"]
     kinds = ("proposed", "warped")
-    recall = " instead of ".join(_number(facts["anchor_recall"][kind]["all"]) for kind in kinds)
-    overlap = " instead of ".join(_number(facts["mean_overlap"][kind]) for kind in kinds)
+    recall = " instead of ".join(page.number(facts["anchor_recall"][kind]["all"]) for kind in kinds)
+    overlap = " instead of ".join(page.number(facts["mean_overlap"][kind]) for kind in kinds)
     return [
         *lines,
         f"anchors of these sizes would have a recall of {recall}, a mean overlap of {overlap}:",
@@ -270,16 +311,5 @@ def _defect_lines(found: Inspection) -> list[str]:
     return lines
 
 
-def _verdict(facts: dict[str, Any]) -> str:
-    if not facts["harm"]:
-        return "Nothing here would harm a training."
-    kinds = ", ".join(kind.replace("_", " ") for kind in facts["harm"])
-    return f"A training would be harmed: {kinds}."
-
-
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} ({count})" for name, count in counts.items()) or "none"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

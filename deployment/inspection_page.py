@@ -31,16 +31,17 @@ def make(found: Inspection, facts: Mapping[str, Any]) -> str:
         "classes.png": _bars({name: row["objects"] for name, row in facts["classes"].items()}),
         "sizes.png": _bars(facts["object_sizes"]),
     }
+    side = facts["input_side"]
+    area = f"All objects by the square root of their area at {side} x {side}."
     sections = [
+        f"<p><b>{found.verdict}</b></p>",
         _summary(facts),
         "<h2>Classes</h2>",
         _classes(facts),
         page.figure(pngs, "classes.png", "Objects of each class, without difficult ones."),
         "<h2>Sizes and anchors</h2>",
         _sizes(facts),
-        page.figure(
-            pngs, "sizes.png", "All objects by the square root of their area at 300 x 300."
-        ),
+        page.figure(pngs, "sizes.png", area),
         _proposal(facts),
         "<h2>What is wrong</h2>",
         _defects(facts),
@@ -50,8 +51,6 @@ def make(found: Inspection, facts: Mapping[str, Any]) -> str:
 
 
 def _summary(facts: Mapping[str, Any]) -> str:
-    harm = ", ".join(kind.replace("_", " ") for kind in facts["harm"])
-    verdict = f"A training would be harmed: {harm}." if harm else "Nothing would harm a training."
     rows = [
         ("pictures", facts["num_pictures"]),
         ("objects", facts["num_objects"]),
@@ -59,7 +58,7 @@ def _summary(facts: Mapping[str, Any]) -> str:
         ("estimated records", f"{facts['record_bytes'] / 1e6:.1f} MB"),
         *((f"pictures of {size}", count) for size, count in facts["picture_sizes"].items()),
     ]
-    return f"<p><b>{verdict}</b></p>{page.table(('', ''), rows)}"
+    return page.table(("", ""), rows)
 
 
 def _classes(facts: Mapping[str, Any]) -> str:
@@ -71,7 +70,7 @@ def _classes(facts: Mapping[str, Any]) -> str:
 
 
 def _recalls(facts: Mapping[str, Any], group: str) -> list[str]:
-    return [_number(facts["anchor_recall"][kind][group]) for kind in _RECALLS]
+    return [page.number(facts["anchor_recall"][kind][group]) for kind in _RECALLS]
 
 
 def _sizes(facts: Mapping[str, Any]) -> str:
@@ -162,7 +161,3 @@ def _bars(counts: Mapping[str, int]) -> bytes:
     axes.margins(x=0.12)
     axes.set_xlabel("objects")
     return report_charts.to_png(figure)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

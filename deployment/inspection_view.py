@@ -30,7 +30,7 @@ def draw(items: Iterable[Item], labels: Sequence[str], settings: InspectSettings
     boxes = anchors.make(parameters, settings.anchors)
     rows = []
     for number, item in enumerate(items):
-        checked = check(item, labels=None)
+        checked = check(item, labels=None, input_side=parameters.image_size[0])
         if checked.header is None or any(d.kind == "bad_picture" for d in checked.defects):
             continue
         known = [thing for thing in checked.objects if thing.name in labels and not thing.crowd]

@@ -58,6 +58,11 @@ def note(text: str) -> str:
     return f'<p class="note">{html.escape(text)}</p>'
 
 
+def number(value: float | None) -> str:
+    """A share in a table: three decimals, or - where there is none."""
+    return "-" if value is None else f"{value:.3f}"
+
+
 def write_file(folder: str, name: str, data: bytes) -> None:
     """Writes a file whole, in place of an older one."""
     path = tf.io.gfile.join(folder, name)

@@ -124,15 +124,15 @@ def _summary(
         f"{len(evaluation.names)} pictures, {int(np.sum(~truth.difficult))} objects that count "
         f"({int(np.sum(truth.difficult))} difficult ones beside them), "
         f"{len(evaluation.detections.scores)} detections. Mean AP "
-        f"{_number(result.mean_ap_voc12)} (VOC12), {_number(result.mean_ap_voc07)} (VOC07), at an "
-        f"IoU above {result.iou_threshold:g}."
+        f"{page.number(result.mean_ap_voc12)} (VOC12), {page.number(result.mean_ap_voc07)} "
+        f"(VOC07), at an IoU above {result.iou_threshold:g}."
     ]
     k = _worst_class(result)
     if k is not None:
         worst = result.classes[k]
         unfound = int(np.sum(diagnosis.unfound & (truth.classes == k + 1)))
         sentences.append(
-            f"Worst class: <b>{html.escape(worst.label)}</b>, AP {_number(worst.ap_voc12)}. "
+            f"Worst class: <b>{html.escape(worst.label)}</b>, AP {page.number(worst.ap_voc12)}. "
             f"{_main_error(costs, k)} {_taken_for(matrix, k, evaluation.labels)} Without a right "
             f"detection at any score: {unfound}."
         )
@@ -186,9 +186,9 @@ def _class_table(
         kind, gain = max(of_class.items(), key=lambda pair: pair[1])
         cells = (
             *(row.label, row.num_objects, unfound, row.num_detections),
-            *(_number(row.ap_voc07), _number(row.ap_voc12), _number(precision)),
-            *(_number(recall if row.num_objects else None),),
-            *((kind, _number(gain)) if gain > 0 else ("-", "-")),
+            *(page.number(row.ap_voc07), page.number(row.ap_voc12), page.number(precision)),
+            *(page.number(recall if row.num_objects else None),),
+            *((kind, page.number(gain)) if gain > 0 else ("-", "-")),
         )
         rows.append((_or_two(row.ap_voc12), cells))
     ordered = [cells for _, cells in sorted(rows, key=lambda pair: pair[0])]
@@ -233,10 +233,10 @@ def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
     rows = []
     for k, label in enumerate(evaluation.labels):
         classes = [result.classes[k] for result in results.values()]
-        pairs = ((_number(row.ap_voc12), row.num_objects) for row in classes)
+        pairs = ((page.number(row.ap_voc12), row.num_objects) for row in classes)
         rows.append((label, *(cell for pair in pairs for cell in pair)))
     totals = [
-        (_number(one.mean_ap_voc12), sum(row.num_objects for row in one.classes))
+        (page.number(one.mean_ap_voc12), sum(row.num_objects for row in one.classes))
         for one in results.values()
     ]
     rows.append(("mean, sum", *(cell for pair in totals for cell in pair)))
@@ -304,10 +304,6 @@ def _drawn(
         pngs[f"{name}_{place}.png"] = shown.png
         text += page.figure(pngs, f"{name}_{place}.png", shown.caption)
     return text
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _mean(values: np.ndarray) -> float:

@@ -22,7 +22,7 @@ BOX = (2, 4, 12, 24)  # of a picture of 20 x 40
 def look(voc, *, split="", labels=None) -> inspection.Inspection:
     folder = str(voc)
     items, extra = inspection.voc_items(folder, split), inspection.voc_extras(folder, split)
-    return inspection.inspect(items, title="t", labels=labels, extra=extra)
+    return inspection.inspect(items, title="t", input_side=300, labels=labels, extra=extra)
 
 
 def found(voc, **options) -> list[tuple[str, int | None]]:
@@ -239,7 +239,7 @@ def test_coco_file_is_looked_at(voc, plant, tmp_path):
     }
     (tmp_path / "i.json").write_text(json.dumps(tables))
     items, labels = inspection.coco_items(str(tmp_path / "i.json"), f"{voc}/JPEGImages")
-    seen = inspection.inspect(items, title="t", labels=labels)
+    seen = inspection.inspect(items, title="t", input_side=300, labels=labels)
     assert [(d.kind, d.number) for d in seen.defects] == [
         ("inverted_box", 2),
         ("bad_annotation", None),
@@ -254,7 +254,7 @@ def test_records_are_looked_at_and_bad_ones_located(voc, plant, tmp_path):
 
     def seen() -> inspection.Inspection:
         items = inspection.record_items(dataset.shards, dataset.labels)
-        return inspection.inspect(items, title="t", labels=dataset.labels)
+        return inspection.inspect(items, title="t", input_side=300, labels=dataset.labels)
 
     assert (seen().defects, seen().names) == ([], ["cat", "dog"])
     np.testing.assert_allclose(seen().boxes, [[0.1, 0.1, 0.6, 0.6], [0, 0, 1, 1]])

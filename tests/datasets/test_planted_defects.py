@@ -130,7 +130,7 @@ def look(folder, labels) -> list[tuple[str, str, int | None]]:
     """What is found: kind, file without folder and ending, object."""
     items = inspection.voc_items(str(folder), "")
     extra = inspection.voc_extras(str(folder), "")
-    seen = inspection.inspect(items, title="t", labels=labels, extra=extra)
+    seen = inspection.inspect(items, title="t", input_side=300, labels=labels, extra=extra)
     return [(d.kind, pathlib.Path(d.file).stem, d.number) for d in seen.defects]
 
 

@@ -33,6 +33,11 @@ def folder(tmp_path):
     return tmp_path / "voc"
 
 
+def summarise(settings):
+    found = inspection.read(inspection.open_input(settings), settings)
+    return inspection.summarise(found, settings)
+
+
 def test_clean_folder_does_no_harm(folder, capsys):
     assert not inspection.run(InspectSettings(input=str(folder)))
     text = capsys.readouterr().out
@@ -51,7 +56,7 @@ def test_inverted_box_does_harm_and_is_named(folder, capsys):
 
 def test_numbers_are_those_of_the_boxes(folder):
     settings = InspectSettings(input=str(folder), propose_anchors=2)
-    facts = inspection.summarise(inspection.read(settings), settings)
+    facts = summarise(settings)
     assert facts["classes"]["cat"] == {"pictures": 4, "objects": 4, "difficult": 0}
     # cat is 150 x 150 of 300 pixels, the other one the whole picture.
     assert facts["object_sizes"] == {
@@ -70,17 +75,31 @@ def test_numbers_are_those_of_the_boxes(folder):
     assert facts["picture_sizes"] == {"40 x 20": 4}
 
 
+def test_sizes_are_those_of_the_network(folder, tmp_path, capsys):
+    """1.5 pixels of 300 are 2.56 of 512: tiny for one network and not for the other."""
+    speck = XML[1].format("cat", 4, 2, 24, 2.1)
+    (folder / "Annotations" / "0.xml").write_text(XML[0].format(speck))
+    out = {"format": ("text", "html"), "output_dir": str(tmp_path)}
+    for name, side, tiny in (("ssd_300_vgg", 300, True), ("ssd_512_vgg", 512, False)):
+        inspection.run(InspectSettings(input=str(folder), model_name=name, **out))
+        text, page = capsys.readouterr().out, (tmp_path / "index.html").read_text()
+        assert f"size at {side} x {side}  objects" in text
+        assert f"128-{side} px" in text
+        assert f"area at {side} x {side}." in page
+        assert ("1.5 pixels of the 300" in text) == tiny == ("tiny box" in text)
+
+
 def test_proposed_anchors_can_be_given_to_the_next_inspection(folder, capsys):
     """Objects of 45 x 22 pixels of 300, which no square of VOC's sizes overlaps by half."""
     for path in (folder / "Annotations").iterdir():
         path.write_text(XML[0].format(XML[1].format("cat", 4, 2, 7, 5) * 2))
     settings = InspectSettings(input=str(folder), propose_anchors=2)
-    facts = inspection.summarise(inspection.read(settings), settings)
+    facts = summarise(settings)
     inspection.run(settings)
     lines = capsys.readouterr().out.splitlines()
     value = next(line for line in lines if line.startswith("--anchors="))
     again = InspectSettings(input=str(folder), anchors=value.removeprefix("--anchors="))
-    seen = inspection.summarise(inspection.read(again), again)
+    seen = summarise(again)
     assert seen["anchor_recall"]["warped"] == facts["anchor_recall"]["proposed"]
     assert seen["mean_overlap"]["warped"] > facts["mean_overlap"]["warped"]
     inspection.run(again)
@@ -96,6 +115,16 @@ def test_json_is_printed_or_written(folder, tmp_path, capsys):
     assert printed["harm"] == []
 
 
+def test_annotations_are_read_once(folder, tmp_path):
+    """For --view too: they are gone once the data set was looked at."""
+    settings = InspectSettings(input=str(folder), view=2, output_dir=str(tmp_path))
+    opened = inspection.open_input(settings)
+    for path in (folder / "Annotations").iterdir():
+        path.unlink()
+    found = inspection.read(opened, settings)
+    assert found.num_pictures == len(list(opened.items())) == 4
+
+
 def test_page_escapes_names_and_shows_offenders(folder, tmp_path):
     bad = XML[1].format("cat", 4, 2, 24, 12) * 2
     (folder / "Annotations" / "2.xml").write_text(XML[0].format(bad))
@@ -105,6 +134,7 @@ def test_page_escapes_names_and_shows_offenders(folder, tmp_path):
     assert EVIL not in page
     assert "&lt;script&gt;" in page
     assert "duplicate box" in page
+    assert "<b>Nothing here would harm a training.</b>" in page
     assert page.count("data:image/png;base64,") == 3  # two charts, one offender
 
 
@@ -152,6 +182,12 @@ def test_full_disk_is_bad_input(folder, tmp_path):
     said = r"/out could not be written \(.*: make room"
     with pytest.raises(InputError, match=said), file_size_limit(100):
         inspection.run(InspectSettings(input=str(folder), format=("json",), output_dir=out))
+
+
+def test_folder_to_extract_to_is_looked_at_before_anything_is_read(folder, tmp_path):
+    settings = InspectSettings(dataset_name="a", dataset_dir="none", extract=str(tmp_path))
+    with pytest.raises(InputError, match=r"--extract=.* is not empty"):
+        inspection.run(settings)
 
 
 def test_absent_folder_is_bad_input(tmp_path):
