@@ -6,6 +6,7 @@ is often a path of another machine or lacks its extension, so it never serves to
 """
 
 import os
+from collections.abc import Collection
 
 import tensorflow as tf
 
@@ -84,11 +85,15 @@ def annotation_path(voc_dir: str, image_id: str) -> str:
 
 def list_annotated(voc_dir: str) -> list[str]:
     """The ids of all annotated pictures, sorted. Raises InputError when there are none."""
-    names = tf.io.gfile.listdir(os.path.join(voc_dir, "Annotations"))
-    ids = sorted(name[:-4] for name in names if name.endswith(".xml") and name[0] != ".")
+    ids = sorted(_annotated(voc_dir))
     if not ids:
         raise InputError(f"{voc_dir}/Annotations holds no .xml file: annotate pictures first.")
     return ids
+
+
+def _annotated(voc_dir: str) -> list[str]:
+    names = tf.io.gfile.listdir(os.path.join(voc_dir, "Annotations"))
+    return [name[:-4] for name in names if name.endswith(".xml") and name[0] != "."]
 
 
 def list_splits(voc_dir: str) -> list[str]:
@@ -103,7 +108,8 @@ def read_split(voc_dir: str, split: str, *, flag: str = "--split") -> list[str]:
     """The picture ids of a split, in the file's order; every annotated picture when split is ''.
 
     A second column of -1, 0 or 1 (the devkit's per-class files) is left out, and with it its
-    meaning: every picture that the file names is taken.
+    meaning: every picture that the file names is taken. It is no column where it is the end of an
+    annotated picture's name, as in "photo 1".
 
     Raises:
       InputError: the split file is missing or empty, or a line is no picture id or stands twice.
@@ -115,10 +121,11 @@ def read_split(voc_dir: str, split: str, *, flag: str = "--split") -> list[str]:
         there = ", ".join(list_splits(voc_dir)) or "none"
         raise InputError(f"{flag}={split}: there is no {path} (splits there: {there}).")
     lines = _read_text(path).splitlines()
+    annotated = set(_annotated(voc_dir))
     ids = {}
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            _add_id(ids, _picture_id(line), number=number, path=path)
+            _add_id(ids, _picture_id(line, annotated), number=number, path=path)
     if not ids:
         raise InputError(f"{path} names no picture: a split has one picture id per line.")
     return list(ids)
@@ -135,11 +142,11 @@ def find_pictures(voc_dir: str) -> dict[str, str]:
     return {stem: os.path.join(folder, name) for stem, _, name in known}
 
 
-def _picture_id(line: str) -> str:
-    words = line.split()
-    if len(words) > 1 and words[-1] in ("-1", "0", "1"):
-        words.pop()
-    return " ".join(words)
+def _picture_id(line: str, annotated: Collection[str]) -> str:
+    whole = line.strip()
+    first, *rest = whole.rsplit(maxsplit=1)
+    is_column = rest in (["-1"], ["0"], ["1"]) and whole not in annotated
+    return first if is_column else whole
 
 
 def _add_id(ids: dict[str, int], image_id: str, *, number: int, path: str) -> None:

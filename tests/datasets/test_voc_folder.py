@@ -65,6 +65,15 @@ def test_split_ids_may_have_spaces(voc):
     assert read_split(str(voc), "train") == ["my picture", "my picture 2"]
 
 
+def test_name_that_ends_as_a_column_does_is_a_name_where_it_is_annotated(voc):
+    voc.add("photo 1")
+    voc.add("a  b")
+    voc.add_split("train", "photo 1\n000005  1\na  b\n")
+    voc.add_split("cat_train", "photo 1 -1\n000005  1\na  b  0\n")
+    for split in ("train", "cat_train"):
+        assert read_split(str(voc), split) == ["photo 1", "000005", "a  b"]
+
+
 def test_split_may_start_with_a_byte_order_mark(voc):
     voc.add_split("train", "\ufeffa\n")
     assert read_split(str(voc), "train") == ["a"]
