@@ -44,11 +44,11 @@ class ExportSettings:
     labels_file: str | None = setting(None, "Class names, one a line, where it has none.")
 
     def __post_init__(self):
-        require(self, "checkpoint_path", "export_dir", "format")
+        require(self, "checkpoint_path", "export_dir")
         unknown = [name for name in self.format if name not in FORMATS]
-        if unknown:
+        if unknown or not self.format:
             raise InputError(
-                f"--format={unknown[0]} is not known: take some of {', '.join(FORMATS)}."
+                f"--format={','.join(unknown)} is not known: take some of {', '.join(FORMATS)}."
             )
         check_at_least(self, 1, "select_top_k", "keep_top_k")
         check_below_one(self, "select_threshold", "nms_threshold")

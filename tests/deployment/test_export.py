@@ -349,6 +349,7 @@ def test_full_disk_is_bad_input_and_leaves_nothing(checkpoint, tmp_path, format)
     ("flags", "said"),
     [
         ({"format": ("keras",)}, "--format=keras is not known"),
+        ({"format": ()}, "--format= is not known: take some of saved_model, tflite"),
         ({"nms_threshold": 1.0}, "--nms_threshold=1.0 must lie in"),
         ({"precision": "bfloat16", "format": ("slim",)}, "--precision=bfloat16 is for saved_model"),
         ({"tflite_quantization": "int8"}, "add that format"),
