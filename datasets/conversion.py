@@ -40,7 +40,7 @@ class Conversion:
     """
 
     dataset_dir: str
-    output_dir: str = "."
+    output_dir: str = "./"
     output_name: str = "pascalvoc"
     split: str = ""
     coco_annotations: str = ""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nets import boxes as box_ops
+from nets.parameters import PRIOR_SCALING
 
 
 class Detections(NamedTuple):
@@ -28,7 +29,7 @@ def detect(
     offsets: tf.Tensor,
     anchors: tf.Tensor,
     *,
-    prior_scaling: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
+    prior_scaling: tuple[float, ...] = PRIOR_SCALING,
     select_threshold: float = 0.01,
     select_top_k: int = 400,
     nms_threshold: float = 0.45,

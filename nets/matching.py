@@ -12,6 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nets import boxes as box_ops
+from nets.parameters import PRIOR_SCALING
 
 
 class Targets(NamedTuple):
@@ -32,7 +33,7 @@ def match(
     anchors: tf.Tensor,
     *,
     threshold: float = 0.5,
-    prior_scaling: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
+    prior_scaling: tuple[float, ...] = PRIOR_SCALING,
 ) -> Targets:
     """Targets of one picture.
 

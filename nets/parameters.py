@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from errors import InputError
 
+PRIOR_SCALING = (0.1, 0.1, 0.2, 0.2)  # of the reference, for every picture size
 _SIDES = re.compile(r"([1-9]\d*(?:\.\d+)?)-([1-9]\d*(?:\.\d+)?)")
-
 
 Squares = tuple[tuple[float, float], ...]  # sides of each layer's two, small and large, pixels
 
@@ -54,7 +54,7 @@ class SSDParameters(NamedTuple):
     layers: tuple[FeatureLayer, ...]
     anchor_sizes: dict[str, tuple[float, ...]]
     anchor_offset: float = 0.5
-    prior_scaling: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+    prior_scaling: tuple[float, float, float, float] = PRIOR_SCALING
 
     @property
     def num_anchors(self) -> int:

@@ -35,7 +35,7 @@ KERAS_GROUPS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvertSettings:
+class WeightSettings:
     """The flags."""
 
     input: str = setting("", "File of weights: .pth, .h5 or .weights.h5.")
@@ -121,7 +121,7 @@ def read_keras(path: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return pairs
 
 
-def convert(settings: ConvertSettings) -> dict[str, Any]:
+def convert(settings: WeightSettings) -> dict[str, Any]:
     """The tensors of the checkpoint, by name."""
     if settings.input.endswith(".h5"):
         return dict(foreign_weights.from_keras(read_keras(settings.input)))
@@ -144,12 +144,12 @@ def write(tensors: dict[str, Any], path: str) -> None:
 
 def main() -> None:
     """Reads, renames, writes."""
-    settings = from_flags(ConvertSettings)
+    settings = from_flags(WeightSettings)
     tensors, path = convert(settings), settings.output
     write(tensors, path)
     print(f"{len(tensors)} tensors in {path}; --checkpoint_path={path} reads it.")
 
 
 if __name__ == "__main__":
-    define_flags(ConvertSettings)
+    define_flags(WeightSettings)
     cli.run(main, usage=__doc__)

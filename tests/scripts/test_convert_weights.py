@@ -91,7 +91,7 @@ def test_file_without_a_state_dict_is_refused(held):
 def test_labels_of_weights_without_classes_are_refused(tmp_path):
     (tmp_path / "vgg.h5").write_text("")
     with pytest.raises(InputError, match=r"--labels_file=x does nothing without a \.pth"):
-        convert_weights.ConvertSettings(
+        convert_weights.WeightSettings(
             input=str(tmp_path / "vgg.h5"), output="ckpt", labels_file="x"
         )
 
