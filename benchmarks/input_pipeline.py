@@ -91,8 +91,9 @@ def ours(pictures: Pictures, shards: Sequence[str], samples: int) -> Contender:
     from nets import anchors, matching, nets_factory
     from preprocessing import preprocessing_factory
 
-    recipe = preprocessing_factory.get_preprocessing(_NAME)
-    targets = tf.constant(anchors.make(nets_factory.get_network(_NAME).parameters, "voc"))
+    parameters = nets_factory.get_network(_NAME).parameters
+    recipe = preprocessing_factory.get_preprocessing(_NAME, parameters.image_size)
+    targets = tf.constant(anchors.make(parameters, "voc"))
     match = functools.partial(matching.match, anchors=targets)
 
     def labels(boxes):

@@ -95,13 +95,15 @@ def reading(folder: str, batch: int) -> Contender:
     from preprocessing import preprocessing_factory
 
     name = "ssd_300_vgg"
-    default_boxes = anchors.make(nets_factory.get_network(name).parameters, "voc")
+    parameters = nets_factory.get_network(name).parameters
+    recipe = preprocessing_factory.get_preprocessing(name, parameters.image_size)
+    default_boxes = anchors.make(parameters, "voc")
 
     def resume():
         dataset = get_dataset("many", "train", folder)
         batches = input_pipeline.training_batches(
             RecordSource(dataset.shards),
-            preprocess=preprocessing_factory.get_preprocessing(name).for_train,
+            preprocess=recipe.for_train,
             match=lambda boxes, labels: matching.match(boxes, labels, default_boxes),
             batch_size=batch,
             share=input_pipeline.Share(batch, 0, batch),

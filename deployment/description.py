@@ -36,6 +36,7 @@ class Description:
       depth_multiplier: factor on the channels of every layer.
       input_scale: factor on RGB minus mean.
       precision: what the network was trained with: float32, bfloat16 or mixed_float16.
+      preprocessing_name: a name of `preprocessing_factory`; None for the network's own.
     """
 
     model_name: str
@@ -44,6 +45,7 @@ class Description:
     depth_multiplier: float = 1.0
     input_scale: float = 1.0
     precision: str = "float32"
+    preprocessing_name: str | None = None
 
     def __post_init__(self):
         nets_factory.get_network(self.model_name).parameters.squares(self.anchors)

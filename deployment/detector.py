@@ -57,6 +57,7 @@ class Detector(tf.Module):
       description: what it is.
       parameters: the geometry of the network.
       anchors: f32[A, 4].
+      preprocessing: from pictures to what the network takes, and its mean.
       variables_by_name: the weights by slim name.
       layers: what it consists of, with parameters and multiply-adds.
     """
@@ -84,7 +85,9 @@ class Detector(tf.Module):
         self._build, self._initializer = network.build, initializer
         self._dtype = hardware.compute_dtype(precision or description.precision)
         self._variables = variables.SlimVariables(seed=seed)
-        self._preprocessing = preprocessing_factory.get_preprocessing(description.model_name)
+        self.preprocessing = preprocessing_factory.get_preprocessing(
+            description.preprocessing_name or description.model_name, self.image_size
+        )
         self._detect = self._compile(frozen=False)
         # Tracing makes the variables without computing anything.
         spec = tf.TensorSpec([1, *self.image_size, 3], tf.float32)
@@ -155,7 +158,7 @@ class Detector(tf.Module):
 
     def preprocess(self, image: tf.Tensor) -> tf.Tensor:
         """uint8[H, W, 3] RGB of any size -> f32[S, S, 3] network input, RGB minus mean."""
-        return self._preprocessing.for_eval(image)
+        return self.preprocessing.for_eval(image)
 
     def predict(self, inputs: tf.Tensor, *, frozen: bool = False) -> Predictions:
         """f32[B, S, S, 3] -> logits and offsets.

@@ -26,7 +26,6 @@ from errors import InputError
 from metrics import coco, devkit, pictures, report, tables
 from metrics.voc import Detections, GroundTruth, Result, evaluate, gather_truth
 from optimization import averages
-from preprocessing import preprocessing_factory
 
 SHEET_PICTURES = 12
 SHEET_THRESHOLD = 0.5
@@ -266,12 +265,6 @@ def _check_image_size(settings: EvalSettings, detector: Detector) -> None:
         raise InputError(
             f"--eval_image_size={settings.eval_image_size}: {detector.description.model_name} "
             f"takes {side} pixels; drop the flag."
-        )
-    name = settings.preprocessing_name
-    if name and preprocessing_factory.get_preprocessing(name).image_size[0] != side:
-        raise InputError(
-            f"--preprocessing_name={name} makes pictures of another size than the {side} pixels "
-            f"of {detector.description.model_name}: drop the flag."
         )
 
 

@@ -51,9 +51,9 @@ def run_detector(
     on_batch: Callable[[], None] = lambda: None,
 ) -> Run:
     """Detects on every record once, in their order; `on_batch` is called after every batch."""
-    preprocessing = preprocessing_factory.get_preprocessing(
-        settings.preprocessing_name or detector.description.model_name
-    )
+    preprocessing = detector.preprocessing
+    if name := settings.preprocessing_name:
+        preprocessing = preprocessing_factory.get_preprocessing(name, detector.image_size)
     resize = EvalResize(settings.eval_resize)
     batches = input_pipeline.evaluation_batches(
         source,

@@ -13,16 +13,14 @@ import tensorflow as tf
 
 from datasets import files
 from deployment import checkpoints, disk, export_slim
-from deployment.description import Description, Hints
+from deployment.description import Hints
 from deployment.detector import Detector
 from deployment.export_saved_model import write_saved_model
 from deployment.export_settings import ExportSettings
 from deployment.exported import ABOUT, ANCHORS
 from deployment.train_dir import write_text
 from errors import InputError
-from nets.nets_factory import get_network
 from optimization.averages import averaged
-from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
 
 THRESHOLDS = ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
 
@@ -43,8 +41,10 @@ def export(settings: ExportSettings) -> list[str]:
         tensors = checkpoints.read(path)
         description = Hints.of_flags(settings).describe(tensors)
         weights = averaged(tensors) if settings.use_moving_average else tensors
-        _write_formats(partial, description, weights, settings)
-        _write_about(partial, description, settings, step=checkpoints.step_of(path))
+        detector = Detector(description, precision="float32")
+        detector.load(weights)
+        _write_formats(partial, detector, weights, settings)
+        _write_about(partial, detector, settings, step=checkpoints.step_of(path))
         with disk.explained(folder):
             _move_in(partial, folder)
     finally:
@@ -54,19 +54,17 @@ def export(settings: ExportSettings) -> list[str]:
 
 def _write_formats(
     folder: str,
-    description: Description,
+    detector: Detector,
     weights: dict[str, np.ndarray],
     settings: ExportSettings,
 ) -> None:
-    detector = Detector(description, precision="float32")
-    detector.load(weights)
     anchors = tf.io.gfile.join(folder, ANCHORS)
     with disk.explained(anchors), tf.io.gfile.GFile(anchors, "wb") as file:
         np.save(file, detector.anchors.numpy())
     if "saved_model" in settings.format:
         served = detector
         if settings.precision != "float32":
-            served = Detector(description, precision=settings.precision)
+            served = Detector(detector.description, precision=settings.precision)
             served.load(weights)
         thresholds = {name: getattr(settings, name) for name in THRESHOLDS}
         write_saved_model(served, folder, **thresholds)
@@ -90,16 +88,15 @@ def _write_raw_formats(detector: Detector, folder: str, settings: ExportSettings
         export_onnx.write(detector, folder)
 
 
-def _write_about(
-    folder: str, description: Description, settings: ExportSettings, *, step: int
-) -> None:
+def _write_about(folder: str, detector: Detector, settings: ExportSettings, *, step: int) -> None:
+    description = detector.description
     about = {
         "formats": list(settings.format),
         "step": step,
         "description": json.loads(description.to_json()),
-        "image_size": get_network(description.model_name).parameters.image_size,
-        "prior_scaling": get_network(description.model_name).parameters.prior_scaling,
-        "rgb_means": RGB_MEANS,
+        "image_size": detector.image_size,
+        "prior_scaling": detector.parameters.prior_scaling,
+        "rgb_means": detector.preprocessing.rgb_means,
         "thresholds": {name: getattr(settings, name) for name in THRESHOLDS},
     }
     write_text(folder, "labels.txt", description.labels)

@@ -13,7 +13,6 @@ import tensorflow as tf
 from deployment import disk
 from deployment.detector import Detector
 from nets.detections import Detections
-from preprocessing.preprocessing_factory import get_preprocessing
 
 
 def write_saved_model(detector: Detector, folder: str, **thresholds) -> None:
@@ -35,7 +34,7 @@ def write_saved_model(detector: Detector, folder: str, **thresholds) -> None:
 def make_signatures(detector: Detector, **thresholds) -> dict[str, tf.types.experimental.Callable]:
     """The functions by signature name: arguments by name in, tensors by name out."""
 
-    decode = get_preprocessing(detector.description.model_name).decode
+    decode = detector.preprocessing.decode
 
     def detect(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         found: Detections = detector.postprocess(detector.predict(inputs), **thresholds)

@@ -22,7 +22,6 @@ from deployment.detector import Detector
 from deployment.exported import TFLITE
 from deployment.picture_sources import read_picture
 from errors import InputError
-from preprocessing import ssd_vgg_preprocessing
 
 CALIBRATION_PICTURES = 200
 
@@ -54,7 +53,7 @@ def network_of_pictures(detector: Detector, *, batch: int | None):
     """The tf.function from `images` (RGB, 0 to 255) to `logits` and `offsets`."""
 
     def network(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        means = tf.constant(ssd_vgg_preprocessing.RGB_MEANS, tf.float32)
+        means = tf.constant(detector.preprocessing.rgb_means, tf.float32)
         return detector.predict(images - means)._asdict()
 
     spec = tf.TensorSpec([batch, *detector.image_size, 3], tf.float32, "images")
@@ -91,5 +90,5 @@ def calibration_inputs(detector: Detector, paths: Sequence[str]) -> Iterator[lis
             raise InputError(
                 f"--calibration_dir: {path} cannot be read as a picture: remove it."
             ) from error
-        pixels = detector.preprocess(image) + np.float32(ssd_vgg_preprocessing.RGB_MEANS)
+        pixels = detector.preprocess(image) + np.float32(detector.preprocessing.rgb_means)
         yield [pixels[None].numpy()]

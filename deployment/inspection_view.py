@@ -11,7 +11,6 @@ from deployment.inspect_settings import InspectSettings
 from metrics import pictures
 from nets import anchors, matching, nets_factory
 from preprocessing import preprocessing_factory
-from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
 
 _COLUMNS = 2
 _CELL = (300, 300)
@@ -26,7 +25,9 @@ def draw(items: Iterable[Item], labels: Sequence[str], settings: InspectSettings
       settings: name the network, its anchors, the seed and the folder.
     """
     parameters = nets_factory.get_network(settings.model_name).parameters
-    preprocessing = preprocessing_factory.get_preprocessing(settings.model_name)
+    preprocessing = preprocessing_factory.get_preprocessing(
+        settings.model_name, parameters.image_size
+    )
     boxes = anchors.make(parameters, settings.anchors)
     rows = []
     for number, item in enumerate(items):
@@ -41,7 +42,9 @@ def draw(items: Iterable[Item], labels: Sequence[str], settings: InspectSettings
             seed=tf.constant([settings.seed, number], tf.int64),
         )
         targets = matching.match(found, classes, tf.constant(boxes)).classes.numpy()
-        rows.append(_row(image, found.numpy(), classes.numpy(), boxes, targets, labels))
+        pixels = np.clip(image.numpy() + np.array(preprocessing.rgb_means), 0, 255)
+        seen = pixels.round().astype(np.uint8)
+        rows.append(_row(seen, found.numpy(), classes.numpy(), boxes, targets, labels))
     if rows:
         sheet = pictures.contact_sheet(
             rows,
@@ -54,17 +57,16 @@ def draw(items: Iterable[Item], labels: Sequence[str], settings: InspectSettings
 
 
 def _row(
-    image: tf.Tensor,
+    image: np.ndarray,
     boxes: np.ndarray,
     classes: np.ndarray,
     anchor_boxes: np.ndarray,
     targets: np.ndarray,
     labels: Sequence[str],
 ) -> pictures.Comparison:
-    pixels = np.clip(image.numpy() + np.array(RGB_MEANS), 0, 255).round().astype(np.uint8)
     positive = np.flatnonzero(targets)
     return pictures.Comparison(
-        image=pixels,
+        image=image,
         truth=pictures.Boxes(boxes, [labels[k - 1] for k in classes]),
         found=pictures.Boxes(
             anchor_boxes[positive],

@@ -13,7 +13,6 @@ from deployment.run_start import Start
 from deployment.train_state import TrainState
 from deployment.train_step import Batch
 from nets import matching
-from preprocessing import preprocessing_factory
 
 
 class LocalSteps:
@@ -77,11 +76,8 @@ def make_pipeline(
     start: Start, state: TrainState, dataset: Dataset, source: RecordSource | PortableSource
 ) -> Callable[..., tf.data.Dataset]:
     """(Share, first step) -> a worker's batches, without end."""
-    settings = start.settings
-    preprocessing = preprocessing_factory.get_preprocessing(
-        settings.preprocessing_name or settings.model_name
-    )
-    detector = state.detector
+    settings, detector = start.settings, state.detector
+    preprocessing = detector.preprocessing
 
     def preprocess(encoded, boxes, labels, *, seed):
         if settings.augment:

@@ -282,9 +282,5 @@ class TrainSettings:
                 f"--train_image_size={self.train_image_size}: {self.model_name} takes {side} "
                 "pixels; drop the flag."
             )
-        name = self.preprocessing_name
-        if name and preprocessing_factory.get_preprocessing(name).image_size[0] != side:
-            raise InputError(
-                f"--preprocessing_name={name} makes pictures of another size than the {side} "
-                f"pixels of {self.model_name}: drop the flag."
-            )
+        name = self.preprocessing_name or self.model_name
+        preprocessing_factory.get_preprocessing(name, (side, side))

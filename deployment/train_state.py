@@ -170,6 +170,7 @@ def resolve(
 
 def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
     """What checkpoints say of themselves, from settings without gaps."""
+    preprocessing = settings.preprocessing_name
     return Description(
         model_name=settings.model_name,
         labels=labels,
@@ -177,6 +178,7 @@ def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
         depth_multiplier=settings.depth_multiplier,
         input_scale=float(settings.input_scale),
         precision=settings.precision,
+        preprocessing_name=None if preprocessing == settings.model_name else preprocessing,
     )
 
 

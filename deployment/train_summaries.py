@@ -15,7 +15,6 @@ from deployment.train_step import GRADIENT, Batch
 from metrics import pictures
 from nets import boxes
 from nets.matching import Targets
-from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
 
 PICTURES = 4
 _SAME_BOX = 1e-3  # relative; what decoding leaves of an object's box differs by less
@@ -69,7 +68,7 @@ class TrainSummaries:
 
 def draw(detector: Detector, batch: Batch) -> np.ndarray:
     """uint8[B, S, S, 3]: network inputs, objects with their names over their matched anchors."""
-    inputs = batch.images.numpy() + np.array(RGB_MEANS, np.float32)
+    inputs = batch.images.numpy() + np.array(detector.preprocessing.rgb_means, np.float32)
     canvases = np.clip(np.round(inputs), 0, 255).astype(np.uint8)
     colours = pictures.class_colours(detector.labels)
     for k, canvas in enumerate(canvases):

@@ -1,7 +1,7 @@
 """Networks by name.
 
-To add one: describe it in a file beside `ssd_vgg_300.py`, add a line to `NETWORKS`, and its picture
-size to `IMAGE_SIZES` of `preprocessing_factory`. tests/nets/test_nets_factory.py adds one.
+To add one: describe it in a file beside `ssd_vgg_300.py`, add a line to `NETWORKS`, and its name to
+`MODULES` of `preprocessing_factory`. tests/nets/test_nets_factory.py adds one.
 """
 
 from collections.abc import Callable

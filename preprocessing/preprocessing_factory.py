@@ -1,44 +1,56 @@
-"""Preprocessing by name: what `--preprocessing_name` (or the net's own name) refers to."""
+"""Preprocessing by name: what `--preprocessing_name` (or the net's own name) refers to.
+
+To add one: write a module with what `ssd_vgg_preprocessing` has (`RGB_MEANS` and the four functions
+of `get_preprocessing`), and give it a name in `MODULES`. Checkpoints and exports remember the name.
+"""
 
 import functools
+import types
 from collections.abc import Callable
 from typing import NamedTuple
 
 from errors import InputError
-from preprocessing import ssd_vgg_preprocessing as ssd_vgg
+from preprocessing import ssd_vgg_preprocessing
 
-IMAGE_SIZES = {"ssd_300_vgg": (300, 300), "ssd_512_vgg": (512, 512)}
+MODULES: dict[str, types.ModuleType] = {
+    "ssd_300_vgg": ssd_vgg_preprocessing,
+    "ssd_512_vgg": ssd_vgg_preprocessing,
+}
 
 
 class Preprocessing(NamedTuple):
-    """The functions of `ssd_vgg_preprocessing` with the net's picture size filled in.
+    """A module's functions with the net's picture size filled in, and its mean.
 
-    Fields:
-      image_size: (height, width) in pixels.
+    Attributes:
+      rgb_means: what is subtracted from pixels of 0 to 255.
       decode: encoded -> u8[H, W, 3].
       for_train: (encoded, boxes, labels, *, seed) -> (image f32[S, S, 3], boxes, labels).
       without_augmentation: (encoded, boxes, labels) -> the same, undistorted.
       for_eval: (image u8[H, W, 3], *, resize=EvalResize.WARP) -> f32[S, S, 3].
     """
 
-    image_size: tuple[int, int]
+    rgb_means: tuple[float, float, float]
     decode: Callable
     for_train: Callable
     without_augmentation: Callable
     for_eval: Callable
 
 
-def get_preprocessing(name: str) -> Preprocessing:
-    """The preprocessing called `name`; raises InputError for a name that is none."""
-    if name not in IMAGE_SIZES:
+def get_preprocessing(name: str, image_size: tuple[int, int]) -> Preprocessing:
+    """The preprocessing called `name`, to pictures of the net's `image_size` (height, width).
+
+    Raises:
+      InputError: there is none of that name.
+    """
+    if name not in MODULES:
         raise InputError(
-            f"Preprocessing {name!r} is unknown: choose one of {', '.join(sorted(IMAGE_SIZES))}."
+            f"Preprocessing {name!r} is unknown: choose one of {', '.join(sorted(MODULES))}."
         )
-    sized = functools.partial(functools.partial, image_size=IMAGE_SIZES[name])
+    module, sized = MODULES[name], functools.partial(functools.partial, image_size=image_size)
     return Preprocessing(
-        image_size=IMAGE_SIZES[name],
-        decode=ssd_vgg.decode,
-        for_train=sized(ssd_vgg.preprocess_for_train),
-        without_augmentation=sized(ssd_vgg.preprocess_without_augmentation),
-        for_eval=sized(ssd_vgg.preprocess_for_eval),
+        rgb_means=module.RGB_MEANS,
+        decode=module.decode,
+        for_train=sized(module.preprocess_for_train),
+        without_augmentation=sized(module.preprocess_without_augmentation),
+        for_eval=sized(module.preprocess_for_eval),
     )

@@ -194,7 +194,7 @@ def test_pictures_of_one_name_are_all_drawn_and_not_written_as_one(checkpoint, e
     ("flag", "said"),
     [
         ({"eval_image_size": 512}, "--eval_image_size=512: ssd_300_vgg takes 300 pixels"),
-        ({"preprocessing_name": "ssd_512_vgg"}, "--preprocessing_name=ssd_512_vgg makes"),
+        ({"preprocessing_name": "inception"}, "'inception' is unknown: choose one of"),
         ({"anchors": "coco"}, "--anchors=coco differs from the checkpoint's voc"),
         ({"num_classes": 21}, "--num_classes=21 differs from the checkpoint's 4"),
         ({"master": "grpc://host"}, "--master=grpc://host"),

@@ -1,7 +1,5 @@
 """Records through `run_detector` with a detector that cannot err: it finds the white box."""
 
-import types
-
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from deployment.evaluation_run import run_detector
 from errors import InputError
 from metrics import voc
 from nets.detections import Detections
+from preprocessing.preprocessing_factory import get_preprocessing
 
 SIZES = [(300, 300), (450, 640), (600, 310), (200, 260), (333, 500)]
 
@@ -22,7 +21,7 @@ class WhiteBoxDetector:
     """Finds the white part of its inputs, and, beside it, the border that pads a picture."""
 
     image_size = (300, 300)
-    description = types.SimpleNamespace(model_name="ssd_300_vgg")
+    preprocessing = get_preprocessing("ssd_300_vgg", image_size)
 
     def detect_inputs(self, inputs, **_):
         boxes = np.zeros((len(inputs), 2, 4), np.float32)

@@ -49,7 +49,8 @@ def build_tiny(inputs, *, num_classes, depth_multiplier, initializer):
 def test_network_is_added_in_a_few_lines(monkeypatch):
     """A file with what stands above, and these two lines."""
     monkeypatch.setitem(nets_factory.NETWORKS, "tiny", nets_factory.Network(TINY, build_tiny))
-    monkeypatch.setitem(preprocessing_factory.IMAGE_SIZES, "tiny", (32, 32))
+    modules = preprocessing_factory.MODULES
+    monkeypatch.setitem(modules, "tiny", modules["ssd_300_vgg"])
     detector = Detector(Description(model_name="tiny", labels=("cat", "dog")))
     assert "tiny/quarter_box/conv_cls/weights" in detector.variables_by_name
     predictions = detector.predict(tf.zeros([2, 32, 32, 3]))
