@@ -129,11 +129,18 @@ def reduce_vgg(name: str, value: np.ndarray) -> np.ndarray:
 
 
 def keeps_heads(there: Iterable[str], request: Request) -> bool:
-    """Whether class predictors of the checkpoint will be used, and with them its anchors."""
-    excluded = [f"/{scope.rsplit('/', 1)[-1]}/" for scope in request.checkpoint_exclude_scopes]
-    heads = [f"/{name}" for name in there if "/conv_cls/weights" in f"/{name}"]
-    return request.initialize_last_layer and any(
-        not any(scope in name for scope in excluded) for name in heads
+    """Whether predictors of the checkpoint will be used, and with them its anchors.
+
+    Those of boxes alone depend on the anchors too.
+    """
+    excluded = [scope.strip("/").partition("/")[2] for scope in request.checkpoint_exclude_scopes]
+    logits_only = request.last_layers_contain_logits_only
+    heads = ["/".join(name.split("/")[-3:]) for name in there if name.endswith("/weights")]
+    return any(
+        is_last_layer(head)
+        and (request.initialize_last_layer or not is_last_layer(head, logits_only=logits_only))
+        and not any(scope and in_scope(head, scope) for scope in excluded)
+        for head in heads
     )
 
 

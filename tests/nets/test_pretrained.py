@@ -151,6 +151,9 @@ def test_nothing_restored_is_an_error():
         plan({"resnet/conv1/weights": (7, 7, 3, 64)}, checkpoint_model_scope="x")
 
 
+HEADS = tuple(f"{MODEL}/block4_box/{head}" for head in ("conv_cls", "conv_loc"))
+
+
 @pytest.mark.parametrize(
     ("request_", "expected"),
     [
@@ -158,10 +161,18 @@ def test_nothing_restored_is_an_error():
         (Request("c", initialize_last_layer=False), False),
         (Request("c", checkpoint_exclude_scopes=(f"{MODEL}/block4_box",)), False),
         (Request("c", checkpoint_exclude_scopes=(f"{MODEL}/block4",)), True),
+        (Request("c", checkpoint_exclude_scopes=(f"{MODEL}/block4_box/conv_cls",)), True),
+        (Request("c", checkpoint_exclude_scopes=HEADS), False),
+        (Request("c", checkpoint_exclude_scopes=HEADS, initialize_last_layer=False), False),
+        (
+            Request("c", initialize_last_layer=False, last_layers_contain_logits_only=True),
+            True,  # the boxes' predictors stay
+        ),
     ],
 )
 def test_heads_are_kept_unless_excluded(request_, expected):
-    assert pretrained.keeps_heads(NETWORK, request_) is expected
+    for scope in (MODEL, ""):
+        assert pretrained.keeps_heads(scoped(scope), request_) is expected
     assert pretrained.keeps_heads(VGG, request_) is False
 
 
