@@ -28,7 +28,11 @@ from datasets.voc_tally import Tally  # noqa: E402
 from errors import InputError  # noqa: E402
 from settings import check_at_least, define_flags, from_flags, require, setting  # noqa: E402
 
-LAYOUTS = {"pascalvoc": pascalvoc_to_tfrecords.convert, "coco": coco_to_tfrecords.convert}
+LAYOUTS = {
+    "pascalvoc": pascalvoc_to_tfrecords.convert,
+    "coco": coco_to_tfrecords.convert,
+    "shapes": pascalvoc_to_tfrecords.convert,  # as scripts/make_shapes_devkit.py writes them
+}
 PLAIN_LINE_EVERY = 1000
 
 
@@ -37,7 +41,8 @@ class ConvertSettings:
     """The flags of this script."""
 
     dataset_name: str = setting(
-        "pascalvoc", "Layout of the pictures and annotations: pascalvoc or coco, any classes."
+        "pascalvoc",
+        "Layout of the pictures and annotations: pascalvoc or coco, any classes; shapes are VOC's.",
     )
     dataset_dir: str | None = setting(
         None, "Folder of Annotations, JPEGImages and ImageSets, or of COCO's pictures."

@@ -51,7 +51,7 @@ def test_script_converts_and_prints_its_table(voc, tmp_path):
         "--split=train",
         "--output_name=own_train",
         f"--output_dir={tmp_path}/out",
-        "--dataset_name=pascalvoc",
+        "--dataset_name=shapes",  # which are a folder in VOC layout
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
