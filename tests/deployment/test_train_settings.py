@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from datasets import order
+from deployment import train_state
 from deployment.train_settings import TrainSettings
 from errors import InputError
 
@@ -42,6 +43,15 @@ def test_unknown_preprocessing_is_refused():
     make(preprocessing_name="ssd_512_vgg", model_name="ssd_300_vgg")
     with pytest.raises(InputError, match="'inception' is unknown: choose one of ssd_300_vgg"):
         make(preprocessing_name="inception")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(None, None), ("ssd_300_vgg", None), ("ssd_512_vgg", "ssd_512_vgg")],
+)
+def test_checkpoint_names_a_preprocessing_that_is_not_the_networks_own(given, kept):
+    settings = make(preprocessing_name=given, input_scale="1", anchors="voc", precision="float32")
+    assert train_state.describe(settings, ("cat",)).preprocessing_name == kept
 
 
 def test_largest_seed_makes_keys_and_a_larger_one_is_refused():

@@ -1,14 +1,17 @@
 """Names, sizes, what an unknown name says, and how one's own is added."""
 
+import json
 import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from deployment import export_tflite
+from deployment import checkpoints, export_tflite
 from deployment.description import Description
 from deployment.detector import Detector
+from deployment.export import export
+from deployment.export_settings import ExportSettings
 from errors import InputError
 from preprocessing import preprocessing_factory as factory
 
@@ -35,7 +38,7 @@ def less_own_means(image, *, image_size, resize=None):
     return tf.image.resize(image, image_size) - tf.constant([10.0, 20.0, 30.0])
 
 
-def test_own_preprocessing_and_its_mean_are_added_in_a_module_and_a_line(monkeypatch):
+def test_own_preprocessing_and_its_mean_are_added_in_a_module_and_a_line(monkeypatch, tmp_path):
     """A checkpoint that names it is detected with and exported with it."""
     own = types.SimpleNamespace(**vars(factory.MODULES["ssd_300_vgg"]))
     own.RGB_MEANS, own.preprocess_for_eval = (10.0, 20.0, 30.0), less_own_means
@@ -50,3 +53,9 @@ def test_own_preprocessing_and_its_mean_are_added_in_a_module_and_a_line(monkeyp
     images = tf.cast(picture, tf.float32)[None]
     exported = export_tflite.network_of_pictures(detector, batch=1)(images=images)
     np.testing.assert_allclose(exported["logits"], detector.predict(inputs[None]).logits, atol=1e-5)
+
+    tensors = {**detector.variables_by_name, "description": tf.constant(description.to_json())}
+    path = checkpoints.save(str(tmp_path / "train"), 1, tensors)
+    out = str(tmp_path / "out")
+    export(ExportSettings(checkpoint_path=path, export_dir=out, format=("slim",)))
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["rgb_means"] == [10, 20, 30]
