@@ -1,10 +1,12 @@
-"""What this machine can do: bfloat16 on the CPU, and GPU memory that grows or is limited."""
+"""What this machine can do: bfloat16 on the CPU, and memory that grows, is limited, or ends."""
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
 
 import tensorflow as tf
 
-from errors import InputError
+from errors import InputError, one_line
 
 PRECISIONS = ("auto", "float32", "bfloat16", "mixed_float16")
 
@@ -73,6 +75,22 @@ def gpu_memory(program: str = "nvidia-smi") -> int:
         raise InputError(
             f"--gpu_memory_fraction: {program} does not tell how much memory there is: drop the "
             "flag, and memory is taken as it is needed."
+        ) from error
+
+
+@contextlib.contextmanager
+def refusing_what_does_not_fit() -> Iterator[None]:
+    """Around a training step.
+
+    Raises:
+      InputError: there is not enough memory for it.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise InputError(
+            f"A step does not fit into memory ({one_line(error)}): lower --batch_size, and raise "
+            "--accumulate_steps by as much to keep the step."
         ) from error
 
 

@@ -8,7 +8,7 @@ from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
 from datasets.portable_source import PortableSource
 from datasets.record_source import RecordSource
-from deployment import data_service
+from deployment import data_service, hardware
 from deployment.run_start import Start
 from deployment.train_state import TrainState
 from deployment.train_step import Batch
@@ -61,11 +61,12 @@ class LocalSteps:
           The batch, and what `TrainStep` returns.
 
         Raises:
-          InputError: names a record that cannot be read.
+          InputError: names a record that cannot be read, or the step does not fit into memory.
         """
         del settle
         with self._explained():
             batch = next(self._batches)
+        with hardware.refusing_what_does_not_fit():  # whose other errors are no record's
             return batch, self._state.step(batch, stop=stop())
 
     def finish(self) -> None:

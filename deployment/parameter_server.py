@@ -18,7 +18,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from datasets import input_pipeline
-from deployment import checkpoints, watchdog
+from deployment import checkpoints, hardware, watchdog
 from deployment.cluster_environment import PS, WORKER
 from deployment.interrupts import Interrupts
 from deployment.lifelines import Lifeline, Lifelines
@@ -210,7 +210,7 @@ class RemoteSteps:
           time for them.
 
         Raises:
-          InputError: a worker cannot read its records.
+          InputError: a worker cannot read its records, or has no memory for a step.
         """
         ended: set[futures.Future] = set()
         while not ended:
@@ -222,7 +222,8 @@ class RemoteSteps:
             ended, _ = futures.wait(self._pending, _POLL_SECS, futures.FIRST_COMPLETED)
         self._pending.remove(first := ended.pop())
         try:
-            values = first.result()
+            with hardware.refusing_what_does_not_fit():
+                values = first.result()
         except _NOT_READ as error:
             raise InputError(
                 f"A worker cannot read its records ({one_line(error)}): each needs them at the "
