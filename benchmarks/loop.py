@@ -98,7 +98,8 @@ def costs(scenes: Scenes, precision: str, folder: str) -> Contender:
 
     def summarise() -> None:
         with tf.summary.create_file_writer(folder).as_default(step=1):
-            summaries.write(batch(), step())
+            for summary in summaries.of_step(batch(), step()):
+                summary.write(summary.tag, summary.value)
 
     return Contender(
         {

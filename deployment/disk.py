@@ -1,6 +1,7 @@
 """What a full, read-only or vanished disk does to a run: one sentence, and nothing half written."""
 
 import contextlib
+import errno
 import uuid
 from collections.abc import Iterator
 
@@ -8,12 +9,15 @@ import tensorflow as tf
 
 from errors import InputError, one_line
 
-# What such a disk raises; a lost peer's errors are not among them.
-DISK_ERRORS = (
+_NO_ROOM = (
     tf.errors.ResourceExhaustedError,
-    tf.errors.UnknownError,
-    tf.errors.InternalError,
     tf.errors.OutOfRangeError,  # of a limit on the size of files
+)
+_NO_ROOM_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What such a disk raises; a lost peer's errors (`cluster.PEER_ERRORS`) are not among them.
+DISK_ERRORS = (
+    *_NO_ROOM,
+    tf.errors.UnknownError,
     tf.errors.PermissionDeniedError,
     tf.errors.NotFoundError,
     tf.errors.FailedPreconditionError,
@@ -23,7 +27,7 @@ DISK_ERRORS = (
 
 @contextlib.contextmanager
 def explained(what: str, *, hope: str = "") -> Iterator[None]:
-    """Around whatever writes.
+    """Around what writes and nothing else: memory that ends is told like a disk that is full.
 
     Args:
       what: is written.
@@ -35,8 +39,10 @@ def explained(what: str, *, hope: str = "") -> Iterator[None]:
     try:
         yield
     except DISK_ERRORS as error:
+        no_room = isinstance(error, _NO_ROOM) or getattr(error, "errno", None) in _NO_ROOM_NUMBERS
+        remedy = "make room" if no_room else "see that its folder is there and may be written"
         raise InputError(
-            f"{what} could not be written ({one_line(error)}): make room and run again{hope}."
+            f"{what} could not be written ({one_line(error)}): {remedy} and run again{hope}."
         ) from error
 
 

@@ -8,6 +8,7 @@ out of checkpoints: these overwrite each other, and the last good one would soon
 import os
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from datasets import input_pipeline
@@ -81,7 +82,7 @@ class NumericsCheck:
         return f"  {name} ({place}): {objects or 'no object'}"
 
 
-def require_finite(tensors: Mapping[str, tf.Tensor | tf.Variable], step: int) -> None:
+def require_finite(tensors: Mapping[str, np.ndarray], step: int) -> None:
     """Keeps what is not finite out of a checkpoint.
 
     Raises:
@@ -97,5 +98,5 @@ def require_finite(tensors: Mapping[str, tf.Tensor | tf.Variable], step: int) ->
         )
 
 
-def _is_finite(value: tf.Tensor | tf.Variable) -> bool:
-    return not value.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(value)))
+def _is_finite(value: np.ndarray) -> bool:
+    return not np.issubdtype(value.dtype, np.floating) or bool(np.isfinite(value).all())

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from deployment import checkpoints, disk, train_dir
@@ -12,7 +13,7 @@ from deployment.numerics import require_finite
 from deployment.progress import Progress
 from deployment.train_settings import TrainSettings
 from deployment.train_step import GRADIENT, Batch
-from deployment.train_summaries import TrainSummaries
+from deployment.train_summaries import Summary, TrainSummaries
 from errors import InputError
 
 _NOT_WRITTEN = ("finite", "stop")
@@ -108,11 +109,8 @@ class RunWriter(NoWriter):
         if last or step % self._settings.log_every_n_steps == 0:
             with _written(self._settings.train_dir):
                 values = self._write_metrics(step, result)
-                if (
-                    last
-                    or time.monotonic() - self._summarised >= self._settings.save_summaries_secs
-                ):
-                    self._write_events(step, values, result, batch)
+            if last or time.monotonic() - self._summarised >= self._settings.save_summaries_secs:
+                self._write_events(step, values, result, batch)
         if settled and self.save_is_due():
             self.save(step)
 
@@ -120,7 +118,8 @@ class RunWriter(NoWriter):
         """Saves a checkpoint unless that of this step is saved already."""
         if step == self._saved_step:
             return
-        tensors = self._tensors()
+        # Read before anything is written: what fails here, such as a parameter server, is no disk.
+        tensors = {name: np.asarray(tf.convert_to_tensor(t)) for name, t in self._tensors().items()}
         if self._settings.check_numerics:
             require_finite(tensors, step)
         checkpoints.save(self._settings.train_dir, step, tensors)
@@ -166,12 +165,13 @@ class RunWriter(NoWriter):
         result: Mapping[str, Any],
         batch: Batch | None,
     ) -> None:
-        with self._events.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
-            if self._summaries and batch:
-                self._summaries.write(batch, result)
-        self._events.flush()
+        summaries = [Summary(tf.summary.scalar, name, value) for name, value in values.items()]
+        if self._summaries and batch:
+            summaries += self._summaries.of_step(batch, result)
+        with _written(self._settings.train_dir), self._events.as_default(step=step):
+            for summary in summaries:
+                summary.write(summary.tag, summary.value)
+            self._events.flush()
         self._summarised = time.monotonic()
 
 

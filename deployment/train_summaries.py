@@ -5,7 +5,9 @@ pictures of the chief's first clone, by a forward pass of their own after the st
 those of the step, of the global batch. Tags are those of slim's trainers.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,8 +22,16 @@ PICTURES = 4
 _SAME_BOX = 1e-3  # relative; what decoding leaves of an object's box differs by less
 
 
+class Summary(NamedTuple):
+    """A value, its tag, and the function that writes both to the default summary writer."""
+
+    write: Callable[[str, Any], Any]
+    tag: str
+    value: Any
+
+
 class TrainSummaries:
-    """Writes to the default summary writer what the flags ask for; nothing by default."""
+    """Finds what the flags ask for; nothing by default."""
 
     def __init__(
         self,
@@ -35,35 +45,36 @@ class TrainSummaries:
         self._histograms, self._images = histograms, images
         self._end_points = tf.function(detector.end_points, autograph=False)
 
-    def write(self, batch: Batch, result: Mapping[str, tf.Tensor]) -> None:
-        """Histograms and drawn pictures of a step.
+    def of_step(self, batch: Batch, result: Mapping[str, tf.Tensor]) -> list[Summary]:
+        """Histograms and drawn pictures of a step, all computed and none written.
 
         Args:
           batch: what the chief trained on; the strategy's distributed one where it has clones.
           result: of the step, with gradients.
         """
         if not (self._histograms or self._images):
-            return
+            return []
         local = self._strategy.experimental_local_results
         first = Batch(*(local(rows)[0][:PICTURES] for rows in batch))
+        found: list[Summary] = []
         if self._histograms:
-            self._write_variables(result)
-            self._write_activations(first.images)
+            found += [*self._of_variables(result), *self._of_activations(first.images)]
         if self._images:
-            drawn = draw(self._detector, first)
-            tf.summary.image("training_pictures", drawn, max_outputs=PICTURES)
+            write = functools.partial(tf.summary.image, max_outputs=PICTURES)
+            found.append(Summary(write, "training_pictures", draw(self._detector, first)))
+        return found
 
-    def _write_variables(self, result: Mapping[str, tf.Tensor]) -> None:
+    def _of_variables(self, result: Mapping[str, tf.Tensor]) -> Iterator[Summary]:
         for name, variable in self._detector.variables_by_name.items():
-            tf.summary.histogram(name, variable)
+            yield Summary(tf.summary.histogram, name, variable)
             if (gradient := result.get(f"{name}{GRADIENT}")) is not None:
-                tf.summary.histogram(f"{name}/gradient", gradient)
-                tf.summary.scalar(f"{name}/gradient_norm", tf.norm(gradient))
+                yield Summary(tf.summary.histogram, f"{name}/gradient", gradient)
+                yield Summary(tf.summary.scalar, f"{name}/gradient_norm", tf.norm(gradient))
 
-    def _write_activations(self, images: tf.Tensor) -> None:
+    def _of_activations(self, images: tf.Tensor) -> Iterator[Summary]:
         for name, values in self._end_points(images).items():
-            tf.summary.histogram(f"activations/{name}", values)
-            tf.summary.scalar(f"sparsity/{name}", tf.nn.zero_fraction(values))
+            yield Summary(tf.summary.histogram, f"activations/{name}", values)
+            yield Summary(tf.summary.scalar, f"sparsity/{name}", tf.nn.zero_fraction(values))
 
 
 def draw(detector: Detector, batch: Batch) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Writing to a device that has no room: what was there stays, and a sentence says what happened."""
 
+import errno
 import pathlib
 
 import pytest
 import tensorflow as tf
 
-from deployment import disk
+from deployment import cluster, disk
 from errors import InputError
 
 
@@ -57,7 +58,34 @@ def test_folder_that_takes_no_file_is_refused():
         disk.make_folder("/proc/self", given="--eval_dir=/proc/self")
 
 
+FOLDER = "see that its folder is there and may be written"
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError(errno.ENOSPC, "no space"), "make room"),
+        (OSError(errno.EFBIG, "too large"), "make room"),
+        (tf.errors.ResourceExhaustedError(None, None, "no space"), "make room"),
+        (tf.errors.OutOfRangeError(None, None, "too large"), "make room"),
+        (PermissionError(errno.EACCES, "denied"), FOLDER),
+        (tf.errors.PermissionDeniedError(None, None, "denied"), FOLDER),
+        (tf.errors.NotFoundError(None, None, "no such folder"), FOLDER),
+        (tf.errors.FailedPreconditionError(None, None, "no folder"), FOLDER),
+    ],
+)
+def test_remedy_is_that_of_the_error(error, remedy):
+    with pytest.raises(InputError, match=rf"\): {remedy} and run again"), disk.explained("it"):
+        raise error
+
+
+def test_error_of_a_peer_is_none_of_a_disk():
+    for kind in cluster.PEER_ERRORS:
+        with pytest.raises(kind), disk.explained("it"):
+            raise kind(None, None, "a peer is gone")
+
+
 def test_hope_ends_the_sentence():
-    said = r"^it could not be written \(no\): make room and run again; wait\.$"
+    said = rf"^it could not be written \(no\): {FOLDER} and run again; wait\.$"
     with pytest.raises(InputError, match=said), disk.explained("it", hope="; wait"):
         raise OSError("no")

@@ -5,6 +5,7 @@ import json
 import os
 
 import pytest
+import tensorflow as tf
 
 from deployment.run_writer import RunWriter
 from deployment.train_settings import TrainSettings
@@ -39,6 +40,19 @@ def test_line_of_a_step_is_there_at_once(writer, tmp_path):
     writer.after_step(1, {"loss": 2.5, "learning_rate": 0.1}, None, settled=False)
     (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert json.loads(line)["loss"] == 2.5
+
+
+def test_weights_that_cannot_be_read_are_no_full_disk(tmp_path):
+    class Lost:
+        """A variable on a parameter server that is gone."""
+
+        def __tf_tensor__(self, *_):
+            raise tf.errors.UnknownError(None, None, "the server is gone")
+
+    settings = TrainSettings(train_dir=str(tmp_path), dataset_dir="records", check_numerics=False)
+    writer = RunWriter(settings, start=0, tensors=lambda: {"weights": Lost()})
+    with writer, pytest.raises(tf.errors.UnknownError):
+        writer.save(1)
 
 
 @pytest.mark.parametrize("end", [KeyError, InputError, KeyboardInterrupt])

@@ -1,6 +1,7 @@
 """Histograms and drawn pictures of a training, read back from the event files."""
 
 import pathlib
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -101,6 +102,23 @@ def test_gradients_are_not_taken_for_metrics(detector, batch, tmp_path):
     events = written(detector, batch, tmp_path, histograms=False, images=False)
     assert {tag for step, tag in events if step} == {"loss", "learning_rate", "images_per_second"}
     assert "gradient" not in (tmp_path / "metrics.jsonl").read_text()
+
+
+def test_forward_pass_that_does_not_fit_into_memory_is_not_told_as_a_full_disk(batch, tmp_path):
+    class Detector:
+        """A network whose activations are larger than the memory."""
+
+        variables_by_name: ClassVar[dict] = {}
+
+        def end_points(self, images):
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    summaries = TrainSummaries(Detector(), tf.distribute.get_strategy(), histograms=True,
+                               images=False)  # fmt: skip
+    with RunWriter(settings(tmp_path), start=0, tensors=dict, summaries=summaries) as writer:
+        values = {"loss": tf.constant(1.0), "learning_rate": tf.constant(0.5)}
+        with pytest.raises(tf.errors.ResourceExhaustedError):
+            writer.after_step(3, values, batch, settled=True)
 
 
 def test_pictures_come_on_request(detector, batch, tmp_path):
