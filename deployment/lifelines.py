@@ -2,7 +2,8 @@
 
 Every worker and parameter server calls the chief's port when its own TensorFlow server listens, and
 keeps the connection. The kernel closes it when either process ends, however it ends, so the other
-knows at once; keep-alive packets find a host that vanished within a minute.
+knows at once; keep-alive packets find a host that vanished within a minute. A chief that is there
+and does nothing (stopped, or its host frozen) is known by the signs of life that fail to come.
 
 Surprising: TensorFlow's own errors are not enough. A server of TensorFlow outlives everybody, and a
 worker that lost a parameter server retries.
@@ -17,7 +18,8 @@ from collections.abc import Callable, Collection
 
 from deployment import rendezvous
 
-_DONE, _STOP = b"done", b"stop"
+_DONE, _STOP = b"!", b"stop"
+_ALIVE, _ALIVE_SECS = b".", 1.0  # sent so often, and shorter than any sensible stall_timeout_secs
 _RETRY_SECS, _POLL_SECS = 0.2, 0.5
 _HELLO_SECS = 5.0
 
@@ -71,7 +73,11 @@ class Lifelines:
             each.close()
 
     def _watch(self) -> None:
+        due = 0.0
         while not self._closed:
+            if time.monotonic() >= due:
+                due = time.monotonic() + _ALIVE_SECS
+                self._show_life()
             sockets = [self._server, *self._lines.values()]
             for ready in select.select(sockets, [], [], _POLL_SECS)[0]:
                 if ready is self._server:
@@ -80,6 +86,11 @@ class Lifelines:
                     self._hear(ready)
             if not self.missing():
                 self._complete.set()
+
+    def _show_life(self) -> None:
+        for line in self._lines.values():
+            with contextlib.suppress(OSError):  # such as the full buffer of one who does not read
+                line.send(_ALIVE, socket.MSG_DONTWAIT)
 
     def _admit(self, line: socket.socket) -> None:
         line.settimeout(_HELLO_SECS)
@@ -116,8 +127,15 @@ class Lifelines:
 class Lifeline:
     """A server's end of the connection."""
 
-    def __init__(self, address: str, name: str):
-        """Calls the chief at `host:port` until it answers; waits for ever."""
+    def __init__(self, address: str, name: str, *, on_life: Callable[[], None]):
+        """Calls the chief until it answers; waits for ever.
+
+        Args:
+          address: `host:port` of the chief.
+          name: of this process.
+          on_life: called by `ended` for every sign of the chief's life.
+        """
+        self._on_life = on_life
         host, _, port = address.rpartition(":")
         self._done = False
         while True:
@@ -147,8 +165,11 @@ class Lifeline:
             said = self._socket.recv(64)
         except OSError:
             said = b""
-        self._done |= said == _DONE
-        return None if said else self._done
+        if not said:
+            return self._done
+        self._done |= _DONE in said
+        self._on_life()
+        return None
 
 
 def _keep_alive(line: socket.socket) -> None:

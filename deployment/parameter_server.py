@@ -40,6 +40,7 @@ _NOT_READ = (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.OutOfRa
 def serve(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> bool:
     """What a worker or a parameter server does, until the chief is gone.
 
+    A chief that shows no life for `stall_timeout_secs` ends the process with exit code 75.
     SIGTERM to a parameter server asks the chief to save and stop; to a worker it means that it has
     to go, which the others survive.
 
@@ -63,11 +64,15 @@ def serve(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> bool:
             f"The address {deployment.servers[job][task]} of {job} {task} cannot be used "
             f"({error.message}): choose another in --worker_hosts, --ps_hosts or TF_CONFIG."
         ) from error
-    with watchdog.Watchdog(stall_timeout_secs):
-        line = Lifeline(deployment.worker_hosts[0], f"{job} {task}")
-    print(f"{job} {task} serves at {server.target}.", flush=True)
-    with Interrupts() as interrupts:
-        done = _follow(line, interrupts, job=job)
+    with watchdog.Watchdog(stall_timeout_secs) as watch:
+        line = Lifeline(
+            deployment.worker_hosts[0],
+            f"{job} {task}",
+            on_life=lambda: watch.beat("the chief's last sign of life"),
+        )
+        print(f"{job} {task} serves at {server.target}.", flush=True)
+        with Interrupts() as interrupts:
+            done = _follow(line, interrupts, job=job)
     if not done:
         why = "This process was asked to go" if interrupts.received else "The chief has ended"
         print(f"{why}: run the same command again.", flush=True)
@@ -160,6 +165,7 @@ class RemoteSteps:
         rows: int,
         first_step: int,
         last_step: int,
+        stall_timeout_secs: float,
     ):
         """Traces the step and makes the workers' pipelines.
 
@@ -172,11 +178,13 @@ class RemoteSteps:
           rows: pictures of a step.
           first_step: steps taken before.
           last_step: after which none is handed out.
+          stall_timeout_secs: longest time from a step's handing out to its end; 0 is for ever.
         """
         self._state, self._lifelines = state, lifelines
         self._taken, self._handed_out, self._last_step = first_step, first_step, last_step
         self._ahead, self._stop_at = _STEPS_AHEAD * workers, math.inf
-        self._pending: list[futures.Future] = []
+        self._longest = stall_timeout_secs or math.inf
+        self._pending: dict[futures.Future, float] = {}  # with the time of handing out
         self._fetchers = futures.ThreadPoolExecutor(self._ahead)
         self._names: list[str] = []
         self._step = tf.function(self._take_one, autograph=False)
@@ -220,7 +228,8 @@ class RemoteSteps:
             if not asked and (self.settled or not settle):
                 self._hand_out()
             ended, _ = futures.wait(self._pending, _POLL_SECS, futures.FIRST_COMPLETED)
-        self._pending.remove(first := ended.pop())
+            self._leave_when_stuck()
+        self._pending.pop(first := ended.pop())
         try:
             with hardware.refusing_what_does_not_fit():
                 values = first.result()
@@ -246,6 +255,16 @@ class RemoteSteps:
         self._count()
         return True
 
+    def _leave_when_stuck(self) -> None:
+        """Ends the process when a step stays out for too long: every save would wait for it."""
+        out_since = [began for step, began in self._pending.items() if not step.done()]
+        if time.monotonic() - min(out_since, default=math.inf) > self._longest:
+            watchdog.leave(
+                f"A step has not ended in the {self._longest:g} seconds since it was handed out "
+                "(--stall_timeout_secs): a worker or its data is stuck. Run the same command again "
+                "everywhere; it goes on from the last checkpoint."
+            )
+
     def _count(self) -> None:
         """A step that was taken twice, because its worker died, counts once."""
         self._state.step.step.assign(self._taken)
@@ -253,7 +272,7 @@ class RemoteSteps:
     def _hand_out(self) -> None:
         while len(self._pending) < self._ahead and self._handed_out < self._last_step:
             remote = self._coordinator.schedule(self._step, args=(self._batches,))
-            self._pending.append(self._fetchers.submit(remote.fetch))
+            self._pending[self._fetchers.submit(remote.fetch)] = time.monotonic()
             self._handed_out += 1
 
     def _take_one(self, batches) -> tf.Tensor:

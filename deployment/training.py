@@ -294,4 +294,5 @@ def _steps(
         rows=settings.global_batch_size,
         first_step=start.step,
         last_step=settings.last_step,
+        stall_timeout_secs=settings.stall_timeout_secs,
     )

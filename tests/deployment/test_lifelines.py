@@ -14,16 +14,22 @@ WAIT_SECS = 60
 
 
 class Cluster:
-    """A chief that expects worker 0 and ps 0, and whoever calls it; `lost` has their names."""
+    """A chief that expects worker 0 and ps 0, and whoever calls it.
+
+    Attributes:
+      lost: names of those whose ends the chief noticed.
+      signs: names of those who saw a sign of the chief's life.
+    """
 
     def __init__(self, closing: contextlib.ExitStack):
         self._port, self._closing = free_ports(1)[0], closing
         self.lost: queue.Queue[str] = queue.Queue()
+        self.signs: queue.Queue[str] = queue.Queue()
         self.chief = Lifelines(self._port, ["worker 0", "ps 0"], on_lost=self.lost.put)
         closing.callback(self.chief.close)
 
     def call(self, name: str) -> Lifeline:
-        line = Lifeline(f"localhost:{self._port}", name)
+        line = Lifeline(f"localhost:{self._port}", name, on_life=lambda: self.signs.put(name))
         self._closing.callback(line.close)
         return line
 
@@ -69,6 +75,16 @@ def test_chief_learns_who_is_lost_and_who_came_back(cluster):
     assert line.ended() is None
 
 
+def test_chief_shows_life_time_and_again_to_everybody(cluster):
+    lines = [cluster.call("worker 0"), cluster.call("ps 0")]
+    seen: list[str] = []
+    deadline = time.monotonic() + WAIT_SECS
+    while min(map(seen.count, ("worker 0", "ps 0"))) < 2:
+        assert time.monotonic() < deadline
+        assert [line.ended() for line in lines] == [None, None]
+        seen += [cluster.signs.get() for _ in range(cluster.signs.qsize())]
+
+
 @pytest.mark.parametrize("name", ["worker 7", "GET / HTTP/1.1"])
 def test_stranger_is_shown_the_door(cluster, name):
     assert end(cluster.call(name)) is False
@@ -86,6 +102,7 @@ def test_server_learns_that_the_chief_ended_and_whether_the_training_was_done(cl
     line = cluster.call("ps 0")
     until(lambda: cluster.chief.missing() == ["worker 0"])
     if done:
+        time.sleep(1.5)  # for a sign of life, behind which the word stands
         cluster.chief.end()
         assert line.ended() is None  # the chief still needs it
     cluster.chief.close()

@@ -1,12 +1,35 @@
-"""What asynchronous training refuses; real processes in tests/faults hold the rest of it."""
+"""What asynchronous training refuses, and a chief that stands still; tests/faults hold the rest."""
+
+import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 
 from deployment import checkpoints, parameter_server
+from deployment.launcher import free_ports
 from deployment.train_settings import TrainSettings
 from errors import InputError
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHIEF = """
+import sys, time
+from deployment.lifelines import Lifelines
+chief = Lifelines(int(sys.argv[1]), ["worker 0"], on_lost=print)
+time.sleep(600)
+"""
+WORKER = """
+import sys
+from deployment import parameter_server
+from deployment.model_deploy import DeploymentConfig
+chief, worker, server = (f"localhost:{port}" for port in sys.argv[1:])
+deployment = DeploymentConfig(num_replicas=2, replica_id=1, worker_hosts=(chief, worker),
+                              num_ps_tasks=1, ps_hosts=(server,))
+parameter_server.serve(deployment, stall_timeout_secs=4.0)
+"""
 GIVEN = {"train_dir": "train", "dataset_dir": "records"}
 
 
@@ -59,3 +82,25 @@ def test_training_whose_last_checkpoint_is_damaged_is_not_over(tmp_path):
     (tmp_path / "ckpt-8.data-00000-of-00001").write_bytes(b"")
     given = {**GIVEN, "train_dir": str(tmp_path), "max_number_of_steps": 8}
     assert not parameter_server.is_over(TrainSettings(**given))
+
+
+def test_chief_that_stands_still_ends_its_servers():
+    """Its host's kernel answers for it, so that no connection tells."""
+    ports = list(map(str, free_ports(3)))
+    with (
+        subprocess.Popen([sys.executable, "-c", CHIEF, *ports[:1]], cwd=ROOT) as chief,
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, *ports], cwd=ROOT,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as worker,
+    ):  # fmt: skip
+        try:
+            assert worker.stdout.readline().startswith("worker 0 serves at"), worker.stderr.read()
+            time.sleep(2.0)  # for a sign of life
+            chief.send_signal(signal.SIGSTOP)
+            said = worker.communicate(timeout=60)[1]
+        finally:
+            for process in (chief, worker):
+                process.kill()
+    assert worker.returncode == 75, said
+    assert "in the 4 seconds after the chief's last sign of life" in said

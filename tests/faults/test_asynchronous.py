@@ -20,13 +20,18 @@ from tests.faults.asynchronous import (
 )
 from tests.faults.clusters import LIMIT_SECS
 
+STALL_SECS = 40.0  # room for a start on a busy machine
+
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
-def flags(records, train_dir, *, steps: int, save_every: float = 0.0) -> list[str]:
+def flags(
+    records, train_dir, *, steps: int, save_every: float = 0.0, stall_secs: float = 300.0
+) -> list[str]:
     arguments = clusters.flags(records, train_dir, steps=steps, batch=4)
     easy = ("--optimizer=adam", "--learning_rate=0.001", "--augment=False")
-    return [*arguments, *easy, f"--save_interval_secs={save_every}", "--stall_timeout_secs=300"]
+    times = (f"--save_interval_secs={save_every}", f"--stall_timeout_secs={stall_secs}")
+    return [*arguments, *easy, *times]
 
 
 def check_saved(run, folder) -> None:
@@ -35,20 +40,23 @@ def check_saved(run, folder) -> None:
     assert f"at step {found.step}; saved." in run.said()
 
 
-def test_loss_falls_although_a_worker_dies_and_comes_back(records, tmp_path):
+def test_loss_falls_although_a_worker_dies_and_comes_back_until_one_is_stuck(records, tmp_path):
     folder = tmp_path / "run"
-    with running(flags(records, folder, steps=10000, save_every=600), tmp_path / "logs") as run:
+    arguments = flags(records, folder, steps=10000, save_every=600, stall_secs=STALL_SECS)
+    with running(arguments, tmp_path / "logs") as run:
         wait_for_step(run, folder, 5)
         run.signal(WORKER_1, signal.SIGKILL)
         wait_for_step(run, folder, clusters.last_step(folder) + 10)
         run.restart(WORKER_1)
         assert wait_until(lambda: run.said(WORKER_1).count("serves at") == 2, LIMIT_SECS)
         wait_for_step(run, folder, max(50, clusters.last_step(folder) + 10))
-        for place in PLACES:
-            run.signal(place, signal.SIGTERM)
-        assert run.codes(within=2 * END_SECS) == [75, 75, 75, 75], run.said()
+        run.signal(WORKER_0, signal.SIGSTOP)
+        others = [CHIEF, WORKER_1, PS]
+        assert run.codes(within=STALL_SECS + END_SECS, of=others) == [75, 75, 75], run.said()
         assert "worker 1 is gone; the others go on without it" in run.said()
-        check_saved(run, folder)
+        assert "A step has not ended in the 40 seconds since it was handed out" in run.said()
+        run.signal(WORKER_0, signal.SIGCONT)
+        assert run.codes(within=END_SECS, of=[WORKER_0]) == [75]
     losses = clusters.losses(folder)
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
 
