@@ -1,7 +1,8 @@
-"""slurm_train.sbatch, with small programs in place of SLURM's: who is queued again, and who not."""
+"""slurm_train.sbatch, with small programs in place of SLURM: what it asks for, who is requeued."""
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -9,9 +10,10 @@ import time
 import pytest
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "slurm_train.sbatch"
-# Starts three tasks at once and returns the largest code, without srun's own options.
+# Starts three tasks at once and returns the largest code; writes down srun's own options.
 SRUN = """#!/usr/bin/env bash
-while [[ $1 == --* ]]; do shift; done
+while [[ $1 == --* ]]; do echo "$1" >>options; shift; done
+echo "${@:6}" >flags
 for task in 0 1 2; do SLURM_PROCID=$task "$@" & tasks[task]=$!; done
 largest=0
 for task in 0 1 2; do
@@ -43,15 +45,19 @@ def start(tmp_path):
         path.write_text(text)
         path.chmod(0o755)
 
-    def begin(*acts: str, restarts: int = 0) -> subprocess.Popen:
+    def begin(*acts: str, restarts: int = 0, **variables: str) -> subprocess.Popen:
         environment = {
             **os.environ,
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "SLURM_SUBMIT_DIR": str(tmp_path),
             "SLURM_JOB_ID": "17",
             "SLURM_RESTART_COUNT": str(restarts),
+            "SLURM_CPUS_ON_NODE": "48",
+            "SLURM_NTASKS_PER_NODE": "1",
+            **variables,
         }
-        return subprocess.Popen(["bash", SCRIPT, *acts], env=environment)
+        with (tmp_path / "said").open("w") as said:
+            return subprocess.Popen(["bash", SCRIPT, *acts], env=environment, stderr=said)
 
     return begin
 
@@ -73,6 +79,41 @@ def test_job_is_queued_again_unless_a_code_forbids_it(
     assert start(*acts, restarts=restarts).wait(timeout=60) == code
     assert (tmp_path / "requeued").exists() is requeued
     assert not list(tmp_path.glob(".codes*"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "asked"),
+    [
+        ((), {}, {"--wait=120", "--cpus-per-task=48"}),
+        ((), {"SLURM_CPUS_PER_TASK": "8"}, {"--wait=120", "--cpus-per-task=8"}),
+        ((), {"SLURM_NTASKS_PER_NODE": "3"}, {"--wait=120", "--cpus-per-task=16"}),
+        (("--num_ps_tasks=1",), {}, {"--wait=0", "--cpus-per-task=48"}),
+    ],
+)
+def test_tasks_have_the_nodes_cores_and_wait_for_each_other_where_they_keep_step(
+    start, tmp_path, flags, variables, asked
+):
+    assert start("0", "0", "0", *flags, **variables).wait(timeout=60) == 0
+    options = set((tmp_path / "options").read_text().split())
+    assert options == {"--kill-on-bad-exit=0", "--label", *asked}
+
+
+def test_job_has_whole_nodes():
+    asked = set(re.findall(r"^#SBATCH (.*)$", SCRIPT.read_text(), re.MULTILINE))
+    assert {"--exclusive", "--mem=0", "--ntasks-per-node=1", "--requeue"} <= asked
+
+
+@pytest.mark.parametrize(("restarts", "added"), [(0, ""), (1, " --overwrite=False")])
+def test_job_that_is_queued_again_starts_nothing_over(start, tmp_path, restarts, added):
+    assert start("0", "0", "0", "--flagfile=a", restarts=restarts).wait(timeout=60) == 0
+    assert (tmp_path / "flags").read_text() == f"train_ssd_network.py 0 0 0 --flagfile=a{added}\n"
+
+
+@pytest.mark.parametrize("flag", ["--overwrite", "-overwrite=True"])
+def test_flag_that_would_start_over_at_every_requeue_is_refused(start, tmp_path, flag):
+    assert start("0", "0", "0", flag).wait(timeout=60) == 2
+    assert (tmp_path / "said").read_text().startswith(f"{flag} would start over whenever")
+    assert not (tmp_path / "options").exists()
 
 
 def test_signal_at_the_time_limit_lets_the_workers_save(start, tmp_path):
