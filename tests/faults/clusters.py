@@ -18,6 +18,7 @@ from tests.faults import damage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STALL_SECS = 60
+STALL_AT_START_SECS = 10  # of a run that gets no further than its start
 TINY = (
     *("--depth_multiplier=0.0625", "--precision=float32", "--seed=3", "--log_every_n_steps=1"),
     *("--save_interval_secs=0", f"--stall_timeout_secs={STALL_SECS}", "--max_to_keep=3"),
@@ -206,7 +207,8 @@ def run_to_the_end(
     """Runs with one death after the other, starting again after each, until all exit with 0."""
     ends = []
     for death in deaths:
-        ends.append(run(arguments, train_dir, workers=workers, death=death))
+        hurry = [] if death.step else [f"--stall_timeout_secs={STALL_AT_START_SECS}"]
+        ends.append(run([*arguments, *hurry], train_dir, workers=workers, death=death))
         if death.damage:
             damage.harm_newest(train_dir, death.damage)
     if not ends or any(ends[-1].codes) or deaths[-1].damage:

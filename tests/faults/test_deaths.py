@@ -16,7 +16,11 @@ SCHEDULES = {
         Death("SIGKILL", 0, 5),
         Death("SIGKILL", 1, STEPS),
     ],
-    "worker stuck": [Death("SIGSTOP", 1, 3)],
+    "worker killed while starting, worker stuck, chief stuck": [
+        Death("SIGKILL", 1, 0),
+        Death("SIGSTOP", 1, 3),
+        Death("SIGSTOP", 0, 6),
+    ],
     "chief killed in a save, then in an evaluation": [
         Death("SIGKILL", 0, 2, during="save", damage="data torn"),
         Death("SIGKILL", 0, EVAL_EVERY, during="evaluation"),
