@@ -33,7 +33,9 @@ class DeploymentConfig:
       worker_hosts: `host:port` of every worker, in order; empty with one worker.
       num_ps_tasks: parameter servers; 0 for a synchronous training.
       ps_hosts: `host:port` of every parameter server.
-      job: WORKER or PS, what this process is.
+      worker_job_name: what the user calls the workers.
+      ps_job_name: what the user calls the parameter servers.
+      job: one of the two names, what this process is; None is a worker.
     """
 
     num_clones: int = 1
@@ -43,19 +45,22 @@ class DeploymentConfig:
     worker_hosts: tuple[str, ...] = ()
     num_ps_tasks: int = 0
     ps_hosts: tuple[str, ...] = ()
-    job: str = WORKER
+    worker_job_name: str = WORKER
+    ps_job_name: str = PS
+    job: str | None = None
 
     def __post_init__(self):
         for name, value in (("clones", self.num_clones), ("replicas", self.num_replicas)):
             if value < 1:
                 raise InputError(f"--num_{name}={value} must be 1 or more.")
-        if self.num_ps_tasks or self.job == PS:
+        _canonical(self.job, JobNames(self.worker_job_name, self.ps_job_name))
+        if self.num_ps_tasks or self.is_ps:
             self._check_servers()
-        tasks = self.num_ps_tasks if self.job == PS else self.num_replicas
+        tasks = self.num_ps_tasks if self.is_ps else self.num_replicas
         if not 0 <= self.replica_id < tasks:
             raise InputError(
                 f"--task={self.replica_id} must lie in 0...{tasks - 1}: there are {tasks} "
-                + ("parameter servers." if self.job == PS else "workers (--num_replicas).")
+                + ("parameter servers." if self.is_ps else "workers (--num_replicas).")
             )
         if self.num_replicas > 1:
             self._check_hosts()
@@ -63,7 +68,12 @@ class DeploymentConfig:
     @property
     def is_chief(self) -> bool:
         """Whether this worker writes train_dir and decides where a run begins."""
-        return self.job == WORKER and self.replica_id == 0
+        return not self.is_ps and self.replica_id == 0
+
+    @property
+    def is_ps(self) -> bool:
+        """Whether this process holds weights."""
+        return self.job == self.ps_job_name
 
     @property
     def is_server(self) -> bool:
@@ -227,7 +237,7 @@ def configure(
         _count("num_replicas", num_replicas, "worker_hosts", worker_hosts),
         task,
         tuple(worker_hosts),
-        job=_job(job_name, names),
+        job=_canonical(job_name, names),
         num_ps_tasks=_count("num_ps_tasks", num_ps_tasks, "ps_hosts", ps_hosts),
         ps_hosts=tuple(ps_hosts),
     )
@@ -241,7 +251,9 @@ def configure(
         worker_hosts=place.hosts if place.num_replicas != 1 else (),
         num_ps_tasks=place.num_ps_tasks or 0,
         ps_hosts=place.ps_hosts,
-        job=place.job or WORKER,
+        worker_job_name=names.worker,
+        ps_job_name=names.ps,
+        job=names.ps if place.job == PS else None,
     )
 
 
@@ -255,7 +267,8 @@ def _count(flag: str, count: int | None, list_flag: str, hosts: Sequence[str]) -
     return count if count is not None else len(hosts) or None
 
 
-def _job(job_name: str | None, names: JobNames) -> str | None:
+def _canonical(job_name: str | None, names: JobNames) -> str | None:
+    """WORKER or PS, as TensorFlow calls what the user has names for; None stays None."""
     if job_name not in (None, *names):
         raise InputError(
             f"--job_name={job_name} must be {names.worker} or {names.ps} (--worker_job_name, "

@@ -50,7 +50,8 @@ def serve(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> bool:
     Raises:
       InputError: the port cannot be used.
     """
-    job, task = deployment.job, deployment.replica_id - (deployment.job == WORKER)
+    job = PS if deployment.is_ps else WORKER
+    task = deployment.replica_id - (job == WORKER)
     try:
         server = tf.distribute.Server(
             tf.train.ClusterSpec(deployment.servers),
@@ -293,7 +294,7 @@ def _lost(name: str) -> None:
 
 def _devices(deployment: DeploymentConfig) -> config_pb2.ConfigProto:
     """The GPUs that a server may use: those of its clones, none on a parameter server."""
-    idle = deployment.clone_on_cpu or deployment.job == PS
+    idle = deployment.clone_on_cpu or deployment.is_ps
     config = config_pb2.ConfigProto(device_count={"GPU": 0 if idle else deployment.num_clones})
     config.gpu_options.allow_growth = True
     return config

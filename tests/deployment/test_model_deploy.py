@@ -1,5 +1,6 @@
 """Flags and environment to a layout, and what is refused."""
 
+import dataclasses
 import json
 
 import pytest
@@ -49,6 +50,26 @@ def test_worker_hosts_alone_say_how_many_there_are():
     assert not config.is_chief
 
 
+def test_layout_is_made_by_hand_with_names_for_the_jobs():
+    layout = {
+        "num_clones": 1,
+        "clone_on_cpu": False,
+        "replica_id": 0,
+        "num_replicas": 2,
+        "num_ps_tasks": 1,
+        "worker_job_name": "learner",
+        "ps_job_name": "store",
+        "worker_hosts": HOSTS,
+        "ps_hosts": ("p:1",),
+    }
+    assert DeploymentConfig(**layout).is_chief
+    assert DeploymentConfig(**layout, job="learner").is_chief
+    store = DeploymentConfig(**layout, job="store")
+    assert (store.is_ps, store.is_chief, store.is_server) == (True, False, True)
+    with pytest.raises(InputError, match="--job_name=worker must be learner or store"):
+        DeploymentConfig(**layout, job="worker")
+
+
 def test_place_is_found_in_tf_config():
     config = configure(tf_config(1))
     assert (config.num_replicas, config.replica_id, config.worker_hosts) == (2, 1, HOSTS)
@@ -91,14 +112,14 @@ def test_cpu_clones_beside_other_workers_are_refused():
 @pytest.mark.parametrize(
     ("place", "expected"),
     [
-        (("chief", 0), ("worker", 0, True, False)),
-        (("worker", 1), ("worker", 2, False, True)),
-        (("ps", 0), ("ps", 0, False, True)),
+        (("chief", 0), (False, 0, True, False)),
+        (("worker", 1), (False, 2, False, True)),
+        (("ps", 0), (True, 0, False, True)),
     ],
 )
 def test_chief_of_an_asynchronous_training_is_served_by_all_others(place, expected):
     config = configure(asynchronous(*place))
-    assert (config.job, config.replica_id, config.is_chief, config.is_server) == expected
+    assert (config.is_ps, config.replica_id, config.is_chief, config.is_server) == expected
     assert config.servers == {"worker": ("a:1", "b:1"), "ps": ("p:1",)}
     assert (config.num_replicas, config.num_ps_tasks, config.num_in_step) == (3, 1, 1)
 
@@ -110,13 +131,17 @@ def test_flags_alone_name_an_asynchronous_cluster():
     assert configure(**hosts, job_name="ps") == configure(asynchronous("ps", 0))
 
 
-def test_jobs_may_have_other_names():
+@pytest.mark.parametrize(
+    ("kind", "index", "usual", "job"),
+    [("learner", 1, "worker", None), ("store", 0, "ps", "store")],
+)
+def test_jobs_may_have_other_names(kind, index, usual, job):
     names = {"worker_job_name": "learner", "ps_job_name": "store"}
-    for kind, index in (("learner", 1), ("store", 0)):
-        environment = asynchronous(kind, index, worker="learner", ps="store")
-        usual = {"learner": "worker", "store": "ps"}[kind]
-        assert configure(environment, **names) == configure(asynchronous(usual, index))
-        assert configure(environment, **names, job_name=kind) == configure(environment, **names)
+    environment = asynchronous(kind, index, worker="learner", ps="store")
+    config = configure(environment, **names)
+    assert config == configure(environment, **names, job_name=kind)
+    usually = configure(asynchronous(usual, index))
+    assert config == dataclasses.replace(usually, **names, job=job)
 
 
 @pytest.mark.parametrize(
