@@ -72,7 +72,7 @@ def read(
     places = []
     if environment.get("TF_CONFIG", "").strip():
         places.append(_from_tf_config(environment["TF_CONFIG"], names))
-    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+    if (environment.get("SLURM_STEP_NUM_TASKS") or "1") != "1":
         places.append(_from_slurm(environment, num_ps_tasks or 0))
     return places
 
@@ -152,6 +152,7 @@ def _from_tf_config(text: str, names: JobNames) -> Place:
 
 def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> Place:
     try:
+        total = int(environment["SLURM_STEP_NUM_TASKS"])
         number = int(environment["SLURM_PROCID"])
         nodes = list(expand_hostlist(environment["SLURM_STEP_NODELIST"]))
         tasks = list(_expand_counts(environment["SLURM_STEP_TASKS_PER_NODE"]))
@@ -166,7 +167,6 @@ def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> Place:
         for node, count in zip(nodes, tasks, strict=False)
         for i in range(count)
     )
-    total = int(environment["SLURM_STEP_NUM_TASKS"])
     if len(hosts) != total:
         raise InputError(
             f"SLURM starts {total} tasks and names places for {len(hosts)} "

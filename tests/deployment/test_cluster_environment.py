@@ -41,6 +41,15 @@ def test_tf_config_counts_the_chief_first(kind, index, task):
     assert (place.task, place.hosts) == (task, ("a:1", "b:1", "c:1"))
 
 
+def test_tf_config_as_kubeflow_writes_it():
+    text = (
+        '{"cluster":{"worker":["ssd-worker-0.default.svc:2222","ssd-worker-1.default.svc:2222"]},'
+        '"task":{"type":"worker","index":1},"environment":"cloud"}'
+    )
+    hosts = ("ssd-worker-0.default.svc:2222", "ssd-worker-1.default.svc:2222")
+    assert read({"TF_CONFIG": text}) == [Place("TF_CONFIG", 2, 1, hosts)]
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"task": {"index": "x"}}', '{"cluster": 3}'])
 def test_malformed_tf_config_is_refused(text):
     with pytest.raises(InputError, match="is not a cluster"):
@@ -87,6 +96,7 @@ def test_slurm_step_of_one_task_is_no_cluster():
         ({"SLURM_STEP_NODELIST": "n[01"}, "cannot be understood"),
         ({"SLURM_STEP_TASKS_PER_NODE": "two"}, "cannot be understood"),
         ({"SLURM_PROCID": ""}, "cannot be understood"),
+        ({"SLURM_STEP_NUM_TASKS": "three"}, "cannot be understood"),
         ({"SLURM_STEP_TASKS_PER_NODE": "1,1"}, "names places for 2"),
     ],
 )
