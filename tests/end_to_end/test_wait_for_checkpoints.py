@@ -9,6 +9,8 @@ import runs
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
+from tests.faults import clusters
+
 
 def flags(train_dir, records, folder) -> list[str]:
     return [
@@ -49,7 +51,7 @@ def test_last_checkpoint_ends_the_wait_and_one_that_cannot_be_read_is_passed_ove
 
 
 @pytest.mark.slow
-def test_checkpoints_are_scored_while_the_training_runs(records, tmp_path):
+def test_checkpoints_are_scored_beside_two_workers_as_these_score_them(records, tmp_path):
     train_dir, folder = tmp_path / "run", tmp_path / "eval"
     command = runs.command("eval_ssd_network.py", *flags(train_dir, records, folder))
     with (
@@ -60,9 +62,15 @@ def test_checkpoints_are_scored_while_the_training_runs(records, tmp_path):
     ):
         training = runs.train_flags(records, train_dir, steps=12)
         # All but two are removed before they can be scored, or none, if the machine is quick.
-        runs.run("train_ssd_network.py", *training, "--save_interval_secs=0", "--max_to_keep=2")
+        training += ["--save_interval_secs=0", "--max_to_keep=2"]
+        training += ["--eval_split=test", "--eval_every_n_steps=12"]
+        ended = clusters.run(training, train_dir, workers=2)
+        assert ended.codes == [0, 0], ended.output
         assert evaluation.wait(timeout=300) == 0, (tmp_path / "log").read_text()
     steps = [line["step"] for line in lines(folder)]
     assert steps == sorted({*steps})
     assert steps[-1] == 12
     assert steps_in_tensorboard(folder, "AP_VOC07/mAP") == steps
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics == json.loads((train_dir / "evaluations" / "metrics.json").read_text())
+    assert metrics["mAP_VOC07"] > 0
