@@ -50,8 +50,7 @@ def configure_learning_rate(
             "--learning_rate_decay_boundaries=80000,100000 or so."
         )
     total_steps = max_number_of_steps or 0
-    epochs_steps = int(num_samples * num_epochs_per_decay / global_batch_size)
-    decay_steps = decay_steps or max(1, epochs_steps)
+    decay_steps = decay_steps or _steps_of(num_epochs_per_decay, num_samples, global_batch_size)
     makers = {
         "fixed": lambda: schedules.fixed(learning_rate),
         "exponential": lambda: schedules.exponential(
@@ -81,6 +80,36 @@ def configure_learning_rate(
         start=slow_start_learning_rate,
         constant=slow_start_type == "constant",
     )
+
+
+def warn_of_early_floor(
+    *,
+    learning_rate_decay_type: str,
+    num_samples: int,
+    global_batch_size: int,
+    num_epochs_per_decay: float,
+    decay_steps: int | None,
+    end_learning_rate: float,
+    max_number_of_steps: int | None,
+) -> str:
+    """What the user of slim's polynomial decay may not expect, in a sentence; else "".
+
+    Over its usual two epochs it is at its floor for nearly all of a run.
+    """
+    end = _steps_of(num_epochs_per_decay, num_samples, global_batch_size)
+    total = max_number_of_steps
+    if learning_rate_decay_type != "polynomial" or decay_steps or (total and end >= total):
+        return ""
+    return (
+        f"The learning rate falls to --end_learning_rate={end_learning_rate} by step {end} of "
+        f"{total or 'an endless run'} and stays there: polynomial decays over "
+        f"--num_epochs_per_decay={num_epochs_per_decay}; give --decay_steps={total or 'N'} to "
+        "decay over so many steps."
+    )
+
+
+def _steps_of(epochs: float, num_samples: int, global_batch_size: int) -> int:
+    return max(1, int(num_samples * epochs / global_batch_size))
 
 
 def configure_optimizer(

@@ -8,7 +8,7 @@ from deployment import hardware
 from errors import InputError
 from nets import nets_factory
 from preprocessing import preprocessing_factory
-from settings import check_at_least, check_at_most, refuse_unless, require, setting
+from settings import check_at_least, check_at_most, check_below_one, refuse_unless, require, setting
 from tf_utils import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 
 LOSS_NORMALIZERS = ("matches", "batch")
@@ -195,6 +195,9 @@ class TrainSettings:
             needs="--checkpoint_path",
         )
         check_at_most(self, MAX_SEED, "seed")
+        check_at_least(self, 0, "save_interval_secs", "save_summaries_secs")
+        self._check_optimizer()
+        self._check_learning_rate()
         self._check_distribution()
         self._check_data_service()
         self._check_evaluation()
@@ -222,6 +225,23 @@ class TrainSettings:
         """Pictures a step over all clones of all workers that keep step."""
         workers = 1 if self.num_ps_tasks else self.num_replicas or 1
         return self.batch_size * self.accumulate_steps * self.num_clones * workers
+
+    def _check_optimizer(self) -> None:
+        check_below_one(self, "momentum", "adam_beta1", "adam_beta2", "adadelta_rho")
+        check_below_one(self, "rmsprop_momentum", "rmsprop_decay")
+        check_at_least(self, 0, "opt_epsilon", "ftrl_l1", "ftrl_l2")
+        check_at_least(
+            self, 0, "adagrad_initial_accumulator_value", "ftrl_initial_accumulator_value"
+        )
+        check_at_most(self, 0, "ftrl_learning_rate_power")
+
+    def _check_learning_rate(self) -> None:
+        check_at_least(self, 0, "end_learning_rate", "slow_start_learning_rate", "learning_power")
+        factor, epochs = self.learning_rate_decay_factor, self.num_epochs_per_decay
+        if not 0 < factor <= 1:
+            raise InputError(f"--learning_rate_decay_factor={factor} must lie in (0, 1].")
+        if not epochs > 0:
+            raise InputError(f"--num_epochs_per_decay={epochs} must be above 0.")
 
     def _check_distribution(self) -> None:
         if self.master:

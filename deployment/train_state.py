@@ -168,6 +168,11 @@ def resolve(
     return settings, description
 
 
+def warn_of_schedule(settings: TrainSettings, *, num_samples: int) -> str:
+    """What a user may not expect of the learning rate, in a sentence; else ""."""
+    return _configure(tf_utils.warn_of_early_floor, settings, num_samples=num_samples)
+
+
 def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
     """What checkpoints say of themselves, from settings without gaps."""
     preprocessing = settings.preprocessing_name

@@ -191,8 +191,12 @@ def _announce(
     )
     if found:
         print(f"Resuming from {found.path}.")
-    if warning := initialization.without_effect(settings, found and found.path):
-        print(warning)
+    for warning in (
+        initialization.without_effect(settings, found and found.path),
+        train_state.warn_of_schedule(settings, num_samples=dataset.num_samples),
+    ):
+        if warning:
+            print(warning)
 
 
 def _restore(state: TrainState, start: Start, cluster: Cluster) -> None:

@@ -1,6 +1,7 @@
 """The factories: which schedule and rule come out, their defaults, and what is refused."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -92,6 +93,32 @@ def test_decay_steps_override_the_epochs(decay_type):
     )
     assert by_hand == by_epochs
     assert by_hand[0] > by_hand[2]
+
+
+FLOOR = {
+    name: RATE[name]
+    for name in inspect.signature(tf_utils.warn_of_early_floor).parameters
+    if name != "learning_rate_decay_type"
+}
+
+
+@pytest.mark.parametrize(
+    ("decay_type", "options", "said"),
+    [
+        ("polynomial", {}, "by step 62 of 120 and stays there: .* give --decay_steps=120"),
+        ("polynomial", {"max_number_of_steps": None}, "by step 62 of an endless run"),
+        ("polynomial", {"decay_steps": 62}, ""),  # so it was asked for
+        ("polynomial", {"max_number_of_steps": 62}, ""),
+        ("exponential", {}, ""),
+        ("poly", {}, ""),
+    ],
+)
+def test_polynomial_decay_that_ends_early_is_told(decay_type, options, said):
+    found = tf_utils.warn_of_early_floor(
+        learning_rate_decay_type=decay_type, **{**FLOOR, **options}
+    )
+    assert re.search(said, found)
+    assert bool(found) == bool(said)
 
 
 def test_data_set_smaller_than_a_batch_decays_every_step():

@@ -1,5 +1,7 @@
 """Flags of a training that cannot be meant so: refused before anything is made of them."""
 
+import re
+
 import pytest
 import tensorflow as tf
 
@@ -37,6 +39,37 @@ def test_flag_that_needs_another_is_refused_alone(flags, others, said):
     make(**flags, **others)
     with pytest.raises(InputError, match=said):
         make(**flags)
+
+
+SENSELESS = {
+    "must lie in [0, 1)": [
+        *({name: value} for value in (-0.1, 1.0, float("nan")) for name in ("momentum",)),
+        *({name: 1.0} for name in ("adam_beta1", "adam_beta2", "adadelta_rho")),
+        *({name: 1.5} for name in ("rmsprop_momentum", "rmsprop_decay")),
+    ],
+    "must lie in (0, 1]": [
+        {"learning_rate_decay_factor": value} for value in (0.0, -0.5, 1.5, float("nan"))
+    ],
+    "must be above 0": [{"num_epochs_per_decay": value} for value in (0.0, -1.0, float("nan"))],
+    "must be 0 or more": [
+        {name: -0.1}
+        for name in (
+            *("opt_epsilon", "adagrad_initial_accumulator_value", "ftrl_l1", "ftrl_l2"),
+            *("ftrl_initial_accumulator_value", "end_learning_rate", "slow_start_learning_rate"),
+            *("learning_power", "save_interval_secs", "save_summaries_secs"),
+        )
+    ],
+    "must be 0 or less": [{"ftrl_learning_rate_power": 0.5}],
+}
+
+
+@pytest.mark.parametrize(
+    ("flag", "rule"), [(flag, rule) for rule, flags in SENSELESS.items() for flag in flags]
+)
+def test_value_that_makes_no_sense_is_refused(flag, rule):
+    ((name, value),) = flag.items()
+    with pytest.raises(InputError, match=re.escape(f"--{name}={value} {rule}")):
+        make(**flag)
 
 
 def test_unknown_preprocessing_is_refused():

@@ -182,6 +182,8 @@ KNOBS = (
     "--last_layer_gradient_multiplier=3",
     "--weight_decay=0.001",
     "--clip_gradient_norm=5",
+    "--learning_rate_decay_type=polynomial",
+    "--num_epochs_per_decay=1",
     "--summarize_gradients",
     "--save_summaries_images",
 )
@@ -191,7 +193,7 @@ def test_clones_that_accumulate_take_the_steps_of_one_large_batch(records, tmp_p
     """2 clones x 2 batches of 1 and 1 clone x batch 4, with every knob turned: the same run."""
     layouts = {"one": (1, 1, 4), "parts": (2, 2, 1)}
     for name, (clones, parts, batch) in layouts.items():
-        runs.run(
+        done = runs.run(
             "train_ssd_network.py",
             *runs.train_flags(records, tmp_path / name, steps=4),
             *KNOBS,
@@ -200,6 +202,7 @@ def test_clones_that_accumulate_take_the_steps_of_one_large_batch(records, tmp_p
             f"--batch_size={batch}",
             "--precision=float32",
         )
+        assert "falls to --end_learning_rate=0.0001 by step 3 of 4 and stays there" in done.stdout
     one, parts = ([line["loss"] for line in runs.read_metrics(tmp_path / n)] for n in layouts)
     np.testing.assert_allclose(one[0], parts[0], rtol=1e-6)
     np.testing.assert_allclose(one, parts, rtol=1e-4)
