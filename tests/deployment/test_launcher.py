@@ -1,8 +1,11 @@
 """The launcher with small programs as workers: order of ends, restarts, signals, the merged log."""
 
+import contextlib
 import io
 import json
+import os
 import pathlib
+import pty
 import signal
 import subprocess
 import sys
@@ -29,6 +32,7 @@ print(f"worker {index} starts", flush=True)
 act = acts[index].split(",")[min(attempt, len(acts[index].split(","))) - 1]
 if act == "killed": os.kill(os.getpid(), signal.SIGKILL)
 if act == "stuck": time.sleep(100)
+if act == "tell": act = "0"; print("on a terminal:", sys.stderr.isatty(), flush=True)
 while act == "until worker 0 came back":
     other = os.path.join(folder, "starts-1")
     if os.path.exists(other) and len(open(other).readlines()) == 2: sys.exit(0)
@@ -69,6 +73,25 @@ def test_workers_know_each_other_and_the_log_is_merged(tmp_path):
     assert clusters[0] == clusters[1] == clusters[2]
     assert len(set(clusters[0])) == 3
     assert {f"[{i}] worker {i} starts" for i in range(3)} <= set(done.stderr.splitlines())
+
+
+def test_chief_has_the_terminal_and_the_others_lines_go_around_its_bar(tmp_path):
+    here, there = pty.openpty()
+    ours = subprocess.Popen(
+        command(tmp_path, "tell", "tell"), cwd=ROOT, stdin=there, stdout=there, stderr=there
+    )
+    os.close(there)
+    shown = b""
+    with contextlib.suppress(OSError):  # which is how the end of a terminal reads
+        while data := os.read(here, 4096):
+            shown += data
+    os.close(here)
+    assert ours.wait(timeout=60) == 0
+    assert b"[0]" not in shown
+    for said in (b"worker 0 starts", b"on a terminal: True"):
+        assert said in shown
+    for said in (b"worker 1 starts", b"on a terminal: False"):
+        assert b"\r\x1b[K[1] " + said + b"\r\n" in shown
 
 
 @pytest.mark.parametrize("end", ["75", "killed"])
