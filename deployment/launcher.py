@@ -18,7 +18,6 @@ import argparse
 import json
 import math
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -241,8 +240,6 @@ def main(argv: Sequence[str], environment: Mapping[str, str], stream: IO[str]) -
     )
     parser.add_argument("command", nargs="+", help="a script with its flags, after --")
     options = parser.parse_args(argv)
-    if any(re.fullmatch(r"--?overwrite(=.*)?", each) for each in options.command):
-        parser.error("--overwrite would start over at every restart: remove train_dir instead")
     launcher = Launcher(
         [sys.executable, *options.command],
         workers=options.workers,

@@ -8,6 +8,7 @@ another order.
 import contextlib
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -47,6 +48,24 @@ class Start:
     origin: Origin
 
 
+def check_overwrite(settings: TrainSettings, environment: Mapping[str, str]) -> None:
+    """Refuses to start over where this process may be the restart of the very run it would clear.
+
+    Whoever writes TF_CONFIG (the launcher, Kubernetes) starts workers again by the same command,
+    and SLURM does when it queues a job again.
+
+    Raises:
+      InputError: --overwrite in such an environment.
+    """
+    requeued = environment.get("SLURM_RESTART_COUNT", "0") not in ("", "0")
+    if settings.overwrite and (requeued or environment.get("TF_CONFIG", "").strip()):
+        raise InputError(
+            "--overwrite would start over at every restart where "
+            f"{'SLURM queues a job again' if requeued else 'TF_CONFIG names the workers'}: remove "
+            f"--train_dir={settings.train_dir} instead, or give a new one."
+        )
+
+
 def agree(
     settings: TrainSettings, dataset: Dataset, cluster: Cluster, *, until: contextlib.ExitStack
 ) -> Start:
@@ -59,7 +78,8 @@ def agree(
       until: holds the chief's lock on train_dir.
 
     Raises:
-      InputError: flags, data or an earlier run do not allow a start.
+      InputError: flags, data or an earlier run do not allow a start. What --overwrite will clear
+        is untouched yet.
     """
     if not cluster.is_chief:
         return _follow(settings, dataset, cluster.decide(None))
@@ -77,12 +97,10 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
     train_and_evaluate.check_split(settings, dataset.labels)
     until.enter_context(train_dir.locked(settings.train_dir))
     checkpoints.refuse_foreign(settings.train_dir)
-    if settings.overwrite:
-        train_dir.clear(settings.train_dir)
-    found = checkpoints.newest(settings.train_dir)
-    for folder in (settings.train_dir, tf.io.gfile.join(settings.train_dir, "best")):
-        checkpoints.remove_leftovers(folder)
+    found = None if settings.overwrite else _find(settings.train_dir)
     origin = Origin() if found else find_origin(settings)  # a used train_dir wins over weights
+    if settings.overwrite:
+        _refuse_clearing_source(settings, origin)
     settings, description = train_state.resolve(
         settings,
         dataset.labels,
@@ -97,6 +115,23 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
         found=found,
         origin=origin,
     )
+
+
+def _find(folder: str) -> Found | None:
+    """The checkpoint to go on from; leftovers of killed saves are removed."""
+    found = checkpoints.newest(folder)
+    for each in (folder, tf.io.gfile.join(folder, "best")):
+        checkpoints.remove_leftovers(each)
+    return found
+
+
+def _refuse_clearing_source(settings: TrainSettings, origin: Origin) -> None:
+    source = origin.request.checkpoint_path if origin.request else ""
+    if source and train_dir.clears(settings.train_dir, source):
+        raise InputError(
+            f"--checkpoint_path={settings.checkpoint_path} is in --train_dir={settings.train_dir}, "
+            "which --overwrite clears: copy the checkpoint elsewhere, or give a new --train_dir."
+        )
 
 
 def _follow(settings: TrainSettings, dataset: Dataset, decision: dict[str, Any]) -> Start:

@@ -66,6 +66,12 @@ def clear(train_dir: str) -> None:
             (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
 
 
+def clears(train_dir: str, path: str) -> bool:
+    """Whether `clear` would remove this path."""
+    first = os.path.relpath(os.path.realpath(path), os.path.realpath(train_dir)).split(os.sep)[0]
+    return bool(_OURS.fullmatch(first))
+
+
 def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
     """Writes a text file whole or not at all.
 

@@ -57,6 +57,7 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     hardware.set_up_gpu_memory(settings.gpu_memory_fraction)
     if settings.dry_run:
         return _dry_run(settings)
+    run_start.check_overwrite(settings, environment)
     deployment = _deployment(settings, environment)
     if deployment.num_ps_tasks:
         parameter_server.check(settings)
@@ -93,14 +94,15 @@ def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watc
             _restore(state, start, cluster)
         elif start.settings.checkpoint_path:
             _import_weights(state, start, cluster)
-        if cluster.is_chief:
-            _describe_run(start, dataset, state)
         watchdog.beat("the network was made")
         interrupts = until.enter_context(Interrupts())
         source, steps = _steps(start, state, dataset, strategy, servers)
         numerics = NumericsCheck(start.settings, source, dataset)
         writer = NoWriter()
         if cluster.is_chief:
+            if start.settings.overwrite:  # only now is all else known to be possible
+                train_dir.clear(start.settings.train_dir)
+            _describe_run(start, dataset, state)
             writer = _writer(start, state, strategy)
             _announce(start, state, dataset, deployment)
         loop = _Loop(start, steps, numerics, writer, cluster, num_samples=dataset.num_samples)
@@ -162,7 +164,8 @@ class _Loop:
         stopped = verdict == Verdict.STOPPED or (stop and step < self._settings.last_step)
         if stopped and self._cluster.is_chief:
             by = interrupts.received.name if interrupts.received else "a signal to another worker"
-            print(f"Stopped by {by} at step {step}; saved.")
+            how = " Run again without --overwrite." if self._settings.overwrite else ""
+            print(f"Stopped by {by} at step {step}; saved.{how}")
         return not stopped
 
 
@@ -235,7 +238,7 @@ def _dry_run(settings: TrainSettings) -> bool:
 
 def _describe_run(start: Start, dataset: Dataset, state: TrainState) -> None:
     settings = start.settings
-    settings_of_all = dataclasses.replace(settings, task=None, job_name=None)
+    settings_of_all = dataclasses.replace(settings, task=None, job_name=None, overwrite=False)
     train_dir.write_text(settings.train_dir, train_dir.FLAGS, to_flagfile(settings_of_all))
     train_dir.write_text(settings.train_dir, train_dir.LABELS, dataset.labels)
     if not start.found:

@@ -186,13 +186,6 @@ def test_bad_options_exit_2(tmp_path, options):
     assert subprocess.run(arguments, cwd=ROOT, capture_output=True, timeout=60).returncode == 2
 
 
-def test_flag_that_would_start_over_at_every_restart_is_refused(tmp_path):
-    arguments = [*command(tmp_path, "0"), "--overwrite=True"]
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "--overwrite would start over at every restart" in done.stderr
-
-
 def launch_asynchronous(folder: pathlib.Path, *acts: str, options: tuple[str, ...] = ()):
     """A chief, two workers and a parameter server."""
     return launch(folder, *acts, options=("--workers=2", "--ps=1", "--grace_secs=1", *options))

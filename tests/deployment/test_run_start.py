@@ -67,6 +67,45 @@ def test_run_begins_at_0_in_an_empty_folder(tmp_path):
     assert (start.step, start.found, start.origin) == (0, None, Origin())
 
 
+def test_starting_over_removes_nothing_before_all_else_is_decided(tmp_path):
+    save(tmp_path, 5)
+    with pytest.raises(InputError, match="gone holds no checkpoint"):
+        agree(tmp_path, overwrite=True, checkpoint_path=str(tmp_path / "gone"))
+    with pytest.raises(InputError, match="--anchors=small"):
+        agree(tmp_path, overwrite=True, anchors="small")
+    start = agree(tmp_path, overwrite=True)
+    assert (start.step, start.found) == (0, None)
+    assert checkpoints.newest(str(tmp_path)).step == 5
+
+
+@pytest.mark.parametrize("source", ["run", "run/best/ckpt-3", "link/ckpt-5.index"])
+def test_checkpoint_that_starting_over_would_clear_is_no_source(tmp_path, source):
+    for folder, step in ((tmp_path / "run", 5), (tmp_path / "run" / "best", 3)):
+        folder.mkdir()
+        save(folder, step)
+    (tmp_path / "link").symlink_to("run")
+    with pytest.raises(InputError, match=f"{source} is in --train_dir=.*overwrite clears: copy"):
+        agree(tmp_path / "run", overwrite=True, checkpoint_path=str(tmp_path / source))
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"TF_CONFIG": "{}"}, "TF_CONFIG names the workers: remove --train_dir=run"),
+        ({"SLURM_RESTART_COUNT": "1"}, "SLURM queues a job again"),
+    ],
+)
+def test_restart_by_the_same_command_does_not_start_over(environment, said):
+    run_start.check_overwrite(settings("run"), environment)
+    with pytest.raises(InputError, match=f"at every restart where {said}"):
+        run_start.check_overwrite(settings("run", overwrite=True), environment)
+
+
+@pytest.mark.parametrize("environment", [{}, {"TF_CONFIG": "", "SLURM_RESTART_COUNT": "0"}])
+def test_process_that_nobody_restarts_may_start_over(environment):
+    run_start.check_overwrite(settings("run", overwrite=True), environment)
+
+
 def test_run_does_not_go_on_with_other_data(tmp_path):
     save(tmp_path, 5)
     more = dataclasses.replace(DATASET, num_samples=14)

@@ -82,10 +82,15 @@ def test_checkpoint_names_are_slims_and_it_describes_itself(trained):
     assert "ssd_300_vgg/conv1/conv1_1/weights/Momentum" in tensors
 
 
-def test_flags_of_a_run_repeat_it(trained, tmp_path):
+def test_flags_of_a_run_repeat_it_and_never_say_to_start_over(trained, tmp_path):
     again = tmp_path / "again"
-    runs.run("train_ssd_network.py", f"--flagfile={trained / 'flags.txt'}", f"--train_dir={again}")
+    again.mkdir()
+    (again / "ckpt-9.index").write_text("torn")
+    flags = [f"--flagfile={trained / 'flags.txt'}", f"--train_dir={again}", "--overwrite"]
+    runs.run("train_ssd_network.py", *flags)
     assert_same_run(trained, again)
+    assert checkpoints.list_steps(str(again)) == [6]
+    assert "--overwrite=False" in (again / "flags.txt").read_text()
 
 
 def test_training_of_a_finished_run_does_nothing(trained, records, tmp_path):
