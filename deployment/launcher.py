@@ -118,6 +118,7 @@ class Launcher:
             errors="replace",
             start_new_session=True,
         )
+        self._say(f"launcher: {place.job} {place.task} is process {process.pid}.")
         if process.stdout:
             label = f"{place.job} {place.task}" if self._alone else str(place.task)
             reader = threading.Thread(target=self._copy, args=(label, process.stdout))

@@ -101,6 +101,8 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
     origin = Origin() if found else find_origin(settings)  # a used train_dir wins over weights
     if settings.overwrite:
         _refuse_clearing_source(settings, origin)
+    elif not found and settings.seed is None:  # it died before its first checkpoint, if it began
+        settings = dataclasses.replace(settings, seed=train_dir.seed(settings.train_dir))
     settings, description = train_state.resolve(
         settings,
         dataset.labels,

@@ -89,12 +89,12 @@ def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
 
 def last_step(train_dir: str) -> int | None:
     """Where the training of this folder ends, by its flags.txt; None where none is said."""
-    path = tf.io.gfile.join(train_dir, FLAGS)
-    if not tf.io.gfile.exists(path):
-        return None
-    with tf.io.gfile.GFile(path) as file:
-        match = re.search(r"^--max_number_of_steps=(\d+)$", file.read(), re.MULTILINE)
-    return int(match.group(1)) if match else None
+    return _number_in_flags(train_dir, "max_number_of_steps")
+
+
+def seed(train_dir: str) -> int | None:
+    """The seed of the run that began in this folder, by its flags.txt; None where none did."""
+    return _number_in_flags(train_dir, "seed")
 
 
 def replace_line(folder: str, name: str, values: Mapping[str, Any]) -> None:
@@ -132,6 +132,15 @@ class MetricsLog:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def _number_in_flags(train_dir: str, name: str) -> int | None:
+    path = tf.io.gfile.join(train_dir, FLAGS)
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path) as file:
+        match = re.search(rf"^--{name}=(\d+)$", file.read(), re.MULTILINE)
+    return int(match.group(1)) if match else None
 
 
 def _whole_lines(path: str) -> list[str]:

@@ -106,6 +106,13 @@ def test_process_that_nobody_restarts_may_start_over(environment):
     run_start.check_overwrite(settings("run", overwrite=True), environment)
 
 
+@pytest.mark.parametrize("given", [None, 9])
+def test_run_that_died_before_its_first_checkpoint_keeps_its_seed(tmp_path, given):
+    (tmp_path / "flags.txt").write_text("--batch_size=4\n--seed=77\n")
+    assert agree(tmp_path, seed=given).settings.seed == (given or 77)
+    assert agree(tmp_path, seed=given, overwrite=True).settings.seed != 77
+
+
 def test_run_does_not_go_on_with_other_data(tmp_path):
     save(tmp_path, 5)
     more = dataclasses.replace(DATASET, num_samples=14)

@@ -1,6 +1,14 @@
 """Workers die, get stuck or are asked to stop; the run ends as if nothing had happened."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
+import runs
 
 from deployment import checkpoints
 from tests.faults import clusters
@@ -10,7 +18,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
 SCHEDULES = {
-    "worker killed, chief asked": [Death("SIGKILL", 1, 1), Death("SIGTERM", 0, 4)],
+    "chief asked": [Death("SIGTERM", 0, 4)],
     "worker asked, chief killed, worker killed at the last step": [
         Death("SIGTERM", 1, 2),
         Death("SIGKILL", 0, 5),
@@ -40,6 +48,29 @@ def test_run_ends_with_the_same_bits_after(deaths, records, undisturbed, tmp_pat
     assert ends[-1].codes == [0, 0], ends[-1].output
     clusters.assert_equal_ends(undisturbed, folder, step=STEPS)
     assert clusters.steps_evaluated(folder) == ([EVAL_EVERY, STEPS] if scoring else [])
+
+
+def test_launcher_brings_a_killed_worker_back(records, undisturbed, tmp_path):
+    folder, log = tmp_path / "run", tmp_path / "log"
+    launcher = [sys.executable, "-m", "deployment.launcher", "--workers=2", "--"]
+    training = runs.command(
+        "train_ssd_network.py", *clusters.flags(records, folder, steps=STEPS, batch=BATCH)
+    )
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*launcher, *training[1:]], env=runs.environment(), cwd=runs.ROOT, stderr=output
+        )
+    try:
+        while not list(folder.glob("ckpt-*.index")):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.01)
+        (worker,) = re.findall(r"worker 1 is process (\d+)\.", log.read_text())
+        os.kill(int(worker), signal.SIGKILL)
+        assert process.wait(clusters.LIMIT_SECS) == 0, log.read_text()
+    finally:
+        process.terminate()  # which ends its workers, too
+    assert "-9; starting again (1/10)." in log.read_text()
+    clusters.assert_equal_ends(undisturbed, folder, step=STEPS)
 
 
 def test_workers_that_are_asked_to_stop_all_stop_after_the_same_saved_step(records, tmp_path):
