@@ -4,13 +4,14 @@ A checkpoint in slim's names says neither its anchors nor its input scale (see `
 own describe themselves.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tf_utils
 from deployment import checkpoints
 from deployment.description import UNSAID_ANCHORS, UNSAID_ANCHORS_NOTE, Description
 from deployment.detector import Detector
 from deployment.train_settings import TrainSettings
+from errors import InputError
 from nets import pretrained
 
 SCRATCH_INPUT_SCALE = 1 / 58  # brings RGB minus mean to about unit variance
@@ -25,6 +26,7 @@ class Origin(NamedTuple):
       input_scale: unless the flag gives one.
       initializer: of the variables that no checkpoint fills.
       note: what the user should know of these choices; "" for nothing.
+      made_for: fields of `Description` with the values that the weights mean nothing without.
     """
 
     request: pretrained.Request | None = None
@@ -32,6 +34,7 @@ class Origin(NamedTuple):
     input_scale: float = SCRATCH_INPUT_SCALE
     initializer: str = "he"
     note: str = ""
+    made_for: tuple[tuple[str, Any], ...] = ()
 
 
 def find_origin(settings: TrainSettings) -> Origin:
@@ -48,11 +51,34 @@ def find_origin(settings: TrainSettings) -> Origin:
     header = checkpoints.read_header(request.checkpoint_path)
     if header.description:
         own = Description.from_json(header.description)
-        return Origin(request, own.anchors, own.input_scale, "xavier")
+        heads = ("labels", "anchors") if pretrained.keeps_heads(header.names, request) else ()
+        made_for = tuple((name, getattr(own, name)) for name in ("input_scale", *heads))
+        return Origin(request, own.anchors, own.input_scale, "xavier", made_for=made_for)
     if not pretrained.keeps_heads(header.names, request):
         return Origin(request, "voc", 1.0, "xavier")
     note = "" if settings.anchors else UNSAID_ANCHORS_NOTE
     return Origin(request, UNSAID_ANCHORS, 1.0, "xavier", note)
+
+
+def check_fits(origin: Origin, description: Description) -> None:
+    """Refuses a network for which the weights of one's own checkpoint were not made.
+
+    Raises:
+      InputError: it has other classes or anchors than the predictors, or another input scale.
+    """
+    for name, value in origin.made_for:
+        own, remedy = getattr(description, name), ""
+        if own == value:
+            continue
+        given = f"--{name}={own}"
+        if name == "labels":
+            given, value = f"The records' list of classes, {','.join(own)},", ",".join(value)
+        if name != "input_scale":
+            remedy = ", or start the predictors new with --initialize_last_layer=False"
+        raise InputError(
+            f"{given} differs from the {value} of the checkpoint to start from: keep to "
+            f"{value}{remedy}."
+        )
 
 
 def initialize(detector: Detector, origin: Origin) -> pretrained.Plan | None:

@@ -15,7 +15,7 @@ import tf_utils
 from deployment import hardware
 from deployment.description import Description
 from deployment.detector import Detector
-from deployment.initialization import Origin
+from deployment.initialization import Origin, check_fits
 from deployment.train_settings import TrainSettings
 from deployment.train_step import StepOptions, TrainStep, is_decayed
 from errors import InputError
@@ -147,8 +147,8 @@ def resolve(
       num_samples: pictures of the data set.
 
     Raises:
-      InputError: a flag or the data differ from the earlier run's in what may not change, or the
-        checkpoint is not one of a training.
+      InputError: a flag or the data differ from the earlier run's in what may not change, or from
+        what the weights of `origin` were made for; or the checkpoint is not one of a training.
     """
     was, facts = _read_earlier(earlier, settings) if earlier else (None, {})
     seed = settings.seed if settings.seed is not None else facts.get("seed", _draw_seed())
@@ -162,6 +162,7 @@ def resolve(
         anchors=settings.anchors or (was.anchors if was else origin.anchors),
     )
     description = describe(settings, labels)
+    check_fits(origin, description)
     if was:
         _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), settings)
         _refuse_changes(facts, run_facts(settings, num_samples=num_samples), settings)

@@ -1,5 +1,6 @@
 """What is learnt from --checkpoint_path before any weight is read, and what reading may meet."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -40,6 +41,28 @@ def test_without_a_checkpoint_the_start_is_from_scratch():
 def test_own_checkpoint_says_its_anchors_and_scale(tmp_path):
     origin = find(save(tmp_path, description=DESCRIPTION))
     assert (origin.anchors, origin.input_scale, origin.note) == ("coco", 1.0, "")
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ({"labels": ("dog",)}, "list of classes, dog, differs from the cat of .*_last_layer=False"),
+        ({"anchors": "voc"}, "--anchors=voc differs from the coco of .*_last_layer=False"),
+        ({"input_scale": 0.5}, r"--input_scale=0.5 differs from the 1.0 of .* keep to 1.0\.$"),
+    ],
+)
+def test_network_that_own_weights_were_not_made_for_is_refused(tmp_path, network, said):
+    path = save(tmp_path, description=DESCRIPTION, **{HEAD: np.zeros([3, 3, 8, 84], np.float32)})
+    other = dataclasses.replace(DESCRIPTION, **network)
+    with pytest.raises(InputError, match=said):
+        initialization.check_fits(find(path), other)
+    initialization.check_fits(find(path), DESCRIPTION)
+    without_heads = find(path, initialize_last_layer=False)
+    if "input_scale" in network:
+        with pytest.raises(InputError, match=said):
+            initialization.check_fits(without_heads, other)
+    else:
+        initialization.check_fits(without_heads, other)
 
 
 def test_weights_are_not_read_before_they_are_wanted(tmp_path):

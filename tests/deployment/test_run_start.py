@@ -113,6 +113,14 @@ def test_run_that_died_before_its_first_checkpoint_keeps_its_seed(tmp_path, give
     assert agree(tmp_path, seed=given, overwrite=True).settings.seed != 77
 
 
+def test_new_run_from_own_checkpoint_keeps_its_input_scale(tmp_path):
+    save(tmp_path / "first", 5)
+    flags = {"checkpoint_path": str(tmp_path / "first")}
+    assert agree(tmp_path / "run", **flags).settings.input_scale == str(1 / 58)
+    with pytest.raises(InputError, match=r"--input_scale=1\.0 differs from the 0\.017"):
+        agree(tmp_path / "run", input_scale="1", **flags)
+
+
 def test_run_does_not_go_on_with_other_data(tmp_path):
     save(tmp_path, 5)
     more = dataclasses.replace(DATASET, num_samples=14)
