@@ -5,6 +5,7 @@ process frees its lock. Filesystems that cannot lock folders (some NFS) go witho
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import uuid
@@ -56,6 +57,9 @@ def sync(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some filesystems sync no folders
+            raise
     finally:
         os.close(descriptor)
 

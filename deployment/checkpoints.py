@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from datasets import files
 from deployment import disk
 from errors import InputError, one_line
 
@@ -78,7 +79,9 @@ def _save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variab
     prefix = tf.io.gfile.join(temporary, "ckpt")
     write(prefix, tensors)
     for ending in (_DATA, ".index"):
+        files.sync(prefix + ending)
         tf.io.gfile.rename(prefix + ending, path + ending, overwrite=True)
+    files.sync(train_dir)  # it may be all that is left when the power fails: older ones go next
     tf.io.gfile.rmtree(temporary)
     _write_state(train_dir)
     return path
@@ -118,6 +121,9 @@ def copy_alone(path: str, folder: str) -> None:
         with disk.replacing(f"{target}.index") as index, disk.replacing(target + _DATA) as data:
             tf.io.gfile.copy(path + _DATA, data, overwrite=True)
             tf.io.gfile.copy(f"{path}.index", index, overwrite=True)
+            files.sync(data)
+            files.sync(index)
+        files.sync(folder)
         for step in list_steps(folder):
             if f"ckpt-{step}" != name:
                 remove(tf.io.gfile.join(folder, f"ckpt-{step}"))
@@ -199,7 +205,7 @@ def newest(train_dir: str) -> Found | None:
     if skipped:
         raise InputError(
             f"{train_dir} holds checkpoints and none can be read: restore one from a copy, or "
-            f"start over with --overwrite. {' '.join(skipped)}"
+            f"have the training start over with --overwrite. {' '.join(skipped)}"
         )
     return None
 
@@ -221,6 +227,21 @@ def refuse_foreign(train_dir: str) -> None:
         )
 
 
+def set_aside(train_dir: str, *, after: int) -> None:
+    """Renames the checkpoints after a step, which cannot be read, to `*.damaged`.
+
+    Otherwise they would be the newest ones that `keep_newest` keeps, in the place of good ones.
+    """
+    damaged = [step for step in list_steps(train_dir) if step > after]
+    for step in damaged:
+        path = tf.io.gfile.join(train_dir, f"ckpt-{step}")
+        for ending in (".index", _DATA):
+            if tf.io.gfile.exists(path + ending):
+                tf.io.gfile.rename(path + ending, f"{path}{ending}.damaged", overwrite=True)
+    if damaged:
+        _write_state(train_dir)
+
+
 def remove_leftovers(folder: str) -> None:
     """Removes what saves left that were killed; call it after `newest` found all in order."""
     for name in tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []:
@@ -234,11 +255,12 @@ def remove_leftovers(folder: str) -> None:
 def resolve(checkpoint_path: str) -> str:
     """A checkpoint's path without ending, from itself, one of its files, or its folder.
 
-    In a folder the newest of ours comes first, then what its `checkpoint` file names, then the only
-    checkpoint there is. `model.ckpt-STEP`, as older trainers named theirs, finds our `ckpt-STEP`.
+    In a folder the newest of ours that can be read comes first (newer ones are named), then what
+    its `checkpoint` file names, then the only checkpoint there is. `model.ckpt-STEP`, as older
+    trainers named theirs, finds our `ckpt-STEP`.
 
     Raises:
-      InputError: there is none.
+      InputError: there is none, or none of ours can be read.
     """
     path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", checkpoint_path.rstrip("/"))
     is_folder = tf.io.gfile.isdir(path)
@@ -247,8 +269,10 @@ def resolve(checkpoint_path: str) -> str:
         return ours
     if tf.io.gfile.exists(f"{path}.index") or (not is_folder and tf.io.gfile.exists(path)):
         return path  # the second is TensorFlow's older form, one file, as slim's vgg_16.ckpt
-    if is_folder and list_steps(path):
-        return tf.io.gfile.join(path, f"ckpt-{list_steps(path)[-1]}")
+    if is_folder and list_steps(path) and (found := newest(path)):
+        for sentence in found.skipped:
+            print(f"Passed over: {sentence}", flush=True)
+        return found.path
     if is_folder and (latest := tf.train.latest_checkpoint(path)):
         return latest
     only = tf.io.gfile.glob(f"{path}/*.index") or tf.io.gfile.glob(f"{path}/*.ckpt")

@@ -120,8 +120,10 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
 
 
 def _find(folder: str) -> Found | None:
-    """The checkpoint to go on from; leftovers of killed saves are removed."""
+    """The checkpoint to go on from; damaged ones and leftovers of killed saves are put away."""
     found = checkpoints.newest(folder)
+    if found:
+        checkpoints.set_aside(folder, after=found.step)
     for each in (folder, tf.io.gfile.join(folder, "best")):
         checkpoints.remove_leftovers(each)
     return found

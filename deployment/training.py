@@ -186,7 +186,7 @@ def _announce(
     description, found, settings = start.description, start.found, start.settings
     weights = sum(v.shape.num_elements() for v in state.detector.variables_by_name.values())
     for sentence in found.skipped if found else ():
-        print(f"Passed over: {sentence}")
+        print(f"Passed over, and renamed to *.damaged: {sentence}")
     print(
         f"{description.model_name}, {description.num_classes} classes with background, "
         f"{weights:,} parameters, {description.precision}; {dataset.num_samples} pictures of "

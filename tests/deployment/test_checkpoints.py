@@ -81,6 +81,39 @@ def test_resolve_takes_the_newest_of_a_folder(tmp_path):
     assert checkpoints.resolve(f"{tmp_path}/") == path
 
 
+def harm(path: str) -> None:
+    """Flips a bit of the data: only a full read notices."""
+    with open(f"{path}.data-00000-of-00001", "r+b") as file:
+        byte = file.read(1)[0]
+        file.seek(0)
+        file.write(bytes([byte ^ 1]))
+
+
+def test_resolve_passes_over_a_damaged_newest_and_says_so(tmp_path, capsys):
+    path = save(tmp_path, 3)
+    harm(save(tmp_path, 12))
+    assert checkpoints.resolve(str(tmp_path)) == path
+    assert "Passed over: Checkpoint" in (said := capsys.readouterr().out)
+    assert "ckpt-12 cannot be read" in said
+    harm(path)
+    with pytest.raises(InputError, match="none can be read"):
+        checkpoints.resolve(str(tmp_path))
+
+
+def test_damaged_newest_is_set_aside_and_costs_no_good_one_its_place(tmp_path):
+    for step in (3, 8, 12):
+        save(tmp_path, step)
+    harm(str(tmp_path / "ckpt-12"))
+    checkpoints.set_aside(str(tmp_path), after=8)
+    assert len(list(tmp_path.glob("ckpt-12.*.damaged"))) == 2
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-8")
+    save(tmp_path, 9)
+    checkpoints.keep_newest(str(tmp_path), 1)
+    assert checkpoints.newest(str(tmp_path)).step == 9
+    assert checkpoints.list_steps(str(tmp_path)) == [9]
+    checkpoints.refuse_foreign(str(tmp_path))
+
+
 def test_resolve_refuses_a_folder_without_checkpoints(tmp_path):
     with pytest.raises(InputError, match="holds no checkpoint"):
         checkpoints.resolve(str(tmp_path))

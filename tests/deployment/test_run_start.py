@@ -53,12 +53,15 @@ def test_run_does_not_begin_in_the_folder_of_another_trainer(tmp_path, overwrite
 
 def test_run_goes_on_and_removes_what_a_killed_save_left(tmp_path):
     save(tmp_path, 5)
+    (tmp_path / "ckpt-7.index").write_text("torn")
     (tmp_path / "ckpt-8_temp").mkdir()
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "ckpt-8.data-00000-of-00001").write_text("")
     start = agree(tmp_path)
     assert (start.step, start.found.step) == (5, 5)
     assert not (tmp_path / "ckpt-8_temp").exists()
+    assert checkpoints.list_steps(str(tmp_path)) == [5]
+    assert (tmp_path / "ckpt-7.index.damaged").exists()
     assert list((tmp_path / "best").iterdir()) == []
 
 
