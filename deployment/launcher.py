@@ -10,11 +10,12 @@ With --ps=1 or more, a chief and so many parameter servers are started beside th
 training is asynchronous: a worker that dies is started again alone, and the others do not wait.
 
 Surprising: workers are in process groups of their own, so that Ctrl-C reaches them once, through
-the launcher, as SIGTERM; a second Ctrl-C kills them. On a terminal the chief writes to it directly,
-which keeps its progress bar, and the others' lines go around it.
+the launcher, as SIGTERM, and so does a closing terminal; a second Ctrl-C kills them. On a terminal
+the chief writes to it directly, which keeps its progress bar, and the others' lines go around it.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -28,6 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import IO, NamedTuple
 
+from deployment import interrupts
 from errors import EXIT_STOPPED_EARLY
 
 _POLL_SECS = 0.1
@@ -90,8 +92,10 @@ class Launcher:
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """A signal's handler; `_wait` passes it on, as here workers may be about to be started."""
-        del number, frame
-        self._signals += 1
+        del frame
+        interrupts.drop_lost_outputs(number)
+        if number != signal.SIGHUP or not self._signals:  # a closing terminal sends more than one
+            self._signals += 1
 
     def _run_once(self) -> list[int]:
         if self._signals:
@@ -192,8 +196,9 @@ class Launcher:
 
     def _say(self, line: str) -> None:
         clear = "\r\x1b[K" if self._stream.isatty() else ""
-        self._stream.write(f"{clear}{line}\n")
-        self._stream.flush()
+        with contextlib.suppress(OSError):  # who reads it may have gone, the training goes on
+            self._stream.write(f"{clear}{line}\n")
+            self._stream.flush()
 
 
 def verdict(codes: Sequence[int]) -> int:
@@ -250,7 +255,7 @@ def main(argv: Sequence[str], environment: Mapping[str, str], stream: IO[str]) -
         environment=environment,
         stream=stream,
     )
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in interrupts.stop_signals():
         signal.signal(number, launcher.stop)
     return launcher.run()
 

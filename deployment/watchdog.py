@@ -5,6 +5,7 @@ reaches, and without saving, because only a finished step leaves the weights who
 the whole process was stopped (SIGSTOP, a suspended laptop) does not count.
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -18,8 +19,9 @@ _POLL_SECS = 1.0
 
 def leave(sentence: str) -> None:
     """Prints a sentence on stderr and ends the process with exit code 75, from any thread."""
-    sys.stdout.flush()
-    print(sentence, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # of a terminal that was closed
+        sys.stdout.flush()
+        print(sentence, file=sys.stderr, flush=True)
     os._exit(EXIT_STOPPED_EARLY)
 
 

@@ -1,9 +1,28 @@
 """Signals ask for a stop; handlers come back."""
 
 import os
+import pathlib
+import pty
 import signal
+import subprocess
+import sys
+import time
 
 from deployment.interrupts import Interrupts
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Ends well only if it can still write when its terminal has closed.
+ON_TERMINAL = """
+import pathlib, sys, time
+from deployment.interrupts import Interrupts
+with Interrupts() as interrupts:
+    print("ready", flush=True)
+    while not interrupts.received:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    print("stopping", flush=True)
+    pathlib.Path(sys.argv[1]).write_text(interrupts.received.name)
+"""
 
 
 def test_signal_is_remembered_and_the_old_handler_returns():
@@ -14,3 +33,34 @@ def test_signal_is_remembered_and_the_old_handler_returns():
         assert interrupts.received is signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGTERM) == old
+
+
+def test_closed_terminal_asks_to_stop_however_often_and_takes_what_is_written(tmp_path):
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", ON_TERMINAL, str(tmp_path / "received")],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    os.close(slave)
+    assert b"ready" in os.read(master, 100)
+    os.close(master)
+    for _ in range(2):
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)
+    assert process.wait(timeout=60) == 0
+    assert (tmp_path / "received").read_text() == "SIGHUP"
+
+
+def test_ignored_hangup_stays_ignored():
+    """As under nohup."""
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert interrupts.received is None
+    finally:
+        signal.signal(signal.SIGHUP, old)

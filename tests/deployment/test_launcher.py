@@ -39,7 +39,11 @@ while act == "until worker 0 came back":
     if os.path.exists(other) and len(open(other).readlines()) == 2: sys.exit(0)
     time.sleep(0.05)
 if act == "asked":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+    def save(*_):
+        time.sleep(0.3)
+        open(name + "-saved", "w").close()
+        sys.exit(75)
+    signal.signal(signal.SIGTERM, save)
     print("ready", flush=True)
     time.sleep(100)
 sys.exit(int(act))
@@ -125,7 +129,7 @@ def test_worker_that_outlives_the_others_too_long_is_killed(tmp_path):
     assert "75, -9" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_reaches_the_workers_and_ends_the_run(tmp_path, number):
     process = subprocess.Popen(
         command(tmp_path, "asked", "asked"), cwd=ROOT, stderr=subprocess.PIPE, text=True
@@ -134,9 +138,13 @@ def test_signal_reaches_the_workers_and_ends_the_run(tmp_path, number):
     while ready < 2:
         ready += "ready" in process.stderr.readline()
     process.send_signal(number)
+    if number == signal.SIGHUP:  # which the shell and the kernel send
+        time.sleep(0.05)
+        process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 75
     assert len(starts(tmp_path, 0)) == 1
+    assert len(list(tmp_path.glob("*-saved"))) == 2
 
 
 def test_second_signal_kills_workers_that_do_not_listen(tmp_path):
@@ -151,6 +159,7 @@ def test_second_signal_kills_workers_that_do_not_listen(tmp_path):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 75
+    assert not list(tmp_path.glob("*-saved"))
 
 
 class SignalAtStart(io.StringIO):
