@@ -9,8 +9,11 @@ reader to say. When no record can be read, these are not pictures at all, and th
 import collections
 import dataclasses
 import json
+import math
 import os
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +24,7 @@ from datasets.records import Contents, read_contents
 from errors import InputError
 
 _FORMAT = "ssd-counts-1"
+_SILENCE_SECS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +54,7 @@ def count_records(folder: str, name: str, files: Sequence[str]) -> Counts:
     cache = os.path.join(folder, name + ".counts.json")
     counts = _recall(cache, sizes)
     if counts is None:
-        counts = _count(paths)
+        counts = _count(name, paths)
         fields = {"format": _FORMAT, "shards": sizes} | dataclasses.asdict(counts)
         keep_beside(cache, json.dumps(fields, indent=1).encode())
     return counts
@@ -72,13 +76,13 @@ def _recall(path: str, sizes: dict[str, int]) -> Counts | None:
         return None
 
 
-def _count(paths: Sequence[str]) -> Counts:
+def _count(name: str, paths: Sequence[str]) -> Counts:
     objects = collections.Counter()
     names: dict[int, str] = {}
     error = None
     with RecordReader(paths) as reader:
         bad = 0
-        for index in range(len(reader)):
+        for index in _numbers_told(len(reader), name=name):
             where = "{}, byte {}".format(*reader.locate(index))
             try:
                 contents = read_contents(reader.read(index))
@@ -93,6 +97,17 @@ def _count(paths: Sequence[str]) -> Counts:
         if error and bad == len(reader):
             raise error
         return Counts(len(reader), dict(sorted(objects.items())), dict(sorted(names.items())))
+
+
+def _numbers_told(count: int, *, name: str) -> Iterator[int]:
+    """0 to count - 1, with a line on stderr at the first and whenever there was none for long."""
+    told = -math.inf
+    for index in range(count):
+        if time.monotonic() - told >= _SILENCE_SECS:
+            line = f"Counting {name}, which has no manifest: record {index} of {count}."
+            print(line, file=sys.stderr, flush=True)
+            told = time.monotonic()
+        yield index
 
 
 def _why(problem: ValueError, where: str) -> str:

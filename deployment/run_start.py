@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from datasets.dataset_factory import Dataset
-from deployment import checkpoints, train_and_evaluate, train_dir, train_state
+from deployment import checkpoints, train_dir, train_state
 from deployment.checkpoints import Found
 from deployment.cluster import Cluster
 from deployment.description import Description
@@ -94,7 +94,6 @@ def agree(
 
 
 def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitStack) -> Start:
-    train_and_evaluate.check_split(settings, dataset.labels)
     until.enter_context(train_dir.locked(settings.train_dir))
     checkpoints.refuse_foreign(settings.train_dir)
     found = None if settings.overwrite else _find(settings.train_dir)

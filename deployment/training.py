@@ -16,6 +16,7 @@ from deployment import (
     model_deploy,
     parameter_server,
     run_start,
+    train_and_evaluate,
     train_dir,
     train_state,
 )
@@ -68,20 +69,22 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     settings = dataclasses.replace(
         settings, num_replicas=deployment.num_replicas, num_ps_tasks=deployment.num_ps_tasks
     )
-    with (
-        Watchdog(settings.stall_timeout_secs) as watchdog,
-        leave_when_a_peer_dies(deployment),
-    ):
-        return _train(settings, deployment, watchdog)
+    with leave_when_a_peer_dies(deployment):
+        with Watchdog(settings.stall_timeout_secs):
+            servers = parameter_server.gather(deployment)
+            strategy = deployment.strategy()
+        # Not watched: records without a manifest are read from end to end, however long it takes.
+        dataset = _dataset(settings)
+        if deployment.is_chief:
+            train_and_evaluate.check_split(settings, dataset.labels)
+        return _train(settings, dataset, deployment, strategy, servers)
 
 
-def _train(settings: TrainSettings, deployment: DeploymentConfig, watchdog: Watchdog) -> bool:
-    servers = parameter_server.gather(deployment)
-    strategy = deployment.strategy()
-    watchdog.beat("the workers met")
+def _train(
+    settings: TrainSettings, dataset: Dataset, deployment: DeploymentConfig, strategy, servers
+) -> bool:
     cluster = Cluster(deployment, strategy)
-    dataset = _dataset(settings)
-    with contextlib.ExitStack() as until:
+    with Watchdog(settings.stall_timeout_secs) as watchdog, contextlib.ExitStack() as until:
         start = run_start.agree(settings, dataset, cluster, until=until)
         with strategy.scope():
             state = TrainState(

@@ -45,6 +45,13 @@ def test_counts_and_indexes_are_kept_beside_the_records(folder):
     ]
 
 
+def test_counting_says_that_it_goes_on_and_recalling_nothing(folder, capsys):
+    count(folder)
+    assert capsys.readouterr().err == "Counting own, which has no manifest: record 0 of 4.\n"
+    count(folder)
+    assert capsys.readouterr().err == ""
+
+
 def test_kept_counts_are_recalled(folder):
     count(folder)
     path = folder / "own.counts.json"
