@@ -12,8 +12,10 @@ not know needs a reader of annotations: `datasets/coco.py` is one.
 """
 
 import dataclasses
+import hashlib
+import itertools
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -22,6 +24,7 @@ from datasets.foreign_records import Counts, count_records
 from datasets.labels import read_labels
 from datasets.manifest import check_shards, find_partial, find_shards, read_manifest
 from datasets.order import Pool
+from datasets.record_index import shard_size
 from datasets.voc import VOC_LABELS
 from errors import InputError
 
@@ -50,6 +53,8 @@ class Dataset:
       num_samples: pictures.
       pools: what a weighted mixture draws from, in the order of the records; () draws from all
         alike.
+      fingerprint: of the shards' content, wherever they lie: by the manifest's checksums, or by
+        their sizes where there is none; "" where nobody looked.
     """
 
     name: str
@@ -58,12 +63,14 @@ class Dataset:
     labels: tuple[str, ...]
     num_samples: int
     pools: tuple[Pool, ...] = ()
+    fingerprint: str = ""
 
 
 class _Part(NamedTuple):
     """One record set; `ids` are those of its classes, as the records have them."""
 
     shards: tuple[str, ...]
+    sums: tuple[str, ...]
     labels: tuple[str, ...] | None
     num_images: int
     ids: Collection[int]
@@ -108,7 +115,13 @@ def get_dataset(
         shards=tuple(shard for part in parts for shard in part.shards),
         labels=labels,
         num_samples=sum(part.num_images for part in parts),
+        fingerprint=fingerprint(itertools.chain.from_iterable(part.sums for part in parts)),
     )
+
+
+def fingerprint(sums: Iterable[str]) -> str:
+    """One short checksum for many."""
+    return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]
 
 
 def _read_part(folder: str, name: str, split_flag: str) -> _Part:
@@ -117,7 +130,9 @@ def _read_part(folder: str, name: str, split_flag: str) -> _Part:
         return _read_foreign(folder, name, split_flag)
     check_shards(manifest, folder)
     paths = tuple(os.path.join(folder, shard.name) for shard in manifest.shards)
-    return _Part(paths, manifest.labels, manifest.num_images, range(1, len(manifest.labels) + 1))
+    sums = tuple(shard.sha256 for shard in manifest.shards)
+    ids = range(1, len(manifest.labels) + 1)
+    return _Part(paths, sums, manifest.labels, manifest.num_images, ids)
 
 
 def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
@@ -136,7 +151,8 @@ def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
         )
     counts = count_records(folder, name, found[name])
     paths = tuple(os.path.join(folder, file) for file in found[name])
-    return _Part(paths, _labels_of(counts), counts.num_images, list(counts.objects))
+    sums = tuple(str(shard_size(path)) for path in paths)
+    return _Part(paths, sums, _labels_of(counts), counts.num_images, list(counts.objects))
 
 
 def _labels_of(counts: Counts) -> tuple[str, ...] | None:

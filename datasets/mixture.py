@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from datasets.dataset_factory import Dataset, get_dataset
+from datasets.dataset_factory import Dataset, fingerprint, get_dataset
 from datasets.order import Pool, slots_of
 from errors import InputError
 
@@ -109,4 +109,5 @@ def _join(found: Sequence[Dataset], *, name: str, split: str, weights: Sequence[
             Pool(each.num_samples, slots)
             for each, slots in zip(found, slots_of(weights), strict=bool(weights))
         ),
+        fingerprint=fingerprint(each.fingerprint for each in found),
     )

@@ -108,6 +108,7 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
         found and found.tensors,
         origin,
         num_samples=dataset.num_samples,
+        fingerprint=dataset.fingerprint,
     )
     return Start(
         settings=settings,
@@ -147,8 +148,9 @@ def _follow(settings: TrainSettings, dataset: Dataset, decision: dict[str, Any])
     _refuse_other_flags({**own, **filled_in}, chiefs)
     if _data_facts(dataset) != decision["data"]:
         raise InputError(
-            f"--dataset_dir={settings.dataset_dir} holds {len(dataset.labels)} labels and "
-            f"{dataset.num_samples} pictures, the chief's differs: copy the chief's records."
+            f"--dataset_dir={settings.dataset_dir} holds other records than the chief's (here "
+            f"{len(dataset.labels)} labels, {dataset.num_samples} pictures, checksum "
+            f"{dataset.fingerprint}): copy the chief's records."
         )
     settings = dataclasses.replace(settings, **filled_in)
     description = train_state.describe(settings, dataset.labels)
@@ -176,4 +178,4 @@ def _plain(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _data_facts(dataset: Dataset) -> list[Any]:
-    return [list(dataset.labels), dataset.num_samples]
+    return [list(dataset.labels), dataset.num_samples, dataset.fingerprint]

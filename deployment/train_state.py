@@ -31,6 +31,7 @@ _FIXED = (
 _CALLED = {
     "labels": "The list of classes in the records",
     "num_samples": "The number of pictures in the records",
+    "fingerprint": "The checksum of the records",
     "global_batch_size": "The number of pictures a step takes (--batch_size of every clone)",
 }
 
@@ -50,10 +51,12 @@ class TrainState:
         description: Description,
         *,
         num_samples: int,
+        fingerprint: str = "",
         initializer: str = "he",
     ):
-        self.description, self._settings = description, settings
-        self._num_samples = num_samples
+        self.description = description
+        self._facts = run_facts(settings, num_samples=num_samples, fingerprint=fingerprint)
+        self._train_dir = settings.train_dir
         self.detector = Detector(description, seed=settings.seed or 0, initializer=initializer)
         trained = tf_utils.get_variables_to_train(
             self.detector.variables_by_name, settings.trainable_scopes
@@ -91,9 +94,7 @@ class TrainState:
         return {
             **self.variables(),
             "description": tf.constant(self.description.to_json()),
-            "training": tf.constant(
-                json.dumps(run_facts(self._settings, num_samples=self._num_samples))
-            ),
+            "training": tf.constant(json.dumps(self._facts)),
         }
 
     def check_fits(self, tensors: dict[str, np.ndarray]) -> InputError | None:
@@ -101,7 +102,7 @@ class TrainState:
         for name, variable in self.variables().items():
             if name not in tensors or tensors[name].shape != tuple(variable.shape):
                 return InputError(
-                    f"The checkpoint in --train_dir={self._settings.train_dir} does not fit these "
+                    f"The checkpoint in --train_dir={self._train_dir} does not fit these "
                     f"flags at {name}: start a new train_dir, or pass --overwrite to start over."
                 )
         return None
@@ -136,6 +137,7 @@ def resolve(
     origin: Origin,
     *,
     num_samples: int,
+    fingerprint: str = "",
 ) -> tuple[TrainSettings, Description]:
     """Fills in what was left to the program: seed, precision, anchors, input scale.
 
@@ -145,6 +147,7 @@ def resolve(
       earlier: the checkpoint to go on from; None for a new run.
       origin: where the weights of a new run come from.
       num_samples: pictures of the data set.
+      fingerprint: of its records.
 
     Raises:
       InputError: a flag or the data differ from the earlier run's in what may not change, or from
@@ -165,7 +168,8 @@ def resolve(
     check_fits(origin, description)
     if was:
         _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), settings)
-        _refuse_changes(facts, run_facts(settings, num_samples=num_samples), settings)
+        now = run_facts(settings, num_samples=num_samples, fingerprint=fingerprint)
+        _refuse_changes(facts, now, settings)
     return settings, description
 
 
@@ -188,10 +192,12 @@ def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
     )
 
 
-def run_facts(settings: TrainSettings, *, num_samples: int) -> dict[str, Any]:
+def run_facts(
+    settings: TrainSettings, *, num_samples: int, fingerprint: str = ""
+) -> dict[str, Any]:
     """What decides the course of a run and must stay when it is resumed."""
     facts = {name: getattr(settings, name) for name in _FIXED}
-    facts["num_samples"] = num_samples
+    facts |= {"num_samples": num_samples, "fingerprint": fingerprint}
     return json.loads(json.dumps(facts))  # as a checkpoint gives them back
 
 

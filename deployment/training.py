@@ -91,6 +91,7 @@ def _train(
                 start.settings,
                 start.description,
                 num_samples=dataset.num_samples,
+                fingerprint=dataset.fingerprint,
                 initializer=start.origin.initializer,
             )
         if start.step:

@@ -45,6 +45,18 @@ def test_own_data_set_is_found_by_name_and_split(tmp_path, write):
     assert found.shards == tuple(f"{tmp_path}/own_train_{k:03d}.tfrecord" for k in (0, 1))
 
 
+def test_fingerprint_is_of_the_content_wherever_it_lies(tmp_path, write, write_foreign):
+    write("own_train", count=3)
+    write("own_again", count=3)
+    write("own_more", count=4)
+    write_foreign("own_foreign", (8, b"cat"))
+    write_foreign("own_longer", (8, b"cat"), (8, b"cat"))
+    splits = ("train", "again", "more", "foreign", "longer")
+    found = [get_dataset("own", split, str(tmp_path), None).fingerprint for split in splits]
+    assert found[0] == found[1]
+    assert len({*found}) == 4
+
+
 def test_records_without_a_split_are_found(tmp_path, write):
     write("pascalvoc")
     assert get_dataset("pascalvoc", "", str(tmp_path)).num_samples == 2

@@ -131,6 +131,31 @@ def test_run_does_not_go_on_with_other_data(tmp_path):
         agree(tmp_path, more)
 
 
+class Side:
+    """One side of a cluster of two: the chief's words are kept, the other is told them."""
+
+    num_replicas = 2
+
+    def __init__(self, told=None):
+        self.is_chief, self.told = told is None, told
+
+    def decide(self, decision):
+        self.told = json.loads(json.dumps(decision)) if self.is_chief else self.told
+        return self.told
+
+
+def test_worker_with_records_of_another_content_is_refused(tmp_path):
+    own = dataclasses.replace(DATASET, fingerprint="f1")
+    with contextlib.ExitStack() as until:
+        chief = Side()
+        run_start.agree(settings(tmp_path), own, chief, until=until)
+        worker = Side(chief.told)
+        assert run_start.agree(settings(tmp_path), own, worker, until=until).step == 0
+        other = dataclasses.replace(DATASET, fingerprint="f2")
+        with pytest.raises(InputError, match=r"other records than the chief's .* checksum f2"):
+            run_start.agree(settings(tmp_path), other, worker, until=until)
+
+
 def test_data_alone_are_never_removed(tmp_path):
     (tmp_path / "ckpt-8.data-00000-of-00001").write_text("")
     with pytest.raises(InputError, match=r"ckpt-8\.data-00000-of-00001 has no index"):

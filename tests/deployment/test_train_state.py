@@ -29,13 +29,14 @@ SETTINGS = TrainSettings(
 )
 
 
-def resolve(settings: TrainSettings, earlier=None, *, labels=("a", "b"), num_samples: int = 10):
-    return train_state.resolve(settings, labels, earlier, Origin(), num_samples=num_samples)
+def resolve(settings: TrainSettings, earlier=None, *, labels=("a", "b"), **data):
+    data = {"num_samples": 10, "fingerprint": "f1", **data}
+    return train_state.resolve(settings, labels, earlier, Origin(), **data)
 
 
 def make(settings: TrainSettings = SETTINGS) -> TrainState:
     settings, description = resolve(settings)
-    return TrainState(settings, description, num_samples=10)
+    return TrainState(settings, description, num_samples=10, fingerprint="f1")
 
 
 def batch(seed: int) -> Batch:
@@ -135,6 +136,8 @@ def test_flag_that_changes_the_course_is_refused_at_a_resume(earlier, flags, sai
 def test_other_data_are_refused_at_a_resume(earlier):
     with pytest.raises(InputError, match="pictures in the records, 12, differs from the 10 of"):
         resolve(SETTINGS, earlier, num_samples=12)
+    with pytest.raises(InputError, match="checksum of the records, f2, differs from the f1 of"):
+        resolve(SETTINGS, earlier, fingerprint="f2")
     with pytest.raises(
         InputError, match="list of classes in the records, a,c, differs from the a,b of"
     ):
@@ -142,9 +145,9 @@ def test_other_data_are_refused_at_a_resume(earlier):
 
 
 def test_run_of_which_less_is_known_goes_on(earlier):
-    """As runs did before the split and the number of pictures were kept."""
+    """As runs did before the split, the number of pictures and their checksum were kept."""
     facts = json.loads(earlier["training"].item())
-    del facts["dataset_split_name"], facts["num_samples"]
+    del facts["dataset_split_name"], facts["num_samples"], facts["fingerprint"]
     known = {**earlier, "training": np.asarray(json.dumps(facts).encode(), object)}
     other = dataclasses.replace(SETTINGS, dataset_split_name="trainval")
     assert resolve(other, known, num_samples=12)[0].seed == 1
