@@ -160,7 +160,8 @@ class _Loop:
                     self._writer.message(problem)
                 self._writer.after_step(step, result, batch, settled=self._steps.settled)
                 watchdog.beat(f"step {step}")
-                verdict = verdict if stop else evaluations.after_step(step)
+                if not stop or step == self._settings.last_step:
+                    verdict = evaluations.after_step(step)  # which a signal ends, too
             self._writer.save(step)
         if step == self._settings.last_step:
             self._steps.finish()
@@ -168,8 +169,9 @@ class _Loop:
         stopped = verdict == Verdict.STOPPED or (stop and step < self._settings.last_step)
         if stopped and self._cluster.is_chief:
             by = interrupts.received.name if interrupts.received else "a signal to another worker"
+            saved = "saved" if step else "nothing to save yet"
             how = " Run again without --overwrite." if self._settings.overwrite else ""
-            print(f"Stopped by {by} at step {step}; saved.{how}")
+            print(f"Stopped by {by} at step {step}; {saved}.{how}")
         return not stopped
 
 
