@@ -14,13 +14,15 @@ from typing import Any
 import tensorflow as tf
 
 from datasets.dataset_factory import Dataset
-from deployment import checkpoints, train_dir, train_state
+from deployment import checkpoints, initialization, train_dir, train_state
 from deployment.checkpoints import Found
 from deployment.cluster import Cluster
 from deployment.description import Description
 from deployment.initialization import Origin, find_origin
 from deployment.train_settings import TrainSettings
+from deployment.train_state import TrainState
 from errors import InputError
+from nets import pretrained
 
 _OF_EACH_WORKER = (
     *("task", "job_name", "train_dir", "overwrite", "dataset_dir", "num_readers"),
@@ -91,6 +93,37 @@ def agree(
         {"step": start.step, "settings": _plain(start.settings), "data": _data_facts(dataset)}
     )
     return start
+
+
+def begin(state: TrainState, start: Start, cluster: Cluster) -> None:
+    """Gives every worker's new state the weights of the checkpoint that it begins with, if any.
+
+    Raises:
+      InputError: the chief cannot read it, or it does not fit.
+    """
+    if start.step:
+        tensors = start.found.tensors if start.found else {}
+        cluster.decide(state.check_fits(tensors) if start.found else None)
+        state.restore(cluster.share(tensors, state.variables()))
+    elif start.settings.checkpoint_path:
+        _import_weights(state, start, cluster)
+
+
+def _import_weights(state: TrainState, start: Start, cluster: Cluster) -> None:
+    """The chief reads another checkpoint; every worker gets the weights from the chief."""
+    refusal, weights = None, state.detector.variables_by_name
+    try:
+        plan = initialization.initialize(state.detector, start.origin)
+    except InputError as error:
+        plan, refusal = None, error
+    cluster.decide(refusal)
+    values = {name: variable.numpy() for name, variable in weights.items()}
+    state.begin_with(cluster.share(values, weights))
+    if plan:
+        counts = ", ".join(f"{plan.count(action)} {action}" for action in pretrained.ACTIONS)
+        print(f"Starting from {start.settings.checkpoint_path}: variables {counts}.")
+        for note in filter(None, (*plan.notes, start.origin.note)):
+            print(note)
 
 
 def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitStack) -> Start:

@@ -10,10 +10,10 @@ import sys
 import pytest
 import tensorflow as tf
 
-from deployment import training
 from deployment.cluster import Cluster
 from deployment.initialization import Origin
 from deployment.interrupts import Interrupts
+from deployment.loop import Loop
 from deployment.model_deploy import DeploymentConfig
 from deployment.numerics import NumericsCheck
 from deployment.run_start import Start
@@ -89,7 +89,7 @@ def run(folder, *, signal_in: int, **flags) -> bool:
     cluster = Cluster(DeploymentConfig(), tf.distribute.get_strategy())
     numerics = NumericsCheck(settings, None, None)
     steps = Steps(signal_in=signal_in)
-    loop = training._Loop(start, steps, numerics, NoWriter(), cluster, num_samples=9)
+    loop = Loop(start, steps, numerics, NoWriter(), cluster, num_samples=9)
     with Interrupts() as interrupts:
         return loop.run(interrupts, Watchdog(0))
 
