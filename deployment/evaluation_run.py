@@ -50,7 +50,11 @@ def run_detector(
     *,
     on_batch: Callable[[], None] = lambda: None,
 ) -> Run:
-    """Detects on every record once, in their order; `on_batch` is called after every batch."""
+    """Detects on every record once, in their order; `on_batch` is called after every batch.
+
+    Raises:
+      InputError: a record is bad and may not be left out, or none is left.
+    """
     preprocessing = detector.preprocessing
     if name := settings.preprocessing_name:
         preprocessing = preprocessing_factory.get_preprocessing(name, detector.image_size)
@@ -84,6 +88,11 @@ def run_detector(
             numbers += batch["record"].numpy().tolist()
             progress.update(len(names))
             on_batch()
+    if not names:
+        raise InputError(
+            f"No record of {settings.dataset_name}, {settings.dataset_split_name} can be read: "
+            "convert it again."
+        )
     joined = GroundTruth(*(np.concatenate(column) for column in zip(*truth, strict=True)))
     return Run(names, found, concatenate(detections), joined, np.concatenate(all_sizes), numbers)
 

@@ -116,3 +116,9 @@ def test_without_resizing_pictures_of_another_size_are_refused_by_name(source):
     first = settings(eval_resize=1, batch_size=1, max_num_batches=1)
     run = run_detector(WhiteBoxDetector(), source, first)
     np.testing.assert_allclose(run.detections.boxes[0], box_of(SIZES[0]), atol=1e-4)
+
+
+def test_split_of_bad_records_alone_is_bad_input(tmp_path):
+    source = RecordSource(write(tmp_path, [b"no picture", b"nor this"]), skip_bad=2)
+    with pytest.raises(InputError, match="No record of pascalvoc_2007, test can be read"):
+        run_detector(WhiteBoxDetector(), source, settings())
