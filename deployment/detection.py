@@ -40,7 +40,9 @@ class DetectSettings:
     select_threshold: float = setting(0.5, "Lowest score that is reported.")
     nms_threshold: float = setting(0.45, "Overlap from which the lower score goes, class by class.")
     keep_top_k: int = setting(200, "Most detections of a picture, before --classes.")
-    batch_size: int = setting(8, "Pictures that go through the network at a time.")
+    batch_size: int = setting(
+        8, "Pictures that go through the network at a time; a TFLite export takes each alone."
+    )
     classes: tuple[str, ...] = setting((), "Report only these classes; comma list of names.")
     format: tuple[str, ...] = setting(("jsonl",), "Comma list of jsonl, csv and voc_xml.")
     draw: bool = setting(True, "Write pictures, or a video, with the detections drawn in.")

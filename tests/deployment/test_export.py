@@ -161,6 +161,26 @@ def test_exported_detector_finds_what_the_checkpoint_finds(exported, pictures, e
         assert_agree(found, wanted, boxes=1e-3, scores=1e-4)
 
 
+@pytest.mark.parametrize("format", ["saved_model", "tflite"])
+def test_pictures_go_through_an_export_together_and_find_what_each_finds_alone(
+    exported, pictures, format
+):
+    model, batches = ExportedDetector(exported, format=format), []
+    network = model._network
+
+    def counted(images):
+        batches.append(len(images))
+        return network(images)
+
+    model._network = counted
+    together = model.detect(pictures, **THRESHOLDS)
+    alone = [model.detect([one], **THRESHOLDS)[0] for one in pictures]
+    assert batches == [3, 1, 1, 1]
+    assert model.detect([]) == []
+    for found, wanted in zip(together, alone, strict=True):
+        assert_agree(found, wanted, boxes=1e-4, scores=1e-5)
+
+
 def test_onnx_finds_what_the_checkpoint_finds(checkpoint, pictures, expected, tmp_path):
     pytest.importorskip("tf2onnx", reason="the extra onnx is not installed")
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
