@@ -26,7 +26,9 @@ class DetectSettings:
     """The flags of `detect_ssd_network.py`."""
 
     checkpoint_path: str = setting("", "Checkpoint, the train_dir that holds it, or an export_dir.")
-    input: str = setting("", "Picture, folder, glob (in quotes), video, or camera:N.")
+    input: str = setting(
+        "", "Picture, folder, glob (in quotes), video, camera:N, or rtsp:// or http:// of a stream."
+    )
     output_dir: str = setting("", "Folder for the results; made where missing.")
     use_moving_average: bool = setting(True, "Averaged weights where the checkpoint has them.")
     model_name: str | None = setting(
@@ -89,7 +91,7 @@ def run(
 ) -> Summary:
     """Detects on every picture of `source` and writes the outputs that `settings` ask for.
 
-    Ctrl-C is how a camera is stopped: there it ends the run in good order.
+    Ctrl-C is how a camera or stream is stopped: there it ends the run in good order.
 
     Args:
       detector: labels and detections.

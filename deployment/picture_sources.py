@@ -1,4 +1,4 @@
-"""Pictures to detect on: from a file, a folder, a glob, a video or a camera, one after another.
+"""Pictures to detect on: from a file, a folder, a glob, a video, a camera or a stream, in turn.
 
 What cannot be read comes out as a `Frame` that says why, not as an error, so that one broken file
 does not end a long run. Pictures are RGB uint8 whatever the file holds: grey is repeated, 16 bits
@@ -7,6 +7,7 @@ are scaled to 8, transparency is laid on white, and a JPEG is turned upright as 
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,10 +16,11 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.picture_file import PICTURE_ENDINGS
-from errors import InputError
+from errors import InputError, one_line
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
 _CAMERA = "camera:"
+_STREAMS = ("rtsp://", "rtmp://", "udp://", "http://", "https://")
 _LOST_FRAMES = 30  # so many failures in a row mean that a stream has ended
 
 
@@ -64,7 +66,7 @@ class PictureFiles:
 
 
 class Video:
-    """Frames of a video file, or of a camera until it is stopped."""
+    """Frames of a video file, or of a camera or stream until it ends or is stopped."""
 
     is_video = True
 
@@ -74,13 +76,15 @@ class Video:
         Raises:
           InputError: OpenCV cannot open it.
         """
-        self.name, self.is_live = name, isinstance(target, int)
-        self.stem = os.path.splitext(os.path.basename(name))[0].replace(":", "_")
+        self.name, self.is_live = name, isinstance(target, int) or is_stream(name)
+        self._title = _title(name)
+        self.stem = os.path.splitext(self._title)[0].replace(":", "_")
         self._capture = cv2.VideoCapture(target)
         if not self._capture.isOpened():
+            kind = "camera" if isinstance(target, int) else "video"
             raise InputError(
-                f"--input: {name} cannot be opened as a {'camera' if self.is_live else 'video'}: "
-                "give a file that ffmpeg can play, or the number of a camera that is plugged in."
+                f"--input: {name} cannot be opened as a {kind}: give a file or address that "
+                "ffmpeg can play, or the number of a camera that is plugged in."
             )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.frames_per_second = rate if 1.0 <= rate <= 1000.0 else 25.0
@@ -111,8 +115,7 @@ class Video:
     def _frame(
         self, number: int, *, image: np.ndarray | None = None, problem: str | None = None
     ) -> Frame:
-        name = os.path.basename(self.name)
-        return Frame(f"{name}#{number}", f"{self.stem}_{number:06d}", image, problem, number)
+        return Frame(f"{self._title}#{number}", f"{self.stem}_{number:06d}", image, problem, number)
 
 
 def open_source(text: str) -> PictureFiles | Video:
@@ -120,16 +123,25 @@ def open_source(text: str) -> PictureFiles | Video:
 
     Args:
       text: a picture, a folder of pictures (not of folders), a glob (`**` looks into folders), a
-        video, or `camera:N`.
+        video, the address of a stream, or `camera:N`.
 
     Raises:
-      InputError: nothing there, or a folder or glob without pictures.
+      InputError: nothing there that can be read, or a folder or glob without pictures.
     """
     if text.startswith(_CAMERA):
         number = text.removeprefix(_CAMERA)
         if not number.isdecimal():
             raise InputError(f"--input={text} names no camera: write camera:0 for the first one.")
         return Video(int(number), name=text)
+    if is_stream(text):
+        return Video(text, name=text)
+    try:
+        return _open_path(text)
+    except tf.errors.OpError as error:
+        raise InputError(f"--input={text} cannot be read ({one_line(error)}): check it.") from error
+
+
+def _open_path(text: str) -> PictureFiles | Video:
     if tf.io.gfile.isdir(text):
         return PictureFiles(_list_folder(text))
     if tf.io.gfile.exists(text):
@@ -142,6 +154,18 @@ def open_source(text: str) -> PictureFiles | Video:
 def is_video(path: str) -> bool:
     """Whether the name ends as videos' names do."""
     return path.lower().endswith(VIDEO_ENDINGS)
+
+
+def is_stream(address: str) -> bool:
+    """Whether it is an address that OpenCV's ffmpeg opens and TensorFlow's file systems do not."""
+    return address.lower().startswith(_STREAMS)
+
+
+def _title(name: str) -> str:
+    """What results call a video: the end of its path; nothing of a stream's password or query."""
+    if is_stream(name):
+        name = re.split("[?#]", name)[0].rstrip("/").rpartition("@")[2]
+    return os.path.basename(name)
 
 
 def _list_folder(folder: str) -> list[str]:

@@ -1,7 +1,10 @@
 """Where pictures come from: files of every kind, torn ones, folders, globs and videos."""
 
+import functools
+import http.server
 import pathlib
 import re
+import threading
 
 import cv2
 import numpy as np
@@ -245,6 +248,38 @@ def test_file_that_is_no_video_is_refused(tmp_path):
     (tmp_path / "clip.mp4").write_text("no video")
     with pytest.raises(InputError, match=r"clip\.mp4 cannot be opened as a video"):
         open_source(str(tmp_path / "clip.mp4"))
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """The address at which the files of tmp_path are to be had."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_address_is_a_live_video(tmp_path, served):
+    write_video(tmp_path / "clip.avi")
+    source = open_source(f"{served}/clip.avi?token=secret")
+    assert (source.is_live, source.total) == (True, None)
+    frames = list(source)
+    assert pieces(frames)[3] == ("clip.avi#3", "clip_000003")
+    np.testing.assert_allclose([frame.image.mean() for frame in frames], range(0, 200, 20), atol=4)
+
+
+def test_password_of_a_stream_stays_out_of_the_results():
+    assert picture_sources._title("rtsp://me:secret@cam:554/live/?key=1") == "live"
+    assert picture_sources._title("rtsp://me:secret@cam:554/") == "cam:554"
+
+
+def test_address_that_cannot_be_opened_is_refused(served):
+    with pytest.raises(InputError, match=r"/clip\.avi cannot be opened as a video: give a file"):
+        open_source(f"{served}/clip.avi")
+    with pytest.raises(InputError, match=r"--input=nosuch://cam/1 cannot be read \("):
+        open_source("nosuch://cam/1")
 
 
 def test_videos_are_known_by_their_ending():
