@@ -23,7 +23,9 @@ class EvalSettings:
     wait_for_checkpoints: bool = setting(
         False, "Score every checkpoint of a train_dir as it comes."
     )
-    eval_interval_secs: float = setting(60.0, "Time between two looks for a new checkpoint.")
+    eval_interval_secs: float = setting(
+        60.0, "With wait_for_checkpoints: time between two looks for a new one."
+    )
     eval_timeout_secs: float | None = setting(
         None, "With wait_for_checkpoints: end when none came for so long; never by default."
     )
@@ -119,8 +121,9 @@ class EvalSettings:
                 f"--wait_for_checkpoints with --detections_dir={self.detections_dir}: files of "
                 "detections do not change; drop one of the two."
             )
-        if self.eval_timeout_secs is not None and not self.wait_for_checkpoints:
-            raise InputError(
-                f"--eval_timeout_secs={self.eval_timeout_secs} belongs to --wait_for_checkpoints: "
-                "give that too."
-            )
+        refuse_unless(
+            self.wait_for_checkpoints,
+            self,
+            *("eval_interval_secs", "eval_timeout_secs"),
+            needs="--wait_for_checkpoints",
+        )

@@ -100,7 +100,8 @@ def test_path_of_one_checkpoint_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"eval_timeout_secs": 5.0}, "belongs to --wait_for_checkpoints"),
+        ({"eval_timeout_secs": 5.0}, "--eval_timeout_secs=5.0 does nothing without --wait_for"),
+        ({"eval_interval_secs": 5.0}, "--eval_interval_secs=5.0 does nothing without --wait_for"),
         ({"wait_for_checkpoints": True, "eval_interval_secs": -1.0}, "must be 0 or more"),
         (
             {"wait_for_checkpoints": True, "detections_dir": "d", "voc_dir": "v"},
