@@ -4,11 +4,14 @@ A picture or frame that cannot be read is reported and passed over. The detector
 that is asked of it is `labels` and `detect`.
 """
 
+import contextlib
 import dataclasses
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -91,7 +94,8 @@ def run(
 ) -> Summary:
     """Detects on every picture of `source` and writes the outputs that `settings` ask for.
 
-    Ctrl-C is how a camera or stream is stopped: there it ends the run in good order.
+    Ctrl-C is how a camera or stream is stopped: there it ends the run in good order. SIGTERM and
+    SIGHUP, of which a process dies otherwise, do what Ctrl-C does: a video is readable even then.
 
     Args:
       detector: labels and detections.
@@ -107,16 +111,43 @@ def run(
     check_outputs(source, settings)
     writers = _open_writers(source, settings, detector.labels)
     whole = False
-    try:
-        summary = _detect_all(detector, source, settings, classes, writers, progress)
-        if not summary.pictures:
-            raise InputError(f"--input={settings.input}: not one picture of it could be read.")
-        whole = True
-    finally:
-        with disk.explained(settings.output_dir):
-            for writer in writers:
-                writer.close(whole=whole)
+    with _interrupted_by_signals():
+        try:
+            summary = _detect_all(detector, source, settings, classes, writers, progress)
+            if not summary.pictures:
+                raise InputError(f"--input={settings.input}: not one picture of it could be read.")
+            whole = True
+        finally:
+            with disk.explained(settings.output_dir):
+                for writer in writers:
+                    writer.close(whole=whole)
     return summary
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt, the first alone: closing is not disturbed.
+
+    Those that are ignored (nohup) or handled stay so. Python sets handlers in the main thread only.
+    """
+    numbers: list[signal.Signals] = []
+    if threading.current_thread() is threading.main_thread():
+        both = (signal.SIGTERM, signal.SIGHUP)
+        numbers = [number for number in both if signal.getsignal(number) == signal.SIG_DFL]
+
+    def handle_all(handler: Any) -> None:
+        for number in numbers:
+            signal.signal(number, handler)
+
+    def interrupt(*_: object) -> NoReturn:
+        handle_all(signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    handle_all(interrupt)
+    try:
+        yield
+    finally:
+        handle_all(signal.SIG_DFL)
 
 
 def _detect_all(

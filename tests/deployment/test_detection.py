@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 
 import cv2
 import numpy as np
@@ -249,26 +250,66 @@ def test_video_out_that_cannot_be_meant_is_refused(pictures, tmp_path):
 
 
 class Stopped(PictureFiles):
-    """Gives two pictures, then the user presses Ctrl-C."""
+    """Gives two pictures, then a signal comes, as Ctrl-C or docker stop send it."""
+
+    def __init__(self, paths, number):
+        super().__init__(paths)
+        self._number = number
 
     def __iter__(self):
         image = np.zeros((40, 80, 3), np.uint8)
         yield Frame("0.png", "0", image)
         yield Frame("1.png", "1", image)
-        raise KeyboardInterrupt
+        signal.raise_signal(self._number)
 
 
-def test_stopped_camera_ends_in_good_order(tmp_path):
-    source = Stopped(["camera"])
-    source.is_live = True
+class StoppedCamera(Stopped):
+    """And other signals while the run ends."""
+
+    def __init__(self, number, *others):
+        super().__init__(["camera"], number)
+        self._others = others
+
+    @property
+    def is_live(self):
+        for number in self._others:
+            signal.raise_signal(number)
+        return True
+
+
+@pytest.fixture
+def hangup():
+    """SIGHUP as a terminal has it, whatever the tests run under; puts back what was there."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup")
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGHUP], [signal.SIGHUP, signal.SIGTERM]]
+)
+def test_stopped_camera_ends_in_good_order(tmp_path, signals):
+    source = StoppedCamera(*signals)
     summary, _ = run(settings("camera:0", tmp_path / "out", batch_size=1), source=source)
     assert summary.pictures == 2
     assert len(read(tmp_path / "out")) == 2
+    assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("hangup")
+def test_signal_that_is_ignored_does_not_stop_a_run(tmp_path):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stopped = Stopped(["in/0.png"], signal.SIGHUP)
+    summary, _ = run(settings("in", tmp_path / "out"), source=stopped)
+    assert summary.pictures == 2
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def test_stopped_run_over_files_leaves_an_unfinished_name(tmp_path):
+    stopped = Stopped(["in/0.png"], signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
-        run(settings("in", tmp_path / "out", batch_size=1), source=Stopped(["in/0.png"]))
+        run(settings("in", tmp_path / "out", batch_size=1), source=stopped)
     assert not (tmp_path / "out" / "detections.jsonl").exists()
     assert len((tmp_path / "out" / "detections.jsonl.partial").read_text().splitlines()) == 2
 
