@@ -211,6 +211,17 @@ def check_split(settings: TrainSettings, labels: tuple[str, ...]) -> None:
         )
 
 
+def last_step(folder: str) -> int | None:
+    """Where the training of a train_dir ended early, or where it is to end by its flags, if at all.
+
+    Its files are read; any process may ask.
+    """
+    history = train_dir.read_lines(folder, train_dir.EVALUATIONS)
+    if has_converged(history, train_dir.read_number(folder, "early_stopping_evals") or 0):
+        return history[-1]["step"]
+    return train_dir.read_number(folder, "max_number_of_steps")
+
+
 def is_due_by_step(settings: TrainSettings, step: int, num_samples: int) -> bool:
     """Whether an evaluation follows this step by the flags alone, the same on every worker."""
     if step == settings.last_step:

@@ -87,14 +87,19 @@ def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
         file.write("".join(f"{line}\n" for line in lines))
 
 
-def last_step(train_dir: str) -> int | None:
-    """Where the training of this folder ends, by its flags.txt; None where none is said."""
-    return _number_in_flags(train_dir, "max_number_of_steps")
+def read_number(train_dir: str, flag: str) -> int | None:
+    """The whole number that the run's flags.txt has for a flag; None where it has none."""
+    path = tf.io.gfile.join(train_dir, FLAGS)
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path) as file:
+        match = re.search(rf"^--{flag}=(\d+)$", file.read(), re.MULTILINE)
+    return int(match.group(1)) if match else None
 
 
-def seed(train_dir: str) -> int | None:
-    """The seed of the run that began in this folder, by its flags.txt; None where none did."""
-    return _number_in_flags(train_dir, "seed")
+def read_lines(folder: str, name: str) -> list[dict[str, Any]]:
+    """The whole lines of a log of JSON objects; none where there is no log."""
+    return [json.loads(line) for line in _whole_lines(tf.io.gfile.join(folder, name))]
 
 
 def replace_line(folder: str, name: str, values: Mapping[str, Any]) -> None:
@@ -132,15 +137,6 @@ class MetricsLog:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
-
-
-def _number_in_flags(train_dir: str, name: str) -> int | None:
-    path = tf.io.gfile.join(train_dir, FLAGS)
-    if not tf.io.gfile.exists(path):
-        return None
-    with tf.io.gfile.GFile(path) as file:
-        match = re.search(rf"^--{name}=(\d+)$", file.read(), re.MULTILINE)
-    return int(match.group(1)) if match else None
 
 
 def _whole_lines(path: str) -> list[str]:

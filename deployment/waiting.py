@@ -1,17 +1,20 @@
 """Scores every checkpoint of a training that runs elsewhere as it comes: `--wait_for_checkpoints`.
 
 Each is scored as a single evaluation would, oldest first; eval_dir/metrics.jsonl gets a line for
-each. A checkpoint that the training removed before its turn is passed over.
+each, and what has a line is not scored again. A checkpoint that the training removed before its
+turn is passed over.
 """
 
 import dataclasses
 import json
+import math
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import tensorflow as tf
 
-from deployment import checkpoints, train_dir
+from deployment import checkpoints, train_and_evaluate, train_dir
 from deployment.eval_settings import EvalSettings
 from deployment.evaluation import evaluate_checkpoint, make_folders
 from errors import InputError
@@ -32,17 +35,44 @@ def evaluate_as_they_come(settings: EvalSettings) -> int:
             f"--checkpoint_path={folder} is one checkpoint, and --wait_for_checkpoints waits for "
             "more: give the train_dir."
         )
-    make_folders(settings)
-    print(f"Waiting for checkpoints in {folder}.", flush=True)
-    count = 0
-    for step in new_steps(folder, interval=settings.eval_interval_secs, timeout=timeout):
-        count += _evaluate(settings, f"{folder}/ckpt-{step}", step)
-    if not count:
+    if os.path.realpath(folder) == os.path.realpath(settings.eval_dir):
         raise InputError(
-            f"--checkpoint_path={folder} got no checkpoint in the {timeout:g} seconds of "
-            "--eval_timeout_secs: is it the train_dir of the training?"
+            f"--eval_dir={settings.eval_dir} is the train_dir, whose metrics.jsonl is the "
+            "training's: choose another folder."
+        )
+    make_folders(settings)
+    scored = scored_before(folder, settings.eval_dir)
+    print(f"Waiting for checkpoints in {folder}, {len(scored)} scored before.", flush=True)
+    count = 0
+    for step in new_steps(
+        folder, interval=settings.eval_interval_secs, timeout=timeout, scored=scored
+    ):
+        count += _evaluate(settings, f"{folder}/ckpt-{step}", step)
+    if not count and not scored:
+        waited = "" if timeout is None else f" in the {timeout:g} seconds of --eval_timeout_secs"
+        raise InputError(
+            f"--checkpoint_path={folder} got no checkpoint that can be read{waited}: is it the "
+            "train_dir of the training?"
         )
     return count
+
+
+def scored_before(folder: str, eval_dir: str) -> set[int]:
+    """Steps of a folder's checkpoints that eval_dir/metrics.jsonl has, and that are older than it.
+
+    A newer one is of a run that was started over.
+    """
+    known = _written(tf.io.gfile.join(eval_dir, train_dir.METRICS))
+    steps = {line["step"] for line in train_dir.read_lines(eval_dir, train_dir.METRICS)}
+    return {step for step in steps if 0 < _written(f"{folder}/ckpt-{step}.index") <= known}
+
+
+def _written(path: str) -> int:
+    """When a file was written, nanoseconds; 0 where there is none."""
+    try:
+        return tf.io.gfile.stat(path).mtime_nsec
+    except tf.errors.NotFoundError:
+        return 0
 
 
 def new_steps(
@@ -50,6 +80,7 @@ def new_steps(
     *,
     interval: float,
     timeout: float | None,
+    scored: Collection[int] = (),
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[int]:
@@ -59,25 +90,24 @@ def new_steps(
       folder: train_dir; it may not exist yet.
       interval: seconds between two looks.
       timeout: seconds without a new one after which it ends; None waits for ever.
+      scored: steps that came before.
       clock: seconds, monotonic; a test passes its own.
       sleep: a test passes its own.
     """
-    seen: set[int] = set()
+    seen, limit = {*scored}, math.inf if timeout is None else timeout
     since = clock()
     while True:
-        steps = checkpoints.list_steps(folder)
-        seen &= {*steps}  # a run that is started over makes the same steps anew
-        step = min({*steps} - seen, default=None)
-        if step is None:
-            if timeout is not None and clock() - since >= timeout:
-                return
-            sleep(interval)
-            continue
-        seen.add(step)
-        yield step
-        since = clock()
-        if step == train_dir.last_step(folder):
+        steps = {*checkpoints.list_steps(folder)}
+        seen &= steps  # a run that is started over makes the same steps anew
+        if steps - seen:
+            step = min(steps - seen)
+            seen.add(step)
+            yield step
+            since = clock()
+        elif train_and_evaluate.last_step(folder) in seen or clock() - since >= limit:
             return
+        else:
+            sleep(interval)
 
 
 def _evaluate(settings: EvalSettings, path: str, step: int) -> bool:

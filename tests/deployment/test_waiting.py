@@ -1,10 +1,11 @@
 """Checkpoints that come and go, on a clock that a list of events drives."""
 
+import os
 import pathlib
 
 import pytest
 
-from deployment import train_dir, waiting
+from deployment import train_and_evaluate, train_dir, waiting
 from deployment.eval_settings import EvalSettings
 from errors import InputError
 
@@ -17,6 +18,7 @@ class Training:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+        assert self.now < 1000, "it waits for ever"
         for name in self._events.pop(0) if self._events else ():
             path = self.folder / f"ckpt-{name.lstrip('-')}.index"
             path.unlink() if name.startswith("-") else path.touch()
@@ -57,11 +59,24 @@ def test_waiting_ends_after_the_last_step_of_the_training(tmp_path):
     assert list(Training(tmp_path, ("10",), ("20",)).steps(timeout=None)) == [10, 20]
 
 
+def test_waiting_ends_when_the_training_ended_early(tmp_path):
+    (tmp_path / "flags.txt").write_text("--early_stopping_evals=2\n--max_number_of_steps=99\n")
+    log, lines = tmp_path / "evaluations.jsonl", ""
+    steps = Training(tmp_path, ("4",), ("8",), ("12",)).steps(timeout=None)
+    for step, score in ((4, 0.5), (8, 0.4), (12, 0.5)):
+        assert train_and_evaluate.last_step(str(tmp_path)) == 99
+        assert next(steps) == step
+        lines += f'{{"step": {step}, "mAP_VOC07": {score}}}\n'
+        log.write_text(lines)
+    assert train_and_evaluate.last_step(str(tmp_path)) == 12
+    assert list(steps) == []
+
+
 @pytest.mark.parametrize("text", [None, "--seed=1\n"])
 def test_training_without_an_end_has_no_last_step(tmp_path, text):
     if text:
         (tmp_path / "flags.txt").write_text(text)
-    assert train_dir.last_step(str(tmp_path)) is None
+    assert train_and_evaluate.last_step(str(tmp_path)) is None
 
 
 def test_line_of_the_same_step_is_replaced(tmp_path):
@@ -80,7 +95,44 @@ def test_folder_in_which_nothing_comes_is_named(tmp_path):
     waits = settings(
         tmp_path, wait_for_checkpoints=True, eval_timeout_secs=0.0, eval_interval_secs=0.1
     )
-    with pytest.raises(InputError, match="got no checkpoint in the 0 seconds"):
+    with pytest.raises(InputError, match="got no checkpoint that can be read in the 0 seconds"):
+        waiting.evaluate_as_they_come(waits)
+
+
+def test_what_was_scored_before_is_not_scored_again(tmp_path, capsys):
+    """And a run that is started over is: its step 2 is newer than the line."""
+    (tmp_path / "eval").mkdir()
+    log = tmp_path / "eval" / "metrics.jsonl"
+    log.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"step": 4}\n{"st')
+    for step, seconds in ((1, -9), (2, 9), (4, -9), (5, -9)):
+        path = tmp_path / f"ckpt-{step}.index"
+        path.touch()
+        os.utime(path, (log.stat().st_mtime + seconds,) * 2)
+    assert waiting.scored_before(str(tmp_path), f"{tmp_path}/eval") == {1, 4}
+    assert waiting.scored_before(str(tmp_path), f"{tmp_path}/none") == set()
+    assert list(Training(tmp_path).steps(timeout=0, scored={1, 4})) == [2, 5]
+    for step in (2, 5):
+        (tmp_path / f"ckpt-{step}.index").unlink()
+    (tmp_path / "flags.txt").write_text("--max_number_of_steps=4\n")
+    assert waiting.evaluate_as_they_come(settings(tmp_path, wait_for_checkpoints=True)) == 0
+    assert "2 scored before" in capsys.readouterr().out
+
+
+def test_folder_whose_last_checkpoint_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "flags.txt").write_text("--max_number_of_steps=4\n")
+    (tmp_path / "ckpt-4.index").write_text("torn")
+    with pytest.raises(InputError, match="got no checkpoint that can be read: is it"):
+        waiting.evaluate_as_they_come(settings(tmp_path, wait_for_checkpoints=True))
+
+
+def test_log_of_the_training_is_not_written_to(tmp_path):
+    waits = EvalSettings(
+        checkpoint_path=str(tmp_path),
+        eval_dir=f"{tmp_path}/",
+        dataset_dir="records",
+        wait_for_checkpoints=True,
+    )
+    with pytest.raises(InputError, match="is the train_dir, whose"):
         waiting.evaluate_as_they_come(waits)
 
 
