@@ -15,7 +15,8 @@ cli.quiet_tensorflow()
 
 from deployment import hardware  # noqa: E402
 from deployment.eval_settings import EvalSettings  # noqa: E402
-from deployment.evaluation import evaluate_checkpoint, evaluate_devkit_files  # noqa: E402
+from deployment.evaluation import evaluate_checkpoint  # noqa: E402
+from deployment.evaluation_files import evaluate_devkit_files  # noqa: E402
 from deployment.waiting import evaluate_as_they_come  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from deployment import checkpoints, train_and_evaluate, train_dir
 from deployment.eval_settings import EvalSettings
-from deployment.evaluation import evaluate_checkpoint, make_folders
+from deployment.evaluation import evaluate_checkpoint
+from deployment.evaluation_results import make_folders
 from errors import InputError
 
 

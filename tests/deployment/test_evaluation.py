@@ -12,7 +12,8 @@ from deployment import checkpoints
 from deployment.description import Description
 from deployment.detector import Detector
 from deployment.eval_settings import EvalSettings
-from deployment.evaluation import evaluate_checkpoint, evaluate_devkit_files
+from deployment.evaluation import evaluate_checkpoint
+from deployment.evaluation_files import evaluate_devkit_files
 from errors import InputError
 from metrics.voc import Outcome
 
