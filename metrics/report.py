@@ -4,6 +4,7 @@ The charts lie beside the page as files too, for papers and slides.
 """
 
 import html
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
 from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
 from metrics.report_pictures import SURE, Tally
 from metrics.voc import Detections, GroundTruth, Outcome, Result
+
+_PICTURE = re.compile(r"(worst_class|worst|best)_\d+\.png")
 
 
 class Evaluation(NamedTuple):
@@ -42,12 +45,18 @@ class Evaluation(NamedTuple):
 
 
 def write(report_dir: str, evaluation: Evaluation) -> None:
-    """Writes `index.html` and the PNG files it shows into `report_dir`."""
+    """Writes `index.html` and the PNG files it shows into `report_dir`.
+
+    Pictures of an earlier report that this one does not show go.
+    """
     tf.io.gfile.makedirs(report_dir)
     text, pngs = make(evaluation)
     for name, data in pngs.items():
         page.write_file(report_dir, name, data)
     page.write_file(report_dir, "index.html", text.encode())
+    for name in tf.io.gfile.listdir(report_dir):
+        if _PICTURE.fullmatch(name) and name not in pngs:
+            tf.io.gfile.remove(tf.io.gfile.join(report_dir, name))
 
 
 def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:

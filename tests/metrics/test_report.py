@@ -214,10 +214,15 @@ def test_pictures_are_drawn_side_by_side(evaluation):
     assert shown.caption.startswith("003.jpg: ")
 
 
-def test_report_without_pictures_says_so(evaluation, tmp_path):
-    report.write(str(tmp_path), evaluation._replace(load=None))
-    assert "not at hand" in (tmp_path / "index.html").read_text()
-    assert {path.name for path in tmp_path.glob("*.png")} == CHARTS
+def test_report_without_pictures_says_so_and_keeps_none_of_an_earlier_one(
+    evaluation, folder, tmp_path
+):
+    again = shutil.copytree(folder, tmp_path / "again")
+    assert (again / "worst_class_1.png").exists()
+    (again / "best_of_mine.png").write_text("a user's")
+    report.write(str(again), evaluation._replace(load=None))
+    assert "not at hand" in (again / "index.html").read_text()
+    assert {path.name for path in again.glob("*.png")} == {*CHARTS, "best_of_mine.png"}
 
 
 def test_report_of_nothing_is_a_page(evaluation):
