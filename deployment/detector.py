@@ -36,7 +36,7 @@ class Predictions(NamedTuple):
     offsets: tf.Tensor
 
 
-class Picture(NamedTuple):
+class PictureDetections(NamedTuple):
     """Detections of one picture, best first.
 
     Attributes:
@@ -230,7 +230,7 @@ class Detector(tf.Module):
             "localisation": loss_alpha * sums.localisation / normalizer,
         }
 
-    def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[Picture]:
+    def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
         """All four steps on pictures of any size: uint8[H, W, 3] RGB each.
 
         Thresholds are those of `detections.detect`.
@@ -268,10 +268,10 @@ def count_positives(targets: Targets) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(targets.classes > 0, tf.float32))
 
 
-def unpad(found: detections.Detections) -> list[Picture]:
+def unpad(found: detections.Detections) -> list[PictureDetections]:
     """Padded detections of a batch -> NumPy detections picture by picture."""
     boxes, classes, scores, counts = (value.numpy() for value in found)
     return [
-        Picture(boxes[i, :count], classes[i, :count], scores[i, :count])
+        PictureDetections(boxes[i, :count], classes[i, :count], scores[i, :count])
         for i, count in enumerate(counts)
     ]

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from datasets import input_pipeline
 from datasets.record_source import RecordSource
-from deployment.detector import Detector, Picture, unpad
+from deployment.detector import Detector, PictureDetections, unpad
 from deployment.eval_settings import EvalSettings
 from deployment.progress import Progress
 from errors import InputError
@@ -36,7 +36,7 @@ class Run(NamedTuple):
     """
 
     names: list[str]
-    found: list[Picture]
+    found: list[PictureDetections]
     detections: Detections
     truth: GroundTruth
     sizes: np.ndarray
@@ -120,17 +120,18 @@ def _check_sizes(names: list[str], sizes: np.ndarray, image_size: tuple[int, int
 
 def _on_pictures(
     padded: PaddedDetections, sizes: tf.Tensor, image_size: tuple[int, int], resize: EvalResize
-) -> list[Picture]:
+) -> list[PictureDetections]:
     """Detections relative to the pictures; those beside a picture, on its border, are left out."""
     boxes = eval_resize.to_picture(padded.boxes, sizes, image_size, resize)
     found = unpad(padded._replace(boxes=boxes))
     if resize == EvalResize.WARP:
         return found
     kept = [(picture.boxes[:, 2:] > picture.boxes[:, :2]).all(1) for picture in found]
-    return [Picture(*(v[rows] for v in one)) for one, rows in zip(found, kept, strict=True)]
+    pairs = zip(found, kept, strict=True)
+    return [PictureDetections(*(v[rows] for v in one)) for one, rows in pairs]
 
 
-def to_pixels(found: list[Picture], sizes: np.ndarray, *, first: int) -> list[Detections]:
+def to_pixels(found: list[PictureDetections], sizes: np.ndarray, *, first: int) -> list[Detections]:
     """Relative detections of B pictures, numbered from `first`; sizes [B, 2] in pixels."""
     return [
         Detections(

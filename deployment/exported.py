@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from deployment.description import Description
-from deployment.detector import Picture
+from deployment.detector import PictureDetections
 from errors import InputError
 
 # Files of an export_dir; the first marks it as one.
@@ -66,7 +66,7 @@ class ExportedDetector:
         self._prior_scaling = about["prior_scaling"]
         self._network = NETWORKS[format or there[0]](folder, np.float32(about["rgb_means"]))
 
-    def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[Picture]:
+    def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
         """Pictures of any size, uint8[H, W, 3] RGB each; thresholds as of `postprocess`.
 
         They go through the network together, but for TFLite's, which takes them one by one.
@@ -108,7 +108,7 @@ def postprocess(
     select_top_k: int = 400,
     nms_threshold: float = 0.45,
     keep_top_k: int = 200,
-) -> Picture:
+) -> PictureDetections:
     """Scores, suppression class by class, the best of the picture.
 
     Args:
@@ -131,7 +131,8 @@ def postprocess(
     row, ids = np.concatenate(rows), np.concatenate(classes)
     scores = all_scores[row, ids]
     order = np.argsort(-scores, kind="stable")[:keep_top_k]
-    return Picture(np.clip(boxes[row[order]], 0, 1), ids[order].astype(np.int64), scores[order])
+    best = np.clip(boxes[row[order]], 0, 1)
+    return PictureDetections(best, ids[order].astype(np.int64), scores[order])
 
 
 def suppress(boxes: np.ndarray, threshold: float) -> list[int]:
