@@ -50,6 +50,14 @@ class RecordSource:
     def __len__(self) -> int:
         return len(self._reader)
 
+    def close(self) -> None:
+        """Closes the files and drops their indexes: reading is over.
+
+        TensorFlow holds on to whatever a tf.data pipeline calls, until the process ends.
+        """
+        self._reader.close()
+        self._reader, self._looked_at = RecordReader(()), np.zeros(0, bool)
+
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """i64 scalar -> string scalar, the serialized example or, for a bad one, the next good."""
         return _as_operation(self._read_or_next, index)

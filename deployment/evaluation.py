@@ -66,6 +66,7 @@ def evaluate_checkpoint(
             pictures.write_png(settings.contact_sheet, sheet)
     if source.bad:
         print(f"{len(source.bad)} bad records were left out of the score; they are named above.")
+    source.close()
     return result
 
 

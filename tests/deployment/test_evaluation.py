@@ -1,6 +1,8 @@
 """A whole evaluation in this process: what moves a score, what does not, what is refused."""
 
+import gc
 import json
+import os
 
 import cv2
 import numpy as np
@@ -169,6 +171,19 @@ def test_contact_sheet_may_be_in_a_new_folder(checkpoint, dataset_dir, tmp_path)
     sheet = tmp_path / "new" / "sheet.png"
     run(checkpoint, dataset_dir, tmp_path, contact_sheet=str(sheet), max_num_batches=1)
     assert cv2.imread(str(sheet)).std() > 10
+
+
+def held() -> tuple[int, int]:
+    """Open files, and detectors in memory."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")), sum(type(o) is Detector for o in gc.get_objects())
+
+
+def test_evaluation_leaves_nothing_open_and_no_network_behind(checkpoint, dataset_dir, tmp_path):
+    """A training may make hundreds of them."""
+    before = held()
+    run(checkpoint, dataset_dir, tmp_path, max_num_batches=1, summary_pictures=1)
+    assert held() == before
 
 
 def test_scoring_of_files_names_its_own_flags(tmp_path):
