@@ -181,6 +181,17 @@ def test_pictures_go_through_an_export_together_and_find_what_each_finds_alone(
         assert_agree(found, wanted, boxes=1e-4, scores=1e-5)
 
 
+def test_saved_model_in_bfloat16_finds_nearly_that(checkpoint, pictures, expected, tmp_path):
+    folder = str(tmp_path / "out")
+    export(ExportSettings(checkpoint_path=checkpoint, export_dir=folder, precision="bfloat16"))
+    found = ExportedDetector(folder).detect(pictures, **THRESHOLDS)
+    for one, wanted in zip(found, expected, strict=True):
+        far = np.abs(one.boxes[None] - wanted.boxes[:100, None]).max(axis=2)
+        off = np.abs(one.scores[None] - wanted.scores[:100, None])
+        assert ((far < 0.01) & (off < 1e-3)).any(axis=1).mean() >= 0.9
+        assert np.abs(one.scores[:100] - wanted.scores[:100]).max() > 1e-5  # another arithmetic
+
+
 def test_onnx_finds_what_the_checkpoint_finds(checkpoint, pictures, expected, tmp_path):
     pytest.importorskip("tf2onnx", reason="the extra onnx is not installed")
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
