@@ -4,6 +4,7 @@ Every picture counts once, whatever the batch size. Boxes are scored in pixels o
 picture.
 """
 
+import gc
 import os
 from collections.abc import Callable
 
@@ -35,6 +36,29 @@ def evaluate_checkpoint(
     Raises:
       InputError: checkpoint and data do not fit each other, or one cannot be read.
     """
+    try:
+        return _evaluate(settings, on_batch)
+    finally:
+        gc.collect()  # the network: a cycle of a few objects that Python would keep by the gigabyte
+
+
+def get_dataset(settings: EvalSettings, *, split_flag: str = "--dataset_split_name") -> Dataset:
+    """The split to score on; `split_flag` is what messages call its flag.
+
+    Raises:
+      InputError: it is not there, or nobody says its labels.
+    """
+    return get_mixture(
+        settings.dataset_name,
+        settings.dataset_split_name,
+        settings.dataset_dir,
+        labels_file=settings.labels_file,
+        labels_offset=settings.labels_offset,
+        split_flag=split_flag,
+    )
+
+
+def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
     path = checkpoints.resolve(settings.checkpoint_path)
     if settings.moving_average_decay is not None:
         _require_averages(path, settings)
@@ -68,22 +92,6 @@ def evaluate_checkpoint(
         print(f"{len(source.bad)} bad records were left out of the score; they are named above.")
     source.close()
     return result
-
-
-def get_dataset(settings: EvalSettings, *, split_flag: str = "--dataset_split_name") -> Dataset:
-    """The split to score on; `split_flag` is what messages call its flag.
-
-    Raises:
-      InputError: it is not there, or nobody says its labels.
-    """
-    return get_mixture(
-        settings.dataset_name,
-        settings.dataset_split_name,
-        settings.dataset_dir,
-        labels_file=settings.labels_file,
-        labels_offset=settings.labels_offset,
-        split_flag=split_flag,
-    )
 
 
 def _load(path: str, settings: EvalSettings, dataset: Dataset) -> Detector:
