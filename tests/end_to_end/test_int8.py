@@ -1,4 +1,7 @@
-"""int8 TFLite keeps the checkpoint's score: on the model and the test pictures of `make demo`."""
+"""TFLite's small numbers on the model and the test pictures of `make demo`.
+
+int8 keeps the checkpoint's score, float16 its boxes.
+"""
 
 import shutil
 
@@ -58,3 +61,22 @@ def test_int8_scores_within_two_hundredths_of_the_checkpoint(trained_demo, tmp_p
     assert ours > 0.5
     assert theirs != ours  # it is another arithmetic
     assert theirs == pytest.approx(ours, abs=0.02)
+
+
+def test_float16_finds_the_checkpoints_boxes_within_a_thousandth(trained_demo, tmp_path):
+    folder = trained_demo / "VOCdevkit" / "VOC2007"
+    names = voc.read_split(str(folder), "test")[:24]
+    encoded = [(folder / "JPEGImages" / f"{name}.jpg").read_bytes() for name in names]
+    images = [ssd_vgg_preprocessing.decode(data).numpy() for data in encoded]
+    checkpoint, export_dir = str(trained_demo / "train"), str(tmp_path / "float16")
+    flags = {"format": ("tflite",), "tflite_quantization": "float16"}
+    export(ExportSettings(checkpoint_path=checkpoint, export_dir=export_dir, **flags))
+    detector = Detector.from_checkpoint(checkpoint, precision="float32")
+    expected = detector.detect(images, select_threshold=0.05)
+    assert sum(len(wanted.scores) for wanted in expected) > 100
+    found = ExportedDetector(export_dir).detect(images, select_threshold=0.04)
+    for one, wanted in zip(found, expected, strict=True):
+        near = np.abs(one.boxes[None] - wanted.boxes[:, None]).max(axis=2) < 1e-3
+        off = np.abs(one.scores[None] - wanted.scores[:, None]) < 0.01
+        same = one.classes[None] == wanted.classes[:, None]
+        assert (near & off & same).any(axis=1).all()
