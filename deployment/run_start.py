@@ -134,7 +134,8 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
     if settings.overwrite:
         _refuse_clearing_source(settings, origin)
     elif not found and settings.seed is None:  # it died before its first checkpoint, if it began
-        settings = dataclasses.replace(settings, seed=train_dir.read_number(settings.train_dir, "seed"))
+        seed = train_dir.read_number(settings.train_dir, "seed")
+        settings = dataclasses.replace(settings, seed=seed)
     settings, description = train_state.resolve(
         settings,
         dataset.labels,
