@@ -11,7 +11,7 @@ repeated bit for bit. A worker that dies leaves its step half applied; another t
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent import futures
 
 import tensorflow as tf
@@ -258,8 +258,7 @@ class RemoteSteps:
 
     def _leave_when_stuck(self) -> None:
         """Ends the process when a step stays out for too long: every save would wait for it."""
-        out_since = [began for step, began in self._pending.items() if not step.done()]
-        if time.monotonic() - min(out_since, default=math.inf) > self._longest:
+        if longest_out(self._pending) > self._longest:
             watchdog.leave(
                 f"A step has not ended in the {self._longest:g} seconds since it was handed out "
                 "(--stall_timeout_secs): a worker or its data is stuck. Run the same command again "
@@ -281,6 +280,16 @@ class RemoteSteps:
         result = self._state.step(next(batches))
         self._names = list(result)
         return tf.stack(list(result.values()))
+
+
+def longest_out(pending: Mapping[futures.Future, float]) -> float:
+    """Seconds that the oldest of the steps which have not ended is under way; 0 without any.
+
+    Args:
+      pending: when each was handed out, by `time.monotonic`.
+    """
+    began = [began for step, began in pending.items() if not step.done()]
+    return time.monotonic() - min(began) if began else 0.0
 
 
 def _lost(name: str) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from deployment.model_deploy import DeploymentConfig
 chief, worker, server = (f"localhost:{port}" for port in sys.argv[1:])
 deployment = DeploymentConfig(num_replicas=2, replica_id=1, worker_hosts=(chief, worker),
                               num_ps_tasks=1, ps_hosts=(server,))
-parameter_server.serve(deployment, stall_timeout_secs=4.0)
+parameter_server.serve(deployment, stall_timeout_secs=3.0)
 """
 GIVEN = {"train_dir": "train", "dataset_dir": "records"}
 
@@ -84,6 +85,16 @@ def test_training_whose_last_checkpoint_is_damaged_is_not_over(tmp_path):
     assert not parameter_server.is_over(TrainSettings(**given))
 
 
+def test_step_that_is_out_for_longest_counts_until_it_ends():
+    now = time.monotonic()
+    first, second = Future(), Future()
+    pending = {first: now - 100.0, second: now - 10.0}
+    assert parameter_server.longest_out(pending) == pytest.approx(100.0, abs=5.0)
+    first.set_result(None)
+    assert parameter_server.longest_out(pending) == pytest.approx(10.0, abs=5.0)
+    assert parameter_server.longest_out({first: now - 100.0}) == 0.0
+
+
 def test_chief_that_stands_still_ends_its_servers():
     """Its host's kernel answers for it, so that no connection tells."""
     ports = list(map(str, free_ports(3)))
@@ -103,4 +114,4 @@ def test_chief_that_stands_still_ends_its_servers():
             for process in (chief, worker):
                 process.kill()
     assert worker.returncode == 75, said
-    assert "in the 4 seconds after the chief's last sign of life" in said
+    assert "in the 3 seconds after the chief's last sign of life" in said

@@ -18,7 +18,7 @@ from tests.faults import damage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STALL_SECS = 60
-STALL_AT_START_SECS = 10  # of a run that gets no further than its start
+STALL_AT_START_SECS = 5  # of a run that gets no further than its start
 TINY = (
     *("--depth_multiplier=0.0625", "--precision=float32", "--seed=3", "--log_every_n_steps=1"),
     *("--save_interval_secs=0", f"--stall_timeout_secs={STALL_SECS}", "--max_to_keep=3"),

@@ -20,7 +20,7 @@ from tests.faults.asynchronous import (
 )
 from tests.faults.clusters import LIMIT_SECS
 
-STALL_SECS = 40.0  # room for a start on a busy machine
+STALL_SECS = 30.0  # room for a start on a busy machine
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -54,7 +54,8 @@ def test_loss_falls_although_a_worker_dies_and_comes_back_until_one_is_stuck(rec
         others = [CHIEF, WORKER_1, PS]
         assert run.codes(within=STALL_SECS + END_SECS, of=others) == [75, 75, 75], run.said()
         assert "worker 1 is gone; the others go on without it" in run.said()
-        assert "A step has not ended in the 40 seconds since it was handed out" in run.said()
+        # No step ended at all, or not that of the stuck worker, should the other be back at work.
+        assert "(--stall_timeout_secs): a" in run.said()
         run.signal(WORKER_0, signal.SIGCONT)
         assert run.codes(within=END_SECS, of=[WORKER_0]) == [75]
     losses = clusters.losses(folder)
