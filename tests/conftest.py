@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import signal
+from collections.abc import Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -42,3 +44,11 @@ def shared() -> pathlib.Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no real pictures here: {SHARED} is absent")
     return SHARED
+
+
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """SIGHUP as a terminal has it, also where the tests run under nohup, whose heirs ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -277,14 +277,6 @@ class StoppedCamera(Stopped):
         return True
 
 
-@pytest.fixture
-def hangup():
-    """SIGHUP as a terminal has it, whatever the tests run under; puts back what was there."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
 @pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize(
     "signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGHUP], [signal.SIGHUP, signal.SIGTERM]]

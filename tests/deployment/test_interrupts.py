@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from deployment.interrupts import Interrupts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -35,6 +37,7 @@ def test_signal_is_remembered_and_the_old_handler_returns():
     assert signal.getsignal(signal.SIGTERM) == old
 
 
+@pytest.mark.usefixtures("hangup")
 def test_closed_terminal_asks_to_stop_however_often_and_takes_what_is_written(tmp_path):
     master, slave = pty.openpty()
     process = subprocess.Popen(
@@ -55,12 +58,10 @@ def test_closed_terminal_asks_to_stop_however_often_and_takes_what_is_written(tm
     assert (tmp_path / "received").read_text() == "SIGHUP"
 
 
+@pytest.mark.usefixtures("hangup")
 def test_ignored_hangup_stays_ignored():
     """As under nohup."""
-    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Interrupts() as interrupts:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert interrupts.received is None
-    finally:
-        signal.signal(signal.SIGHUP, old)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupts.received is None

@@ -129,6 +129,7 @@ def test_worker_that_outlives_the_others_too_long_is_killed(tmp_path):
     assert "75, -9" in done.stderr
 
 
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_reaches_the_workers_and_ends_the_run(tmp_path, number):
     process = subprocess.Popen(
