@@ -113,12 +113,13 @@ def test_what_was_scored_before_is_not_scored_again(tmp_path, capsys):
     assert list(Training(tmp_path).steps(timeout=0, scored={1, 4})) == [2, 5]
     for step in (2, 5):
         (tmp_path / f"ckpt-{step}.index").unlink()
-    (tmp_path / "flags.txt").write_text("--max_number_of_steps=4\n")
-    assert waiting.evaluate_as_they_come(settings(tmp_path, wait_for_checkpoints=True)) == 0
+    waits = settings(tmp_path, wait_for_checkpoints=True, eval_timeout_secs=0.0)
+    assert waiting.evaluate_as_they_come(waits) == 0
     assert "2 scored before" in capsys.readouterr().out
 
 
 def test_folder_whose_last_checkpoint_cannot_be_read_is_named(tmp_path):
+    """Without a timeout there is none to tell."""
     (tmp_path / "flags.txt").write_text("--max_number_of_steps=4\n")
     (tmp_path / "ckpt-4.index").write_text("torn")
     with pytest.raises(InputError, match="got no checkpoint that can be read: is it"):
