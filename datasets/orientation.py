@@ -13,6 +13,7 @@ from datasets.voc_xml import Annotation
 
 _ORIENTATION = 0x0112
 _MOST_TAGS = 1000
+_SLACK = 2  # pixels by which tools round the size of a picture
 _MIRRORED_X, _MIRRORED_Y, _TRANSPOSED = (2, 3, 6, 7), (3, 4, 7, 8), (5, 6, 7, 8)
 
 Box = tuple[float, float, float, float]
@@ -30,7 +31,7 @@ def drawn_on(annotation: Annotation, header: Header, turn: int) -> DrawnOn:
     """Which picture an annotation is of.
 
     Args:
-      annotation: with the size that it claims; a side of 0 is unknown.
+      annotation: with the size that it claims, give or take two pixels; a side of 0 is unknown.
       header: of the picture.
       turn: of `orientation`.
 
@@ -39,7 +40,8 @@ def drawn_on(annotation: Annotation, header: Header, turn: int) -> DrawnOn:
     """
     stored, claimed = (header.height, header.width), (annotation.height, annotation.width)
     turned = stored[::-1] if turn in _TRANSPOSED else stored
-    if all(claimed) and claimed not in (stored, turned):
+    off = max(abs(one - other) for one, other in zip(claimed, stored, strict=True))
+    if all(claimed) and claimed != turned and off > _SLACK:
         hint = ": sides swapped, as by an EXIF rotation" if claimed == stored[::-1] else ""
         raise ValueError(
             f"says {annotation.width} x {annotation.height}, the picture is {header.width} x "
