@@ -44,7 +44,7 @@ def trained(tmp_path_factory, records):
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory) -> pathlib.Path:
-    """What `make demo` leaves in demo/: nine minutes, once for all tests that look at it."""
+    """What `make demo` leaves in demo/: eight minutes, once for all tests that look at it."""
     folder = tmp_path_factory.mktemp("demo")
     runs.link_checkout(folder)
     (folder / "scripts").unlink()
