@@ -80,10 +80,10 @@ def require(settings: Any, *names: str) -> None:
 
 
 def check_below_one(settings: Any, *names: str) -> None:
-    """Checks scores and overlaps that something has to exceed.
+    """Checks shares of something: what has to exceed a score or an overlap, or fade by a momentum.
 
     Raises:
-      InputError: one is none, or is 1, which nothing exceeds.
+      InputError: one is none, or is 1, the whole.
     """
     for name in names:
         if not 0 <= getattr(settings, name) < 1:

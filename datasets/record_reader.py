@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from datasets import files
 from datasets.record_index import (
     FRAME_BYTES,
     RecordError,
@@ -86,7 +87,7 @@ class _Shard:
         self.path = path
         self.offsets = load_or_build(path)
         self._size = shard_size(path)
-        self._file = _RemoteFile(path) if "://" in path else _LocalFile(path)
+        self._file = _LocalFile(path) if files.is_local(path) else _RemoteFile(path)
         self.close = self._file.close
 
     def read(self, number: int) -> bytes:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from datasets import files
 from deployment.picture_sources import Frame
 from errors import InputError
 from metrics import pictures
@@ -185,7 +186,7 @@ class DrawnVideo:
           InputError: another ending than those of `VIDEO_OUT_CODECS`, or a path that is not local.
         """
         stem, ending = os.path.splitext(path)
-        if ending.lower() not in VIDEO_OUT_CODECS or "://" in path:
+        if ending.lower() not in VIDEO_OUT_CODECS or not files.is_local(path):
             raise InputError(
                 f"--video_out={path} must be a local file ending in {', '.join(VIDEO_OUT_CODECS)}."
             )

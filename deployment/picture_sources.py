@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from datasets import files
 from datasets.picture_file import PICTURE_ENDINGS
 from errors import InputError, one_line
 
@@ -180,8 +181,8 @@ def _list_folder(folder: str) -> list[str]:
 
 
 def _list_glob(pattern: str) -> list[str]:
-    remote = "://" in pattern
-    found = tf.io.gfile.glob(pattern) if remote else glob.glob(pattern, recursive=True)
+    local = files.is_local(pattern)
+    found = glob.glob(pattern, recursive=True) if local else tf.io.gfile.glob(pattern)
     paths = sorted(path for path in found if not tf.io.gfile.isdir(path) and not is_video(path))
     if not paths:
         raise InputError(f"--input={pattern} matches no picture: check it, and quote it.")

@@ -35,7 +35,7 @@ def locked(train_dir: str) -> Iterator[None]:
     Raises:
       InputError: another training holds it, or it cannot be written.
     """
-    if "://" in train_dir:
+    if not files.is_local(train_dir):
         with disk.explained(f"--train_dir={train_dir}"):
             tf.io.gfile.makedirs(train_dir)
         yield
