@@ -31,19 +31,27 @@ class Lifelines:
       asked_to_stop: whether a server passed on a signal.
     """
 
-    def __init__(self, port: int, names: Collection[str], *, on_lost: Callable[[str], None]):
+    def __init__(
+        self,
+        port: int,
+        names: Collection[str],
+        *,
+        on_lost: Callable[[str], None],
+        on_life: Callable[[], None],
+    ):
         """Begins to listen.
 
         Args:
           port: of the chief, on every interface.
           names: of the processes that are expected, such as "worker 0".
           on_lost: called with the name of a process whose connection ended, from the thread.
+          on_life: called whenever the others are shown a sign of life, from the thread.
 
         Raises:
           InputError: the port cannot be used.
         """
         self.asked_to_stop = False
-        self._names, self._on_lost = frozenset(names), on_lost
+        self._names, self._on_lost, self._on_life = frozenset(names), on_lost, on_life
         self._lines: dict[str, socket.socket] = {}
         self._complete = threading.Event()
         self._server = rendezvous.listen(port)
@@ -88,6 +96,7 @@ class Lifelines:
                 self._complete.set()
 
     def _show_life(self) -> None:
+        self._on_life()
         for line in self._lines.values():
             with contextlib.suppress(OSError):  # such as the full buffer of one who does not read
                 line.send(_ALIVE, socket.MSG_DONTWAIT)

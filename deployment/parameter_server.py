@@ -134,8 +134,10 @@ def is_over(settings: TrainSettings) -> bool:
     return True
 
 
-def gather(deployment: DeploymentConfig) -> Lifelines | None:
+def gather(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> Lifelines | None:
     """Waits for all workers and parameter servers; None where workers keep step.
+
+    From then on the chief ends when it cannot show them life for `stall_timeout_secs`, as they do.
 
     Raises:
       InputError: the chief's port cannot be used.
@@ -147,7 +149,13 @@ def gather(deployment: DeploymentConfig) -> Lifelines | None:
     ]
     port = int(deployment.worker_hosts[0].rpartition(":")[2])
     print(f"Waiting at port {port} for {', '.join(names)}.", flush=True)
-    lifelines = Lifelines(port, names, on_lost=_lost)
+    switch = watchdog.DeadMansSwitch(
+        stall_timeout_secs,
+        f"The chief could do nothing in the {stall_timeout_secs:g} seconds after its last sign of "
+        "life (--stall_timeout_secs): a worker is stuck. Run the same command again everywhere; it "
+        "goes on from the last checkpoint.",
+    )
+    lifelines = Lifelines(port, names, on_lost=_lost, on_life=switch.hold)
     lifelines.wait_for_all()
     return lifelines
 

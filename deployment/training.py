@@ -67,7 +67,9 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     )
     with leave_when_a_peer_dies(deployment):
         with Watchdog(settings.stall_timeout_secs):
-            servers = parameter_server.gather(deployment)
+            servers = parameter_server.gather(
+                deployment, stall_timeout_secs=settings.stall_timeout_secs
+            )
             strategy = deployment.strategy()
         # Not watched: records without a manifest are read from end to end, however long it takes.
         dataset = _dataset(settings)

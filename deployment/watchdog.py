@@ -2,10 +2,15 @@
 
 Surprising: it ends with `os._exit`, because the main thread sits in a collective that no exception
 reaches, and without saving, because only a finished step leaves the weights whole. Time in which
-the whole process was stopped (SIGSTOP, a suspended laptop) does not count.
+the whole process was stopped (SIGSTOP, a suspended laptop) does not count for a `Watchdog`.
+
+A `DeadMansSwitch` needs no Python to end the process: TensorFlow waits for some remote calls (such
+as the one that registers a function with a worker) holding the interpreter's lock, and no thread
+of Python's runs then.
 """
 
 import contextlib
+import ctypes
 import os
 import sys
 import threading
@@ -15,6 +20,8 @@ from collections.abc import Callable
 from errors import EXIT_STOPPED_EARLY
 
 _POLL_SECS = 1.0
+_CLOCK_MONOTONIC, _SIGEV_THREAD = 1, 2  # of Linux's time.h and signal.h
+_BEFORE_THE_END_SECS = 0.5  # for the sentence to be written
 
 
 def leave(sentence: str) -> None:
@@ -68,3 +75,66 @@ class Watchdog:
                     "again; it goes on from the last checkpoint."
                 )
                 return
+
+
+class DeadMansSwitch:
+    """Ends the process with exit code 75 when `hold` was not called for too long, come what may.
+
+    Two timers of the C library's: one writes the sentence (by `warnx`), one calls `_exit`. Time in
+    which the process was stopped counts.
+    """
+
+    def __init__(self, seconds: float, sentence: str):
+        """Sets the timers.
+
+        Args:
+          seconds: longest time between two calls of `hold`; 0 is for ever.
+          sentence: printed on stderr at the end, behind the program's name.
+        """
+        self._seconds, self._timers = seconds, []
+        if not seconds:
+            return
+        self._sentence = ctypes.create_string_buffer(sentence.replace("%", "%%").encode())
+        self._libc = ctypes.CDLL("librt.so.1")  # and the C library with it, of any age
+        self._timers = [
+            (self._timer("warnx", ctypes.addressof(self._sentence)), 0.0),
+            (self._timer("_exit", EXIT_STOPPED_EARLY), _BEFORE_THE_END_SECS),
+        ]
+        self.hold()
+
+    def hold(self) -> None:
+        """Puts the end off: this process is alive."""
+        for timer, after in self._timers:
+            self._set(timer, self._seconds + after)
+
+    def release(self) -> None:
+        """Takes the end off for good."""
+        for timer, _ in self._timers:
+            self._libc.timer_delete(timer)
+        self._timers = []
+
+    def _timer(self, function: str, argument: int) -> ctypes.c_void_p:
+        """A timer that calls a function of the C library's with one number, in a new thread."""
+        address = ctypes.cast(self._libc[function], ctypes.c_void_p)
+        event = _Event(argument, 0, _SIGEV_THREAD, address)
+        timer = ctypes.c_void_p()
+        if self._libc.timer_create(_CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)):
+            raise OSError("The C library makes no timer: pass --stall_timeout_secs=0.")
+        return timer
+
+    def _set(self, timer: ctypes.c_void_p, seconds: float) -> None:
+        whole, rest = divmod(seconds, 1.0)
+        spec = (ctypes.c_long * 4)(0, 0, int(whole), int(rest * 1e9))  # itimerspec: no interval
+        self._libc.timer_settime(timer, 0, ctypes.byref(spec), None)
+
+
+class _Event(ctypes.Structure):
+    """The C library's `sigevent`, which is 64 bytes long."""
+
+    _fields_ = (
+        ("value", ctypes.c_void_p),
+        ("signal", ctypes.c_int),
+        ("notify", ctypes.c_int),
+        ("function", ctypes.c_void_p),
+        ("rest", ctypes.c_byte * 40),
+    )

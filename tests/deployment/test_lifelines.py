@@ -19,14 +19,21 @@ class Cluster:
     Attributes:
       lost: names of those whose ends the chief noticed.
       signs: names of those who saw a sign of the chief's life.
+      shown: how often the chief showed one.
     """
 
     def __init__(self, closing: contextlib.ExitStack):
         self._port, self._closing = free_ports(1)[0], closing
         self.lost: queue.Queue[str] = queue.Queue()
         self.signs: queue.Queue[str] = queue.Queue()
-        self.chief = Lifelines(self._port, ["worker 0", "ps 0"], on_lost=self.lost.put)
+        self.shown = 0
+        self.chief = Lifelines(
+            self._port, ["worker 0", "ps 0"], on_lost=self.lost.put, on_life=self._count
+        )
         closing.callback(self.chief.close)
+
+    def _count(self) -> None:
+        self.shown += 1
 
     def call(self, name: str) -> Lifeline:
         line = Lifeline(f"localhost:{self._port}", name, on_life=lambda: self.signs.put(name))
@@ -83,6 +90,7 @@ def test_chief_shows_life_time_and_again_to_everybody(cluster):
         assert time.monotonic() < deadline
         assert [line.ended() for line in lines] == [None, None]
         seen += [cluster.signs.get() for _ in range(cluster.signs.qsize())]
+    assert cluster.shown >= 2
 
 
 @pytest.mark.parametrize("name", ["worker 7", "GET / HTTP/1.1"])

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHIEF = """
 import sys, time
 from deployment.lifelines import Lifelines
-chief = Lifelines(int(sys.argv[1]), ["worker 0"], on_lost=print)
+chief = Lifelines(int(sys.argv[1]), ["worker 0"], on_lost=print, on_life=int)
 time.sleep(600)
 """
 WORKER = """

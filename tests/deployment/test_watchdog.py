@@ -1,9 +1,11 @@
-"""The watchdog barks when nothing moves, and not when something does."""
+"""Watchdog and dead man's switch act when nothing moves, and not when something does."""
 
 import pathlib
 import subprocess
 import sys
 import time
+
+import pytest
 
 from deployment.watchdog import Watchdog
 
@@ -48,3 +50,29 @@ def test_stuck_process_exits_75_with_a_sentence():
     )
     assert (done.returncode, done.stdout) == (75, "begun\n")
     assert "after the start" in done.stderr
+
+
+_SWITCH = """
+import ctypes, time
+from deployment.watchdog import DeadMansSwitch
+switch = DeadMansSwitch({seconds}, "Stuck at 100% of nothing.")
+for _ in range(8):
+    time.sleep(0.25)
+    switch.hold()
+print("held", flush=True)
+{then}
+"""
+_HOLD_THE_INTERPRETER = "ctypes.PyDLL(None).sleep({seconds})"  # as no thread of Python's survives
+
+
+def test_switch_ends_a_process_in_which_python_cannot_run():
+    done = python(_SWITCH.format(seconds=1.0, then=_HOLD_THE_INTERPRETER.format(seconds=40)))
+    assert (done.returncode, done.stdout) == (75, "held\n")
+    assert "Stuck at 100% of nothing." in done.stderr
+
+
+@pytest.mark.parametrize(("seconds", "release"), [(1.0, "switch.release()\n"), (0, "")])
+def test_switch_that_is_released_or_never_set_ends_nothing(seconds, release):
+    then = release + _HOLD_THE_INTERPRETER.format(seconds=3)
+    done = python(_SWITCH.format(seconds=seconds, then=then))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "held\n", "")

@@ -62,6 +62,22 @@ def test_loss_falls_although_a_worker_dies_and_comes_back_until_one_is_stuck(rec
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
 
 
+def test_chief_ends_when_a_worker_is_stuck_just_when_another_comes_back(records, tmp_path):
+    """TensorFlow tells all workers of the new one's pipeline, with Python standing still."""
+    folder = tmp_path / "run"
+    arguments = flags(records, folder, steps=10000, save_every=600, stall_secs=STALL_SECS)
+    with running(arguments, tmp_path / "logs") as run:
+        wait_for_step(run, folder, 5)
+        run.signal(WORKER_1, signal.SIGKILL)
+        wait_for_step(run, folder, clusters.last_step(folder) + 10)
+        run.restart(WORKER_1)
+        assert wait_until(lambda: run.said(WORKER_1).count("serves at") == 2, LIMIT_SECS)
+        run.signal(WORKER_0, signal.SIGSTOP)
+        others = [CHIEF, WORKER_1, PS]
+        assert run.codes(within=STALL_SECS + END_SECS, of=others) == [75, 75, 75], run.said()
+        assert "(--stall_timeout_secs): a" in run.said()  # by whichever notices first
+
+
 def test_death_of_the_parameter_server_ends_all_and_the_run_goes_on_from_its_checkpoint(
     records, tmp_path
 ):
