@@ -63,7 +63,7 @@ def find_voc_dir(dataset_dir: str, *, flag: str = "--dataset_dir") -> str:
         raise InputError(f"{flag}={dataset_dir} is not a folder: pass a VOC folder.")
     if tf.io.gfile.isdir(os.path.join(folder, "Annotations")):
         return folder
-    names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+    names = sorted(name.rstrip("/") for name in _list(folder))
     found = [n for n in names if tf.io.gfile.isdir(os.path.join(folder, n, "Annotations"))]
     if len(found) == 1:
         return os.path.join(folder, found[0])
@@ -91,8 +91,16 @@ def list_annotated(voc_dir: str) -> list[str]:
     return ids
 
 
+def _list(folder: str) -> list[str]:
+    try:
+        return tf.io.gfile.listdir(folder)
+    except UnicodeDecodeError as error:  # of the name that is its `object`
+        name = error.object.decode("utf-8", "backslashreplace")
+        raise InputError(f"{folder}/{name} has a name that is not UTF-8: rename it.") from error
+
+
 def _annotated(voc_dir: str) -> list[str]:
-    names = tf.io.gfile.listdir(os.path.join(voc_dir, "Annotations"))
+    names = _list(os.path.join(voc_dir, "Annotations"))
     return [name[:-4] for name in names if name.endswith(".xml") and name[0] != "."]
 
 
@@ -101,7 +109,7 @@ def list_splits(voc_dir: str) -> list[str]:
     folder = os.path.join(voc_dir, "ImageSets", "Main")
     if not tf.io.gfile.isdir(folder):
         return []
-    return sorted(n[:-4] for n in tf.io.gfile.listdir(folder) if n.endswith(".txt"))
+    return sorted(n[:-4] for n in _list(folder) if n.endswith(".txt"))
 
 
 def read_split(voc_dir: str, split: str, *, flag: str = "--split") -> list[str]:
@@ -136,7 +144,7 @@ def find_pictures(voc_dir: str) -> dict[str, str]:
     folder = os.path.join(voc_dir, "JPEGImages")
     if not tf.io.gfile.isdir(folder):
         raise InputError(f"{voc_dir} has no JPEGImages folder: put the pictures there.")
-    stems = [(*os.path.splitext(name), name) for name in tf.io.gfile.listdir(folder)]
+    stems = [(*os.path.splitext(name), name) for name in _list(folder)]
     known = [s for s in stems if s[1].lower() in PICTURE_ENDINGS and s[2][0] != "."]
     known.sort(key=lambda s: PICTURE_ENDINGS.index(s[1].lower()), reverse=True)
     return {stem: os.path.join(folder, name) for stem, _, name in known}

@@ -18,10 +18,13 @@ import tensorflow as tf
 
 from deployment import detection_writers, disk
 from deployment.detection_writers import Found, Writer
-from deployment.picture_sources import Frame, PictureFiles, Video
+from deployment.picture_sources import Frame, PictureFiles, Video, names_in
 from deployment.progress import Progress
 from errors import InputError
 from settings import check_at_least, check_below_one, require, setting
+
+# A run begins its text before it draws: by these names a folder is known as an earlier run's.
+_TEXTS = {f"detections.{kind}{end}" for kind in ("jsonl", "csv") for end in ("", ".partial")}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -228,8 +231,8 @@ def check_outputs(source: PictureFiles | Video, settings: DetectSettings) -> Non
     """Refuses outputs that would overwrite a user's files; call it before the network is loaded.
 
     Raises:
-      InputError: pictures or annotations in output_dir, --video_out naming the input, or not
-        fitting it.
+      InputError: the input, a drawn picture's name that is taken, or annotations in output_dir;
+        --video_out naming the input, or not fitting it.
     """
     if "voc_xml" in settings.format:
         _check_annotations(settings.output_dir, with_pictures=isinstance(source, Video))
@@ -239,13 +242,9 @@ def check_outputs(source: PictureFiles | Video, settings: DetectSettings) -> Non
                 f"--video_out={settings.video_out} is for a video or camera, and "
                 f"--input={settings.input} is pictures: drop the flag."
             )
-        output_dir = os.path.realpath(settings.output_dir)
-        inside = [path for path in source.paths if _lies_in(path, output_dir)]
-        if inside:
-            raise InputError(
-                f"--output_dir={settings.output_dir} holds the input {inside[0]}, which the drawn "
-                "picture could overwrite: choose another folder."
-            )
+        _check_inputs(source, settings.output_dir)
+        if settings.draw:
+            _check_drawn(source, settings.output_dir)
     elif settings.video_out and not settings.draw:
         raise InputError("--video_out is the drawn video: drop it, or --draw=False.")
     elif os.path.realpath(source.name) == os.path.realpath(_video_path(source, settings)):
@@ -258,16 +257,36 @@ def _check_annotations(output_dir: str, *, with_pictures: bool) -> None:
     Those of an earlier run too: they are written to be corrected.
     """
     for name in ("Annotations", "JPEGImages")[: 1 + with_pictures]:
-        folder = os.path.join(output_dir, name)
-        if tf.io.gfile.isdir(folder) and (there := tf.io.gfile.listdir(folder)):
+        if there := names_in(os.path.join(output_dir, name)):
             raise InputError(
                 f"--output_dir={output_dir} has {name} already ({min(there)} and so on), which "
                 "--format=voc_xml could overwrite: choose another folder."
             )
 
 
-def _lies_in(path: str, folder: str) -> bool:
-    return os.path.dirname(os.path.realpath(path)) == folder
+def _check_inputs(source: PictureFiles, output_dir: str) -> None:
+    """Refuses a folder that the input lies in, as a file or a link, or that its links lead to."""
+    real = os.path.realpath(output_dir)
+    folders = {os.path.dirname(path) for path in source.paths}
+    same = {folder for folder in folders if os.path.realpath(folder) == real}
+    for path, name in zip(source.paths, source.names, strict=True):
+        led = os.path.islink(path) and os.path.dirname(os.path.realpath(path)) == real
+        if led or os.path.dirname(path) in same:
+            raise InputError(
+                f"--output_dir={output_dir} holds the input {name}, which the drawn picture could "
+                "overwrite: choose another folder."
+            )
+
+
+def _check_drawn(source: PictureFiles, output_dir: str) -> None:
+    """Refuses a folder with a file of a drawn picture's name, unless an earlier run wrote there."""
+    there = {*names_in(output_dir)}
+    taken = there & {f"{stem}.jpg" for stem in source.stems}
+    if taken and not there & _TEXTS:
+        raise InputError(
+            f"--output_dir={output_dir} has {min(taken)} already, which the drawn picture could "
+            "overwrite: choose another folder, or --draw=False."
+        )
 
 
 def _video_path(source: Video, settings: DetectSettings) -> str:

@@ -192,7 +192,9 @@ class DrawnVideo:
             )
         self._path, self._partial = path, f"{stem}.partial{ending}"
         self._codec = cv2.VideoWriter_fourcc(*VIDEO_OUT_CODECS[ending.lower()])
-        self._frames_per_second = frames_per_second
+        # OpenCV counts thousandths of a frame, and MPEG-4 takes no more than 65,535 of them.
+        rate = round(frames_per_second, 1) if frames_per_second > 65.5 else frames_per_second
+        self._frames_per_second = max(rate, 0.01)
         self._colours = pictures.class_colours(labels)
         self._video: cv2.VideoWriter | None = None
         self._size = (0, 0)
@@ -265,12 +267,16 @@ def _annotation(found: Found, filename: str) -> ElementTree.Element:
     ElementTree.SubElement(root, "filename").text = filename
     _add(ElementTree.SubElement(root, "size"), width=width, height=height, depth=3)
     _add(root, segmented=0)
+    if min(height, width) < 2:  # no room for a box: xmax > xmin, which counts from 1
+        return root
     for box, _, name, _ in _each(found):
         item = ElementTree.SubElement(root, "object")
         _add(item, name=name, pose="Unspecified", truncated=0, difficult=0)
-        ymin, xmin, ymax, xmax = np.round(box * (height, width, height, width)).astype(int)
-        corners = {"xmin": max(1, xmin), "ymin": max(1, ymin), "xmax": xmax, "ymax": ymax}
-        _add(ElementTree.SubElement(item, "bndbox"), **corners)
+        corners = np.round(box.reshape(2, 2) * (height, width)).astype(int)
+        ymin, xmin = least = np.clip(corners[0], 1, (height - 1, width - 1))
+        ymax, xmax = np.clip(corners[1], least + 1, (height, width))
+        bounds = {"xmin": xmin, "ymin": ymin, "xmax": xmax, "ymax": ymax}
+        _add(ElementTree.SubElement(item, "bndbox"), **bounds)
     return root
 
 

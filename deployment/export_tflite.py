@@ -9,18 +9,15 @@ Surprising: int8 keeps float inputs and outputs, converted at the model's edges.
 the arithmetic in between.
 """
 
-import glob
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from datasets.picture_file import PICTURE_ENDINGS
 from deployment import disk
 from deployment.detector import Detector
 from deployment.exported import TFLITE
-from deployment.picture_sources import read_picture
+from deployment.picture_sources import pictures_in, read_picture
 from errors import InputError
 
 CALIBRATION_PICTURES = 200
@@ -66,8 +63,7 @@ def list_pictures(folder: str) -> list[str]:
     Raises:
       InputError: there is none.
     """
-    files = sorted(glob.glob(os.path.join(folder, "*")))
-    paths = [path for path in files if path.lower().endswith(PICTURE_ENDINGS)]
+    paths = pictures_in(folder)
     if not paths:
         raise InputError(
             f"--calibration_dir={folder} holds no picture: give a folder of a hundred or so "

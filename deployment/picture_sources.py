@@ -2,7 +2,8 @@
 
 What cannot be read comes out as a `Frame` that says why, not as an error, so that one broken file
 does not end a long run. Pictures are RGB uint8 whatever the file holds: grey is repeated, 16 bits
-are scaled to 8, transparency is laid on white, and a JPEG is turned upright as its EXIF says.
+are scaled to 8, transparency is dropped as in training, and a JPEG is turned upright as its EXIF
+says.
 """
 
 import glob
@@ -56,10 +57,13 @@ class PictureFiles:
         root = os.path.dirname(self.paths[0])
         if any(os.path.dirname(path) != root for path in self.paths):
             root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
-        self.names = [os.path.relpath(path, root) if root else path for path in self.paths]
+        self.names = [
+            printable(os.path.relpath(path, root) if root else path) for path in self.paths
+        ]
+        self.stems = unique_stems(self.names)
 
     def __iter__(self) -> Iterator[Frame]:
-        for path, name, stem in zip(self.paths, self.names, unique_stems(self.names), strict=True):
+        for path, name, stem in zip(self.paths, self.names, self.stems, strict=True):
             try:
                 yield Frame(name, stem, read_picture(path))
             except (ValueError, tf.errors.OpError, cv2.error) as error:
@@ -88,7 +92,7 @@ class Video:
                 "ffmpeg can play, or the number of a camera that is plugged in."
             )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.frames_per_second = rate if 1.0 <= rate <= 1000.0 else 25.0
+        self.frames_per_second = rate if 0.0 < rate <= 1000.0 else 25.0
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.total = count if count > 0 and not self.is_live else None
 
@@ -136,6 +140,8 @@ def open_source(text: str) -> PictureFiles | Video:
         return Video(int(number), name=text)
     if is_stream(text):
         return Video(text, name=text)
+    if printable(text) != text:
+        raise InputError(f"--input={printable(text)}: the name is not UTF-8: rename it.")
     try:
         return _open_path(text)
     except tf.errors.OpError as error:
@@ -143,7 +149,7 @@ def open_source(text: str) -> PictureFiles | Video:
 
 
 def _open_path(text: str) -> PictureFiles | Video:
-    if tf.io.gfile.isdir(text):
+    if _is_folder(text):
         return PictureFiles(_list_folder(text))
     if tf.io.gfile.exists(text):
         return Video(text, name=text) if is_video(text) else PictureFiles([text])
@@ -169,9 +175,37 @@ def _title(name: str) -> str:
     return os.path.basename(name)
 
 
+def printable(name: str) -> str:
+    r"""A file's name with the bytes that are not UTF-8 spelled out, as in `caf\xe9.jpg`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def names_in(folder: str) -> list[str]:
+    """Names in a folder, also those that are not UTF-8; none where it is no folder.
+
+    Raises:
+      InputError: it cannot be listed.
+    """
+    if not _is_folder(folder):
+        return []
+    try:  # TensorFlow ends at a name that is not UTF-8
+        return os.listdir(folder) if files.is_local(folder) else tf.io.gfile.listdir(folder)
+    except (OSError, tf.errors.OpError) as error:
+        raise InputError(f"{folder} cannot be listed ({one_line(error)}): check it.") from error
+
+
+def pictures_in(folder: str) -> list[str]:
+    """Paths of a folder's pictures in the order of their names, without hidden ones."""
+    names = sorted(name for name in names_in(folder) if not name.startswith("."))
+    return [os.path.join(folder, n) for n in names if n.lower().endswith(PICTURE_ENDINGS)]
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) if files.is_local(path) else tf.io.gfile.isdir(path)
+
+
 def _list_folder(folder: str) -> list[str]:
-    names = sorted(tf.io.gfile.listdir(folder))
-    paths = [os.path.join(folder, n) for n in names if n.lower().endswith(PICTURE_ENDINGS)]
+    paths = pictures_in(folder)
     if not paths:
         raise InputError(
             f"--input={folder} has no pictures ({', '.join(PICTURE_ENDINGS)}) in it: name the "
@@ -183,7 +217,7 @@ def _list_folder(folder: str) -> list[str]:
 def _list_glob(pattern: str) -> list[str]:
     local = files.is_local(pattern)
     found = glob.glob(pattern, recursive=True) if local else tf.io.gfile.glob(pattern)
-    paths = sorted(path for path in found if not tf.io.gfile.isdir(path) and not is_video(path))
+    paths = sorted(path for path in found if not _is_folder(path) and not is_video(path))
     if not paths:
         raise InputError(f"--input={pattern} matches no picture: check it, and quote it.")
     return paths
@@ -220,9 +254,11 @@ def read_picture(path: str) -> np.ndarray:
     """Reads a picture file as uint8[H, W, 3] RGB.
 
     Raises:
-      ValueError: the file is empty, torn or no picture.
+      ValueError: the file is empty, torn or no picture, or its path is not UTF-8.
       tf.errors.OpError: the file cannot be opened.
     """
+    if printable(path) != path:
+        raise ValueError("its name is not UTF-8: rename it")
     with tf.io.gfile.GFile(path, "rb") as file:
         data = np.frombuffer(file.read(), np.uint8)
     if not data.size:
@@ -237,7 +273,7 @@ def read_picture(path: str) -> np.ndarray:
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """OpenCV's pixels (grey, BGR or BGRA, u8 or u16) -> uint8[H, W, 3] RGB.
+    """OpenCV's pixels (grey or BGR, u8 or u16) -> uint8[H, W, 3] RGB, without transparency.
 
     Raises:
       ValueError: another type of number.
@@ -246,13 +282,11 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
         pixels = np.round(pixels / 257.0).astype(np.uint8)
     if pixels.dtype != np.uint8:
         raise ValueError(f"its pixels are {pixels.dtype}: only 8 and 16 bits are known")
-    if pixels.ndim == 2 or pixels.shape[2] == 1:
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    if pixels.shape[2] == 3:
-        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    alpha = pixels[..., 3:].astype(np.float32) / 255.0
-    on_white = pixels[..., 2::-1] * alpha + 255.0 * (1.0 - alpha)
-    return np.round(on_white).astype(np.uint8)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.shape[2] < 3:
+        return cv2.cvtColor(pixels[..., 0], cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2RGB)
 
 
 def _first_line(error: Exception) -> str:

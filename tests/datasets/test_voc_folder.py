@@ -1,5 +1,7 @@
 """Split files and pictures of a VOC folder."""
 
+import os
+
 import pytest
 
 from datasets import voc as voc_module
@@ -143,6 +145,23 @@ def test_pictures_are_found_by_id_whatever_their_extension(voc):
         "d.e": "d.e.jpg",
         "f": "f.jpg",
     }
+
+
+@pytest.mark.parametrize(
+    ("folder", "ending", "listing"),
+    [
+        ("Annotations", "xml", list_annotated),
+        ("JPEGImages", "jpg", find_pictures),
+        ("ImageSets/Main", "txt", list_splits),
+        ("..", "d", lambda path: find_voc_dir(os.path.dirname(path))),
+    ],
+)
+def test_name_that_is_not_utf8_is_bad_input(voc, folder, ending, listing):
+    (voc.path / folder).mkdir(parents=True, exist_ok=True)
+    name = f"caf\udce9.{ending}"  # the byte e9
+    (voc.path / folder / name).write_bytes(b"")
+    with pytest.raises(InputError, match=rf"/caf\\xe9\.{ending} has a name that is not UTF-8: ren"):
+        listing(str(voc))
 
 
 def test_folder_without_pictures_is_bad_input(tmp_path):

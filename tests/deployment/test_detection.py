@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 
 import cv2
@@ -124,6 +125,14 @@ def test_broken_files_are_reported_and_passed_over(pictures, tmp_path):
     assert [line["image"] for line in read(tmp_path / "out")] == ["0.png", "2.png", "3.png"]
 
 
+def test_file_whose_name_is_not_utf8_is_reported_and_passed_over(pictures, tmp_path):
+    os.rename(pictures / "1.png", os.fsencode(pictures) + b"/caf\xe9.png")
+    summary, said = run(settings(pictures, tmp_path / "out", format=("jsonl", "csv", "voc_xml")))
+    assert summary[:2] == (4, 1)
+    assert r"caf\xe9.png: its name is not UTF-8: rename it; passed over" in said
+    assert [line["image"] for line in read(tmp_path / "out")] == [f"{k}.png" for k in (0, 2, 3, 4)]
+
+
 def test_nothing_readable_is_an_error(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(b"torn")
@@ -153,6 +162,42 @@ def test_formats_and_drawing_are_chosen(pictures, tmp_path):
 def test_output_among_the_input_is_refused(pictures):
     with pytest.raises(InputError, match=r"holds the input .*0\.png"):
         run(settings(pictures, pictures / ".." / "in"))
+
+
+def test_output_among_links_to_the_input_is_refused(pictures, tmp_path):
+    links = tmp_path / "links"
+    links.mkdir()
+    original = lamp(tmp_path / "originals" / "1.jpg")
+    (links / "1.jpg").symlink_to(original)
+    for output_dir in (links, tmp_path / "originals"):
+        with pytest.raises(InputError, match=r"holds the input 1\.jpg"):
+            run(settings(links, output_dir))
+    (tmp_path / "by_another_name").symlink_to(links)
+    with pytest.raises(InputError, match=r"holds the input 1\.jpg"):
+        run(settings(links, tmp_path / "by_another_name"))
+
+
+def test_drawn_pictures_never_replace_those_of_a_person(tmp_path):
+    original = tmp_path / "ph" / "1.jpg"
+    lamp(original)
+    lamp(tmp_path / "ph" / "crops" / "1.png")
+    os.rename(lamp(tmp_path / "ph" / "2.jpg"), os.fsencode(tmp_path) + b"/ph/caf\xe9.jpg")
+    given = settings(tmp_path / "ph" / "crops", tmp_path / "ph")
+    before = original.read_bytes()
+    with pytest.raises(InputError, match=r"--output_dir=.* has 1\.jpg already, which the drawn"):
+        run(given)
+    assert original.read_bytes() == before
+    assert not (tmp_path / "ph" / "detections.jsonl").exists()
+    summary, _ = run(settings(tmp_path / "ph" / "crops", tmp_path / "ph", draw=False))
+    assert summary.pictures == 1
+
+
+@pytest.mark.parametrize("left", ["detections.jsonl", "detections.csv.partial"])
+def test_run_may_be_repeated_also_after_it_was_cut_short(pictures, tmp_path, left):
+    given = settings(pictures, tmp_path / "out")
+    run(given)
+    os.rename(tmp_path / "out" / "detections.jsonl", tmp_path / "out" / left)
+    assert run(given)[0].pictures == 5
 
 
 def test_annotations_of_a_person_are_never_overwritten(pictures, tmp_path):

@@ -112,6 +112,27 @@ def test_voc_xml_is_read_by_the_converters_reader(tmp_path):
     assert read.objects[1].box == (1, 1, 40, 80)
 
 
+@pytest.mark.parametrize(
+    ("box", "corners"),
+    [
+        ((0.0, 0.0, 0.025, 0.0125), (1, 1, 2, 2)),  # one pixel at the top and left
+        ((0.5, 0.0, 1.0, 0.0), (20, 1, 40, 2)),
+        ((1.0, 1.0, 1.0, 1.0), (39, 79, 40, 80)),
+        ((0.5, 0.25, 0.501, 0.251), (20, 20, 21, 21)),
+    ],
+)
+def test_thin_boxes_of_voc_xml_have_an_area_inside_the_picture(tmp_path, box, corners):
+    thin = found(count=1)._replace(boxes=np.array([box], np.float32))
+    write(detection_writers.VocXml(str(tmp_path)), thin)
+    (item,) = voc.read_annotation(str(tmp_path / "Annotations" / "b.xml")).objects
+    assert item.box == corners
+
+
+def test_voc_xml_of_a_picture_of_one_row_has_no_object(tmp_path):
+    write(detection_writers.VocXml(str(tmp_path)), found(size=(1, 80)))
+    assert voc.read_annotation(str(tmp_path / "Annotations" / "b.xml")).objects == ()
+
+
 @pytest.mark.parametrize("turn", [1, 5, 6, 7, 8])
 def test_annotated_phone_picture_is_trained_on_with_its_box_on_its_object(tmp_path, turn):
     """Detected upright, written as XML, converted, preprocessed as it is stored."""
@@ -168,6 +189,23 @@ def test_drawn_video_plays_every_frame(tmp_path, ending):
     assert [done for done, _ in frames] == [True] * 6 + [False]
     assert frames[0][1].shape == (96, 128, 3)
     assert names(path.parent) == [f"out{ending}"]
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi", ".mkv"])
+@pytest.mark.parametrize(
+    ("rate", "written"),
+    [
+        *((119.993, 120.0), (90.013, 90.0), (999.99, 1000.0), (65.536, 65.5)),
+        *((59.94, 59.94), (0.5, 0.5), (0.0004, 0.01)),
+    ],
+)
+def test_drawn_video_of_any_rate_can_be_written(tmp_path, ending, rate, written):
+    path = str(tmp_path / f"out{ending}")
+    writer = detection_writers.DrawnVideo(path, LABELS, frames_per_second=rate)
+    write(writer, *(found(number=k, size=(96, 128)) for k in range(3)))
+    capture = cv2.VideoCapture(path)
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(written, rel=1e-3)
+    assert [capture.read()[0] for _ in range(4)] == [True, True, True, False]
 
 
 def test_drawn_video_takes_frames_of_odd_and_of_other_sizes(tmp_path):

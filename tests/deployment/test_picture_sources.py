@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import pathlib
 import re
 import threading
@@ -13,6 +14,7 @@ import pytest
 from deployment import picture_sources
 from deployment.picture_sources import PictureFiles, Video, open_source, read_picture, unique_stems
 from errors import InputError
+from preprocessing.ssd_vgg_preprocessing import decode
 
 RED = (200, 30, 40)
 
@@ -68,11 +70,18 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path):
     assert read_picture(write(tmp_path / "c.png", colour))[0, 0].tolist() == [255, 0, 0]
 
 
-def test_transparency_is_laid_on_white(tmp_path):
+def test_transparency_is_dropped_as_in_training(tmp_path):
     pixels = np.zeros((1, 3, 4), np.uint8)
-    pixels[0] = [[0, 0, 255, 255], [0, 0, 255, 0], [0, 0, 0, 128]]  # BGRA
-    image = read_picture(write(tmp_path / "a.png", pixels))
-    assert image[0].tolist() == [[255, 0, 0], [255, 255, 255], [127, 127, 127]]
+    pixels[0] = [[0, 0, 255, 255], [10, 20, 30, 0], [0, 0, 0, 128]]  # BGRA
+    path = write(tmp_path / "a.png", pixels)
+    image = read_picture(path)
+    assert image[0].tolist() == [[255, 0, 0], [30, 20, 10], [0, 0, 0]]
+    np.testing.assert_array_equal(image, decode(pathlib.Path(path).read_bytes()))
+
+
+def test_transparency_of_grey_is_dropped():
+    pixels = np.array([[[7, 0], [9, 255]]], np.uint8)
+    assert picture_sources.to_rgb(pixels).tolist() == [[[7, 7, 7], [9, 9, 9]]]
 
 
 def test_jpeg_is_turned_upright(tmp_path):
@@ -142,6 +151,30 @@ def test_folder_gives_its_pictures_in_order_and_nothing_else(tmp_path):
     assert not source.is_video
 
 
+def test_hidden_files_of_a_folder_are_left_out(tmp_path):
+    write_rgb(tmp_path / "a.png", picture())
+    (tmp_path / "._a.png").write_text("a Mac's leftover")
+    assert pieces(open_source(str(tmp_path))) == [("a.png", "a")]
+
+
+@pytest.mark.parametrize("pattern", ["", "*.png", "**/*.png"])
+def test_name_that_is_not_utf8_is_reported(tmp_path, pattern):
+    path = write_rgb(tmp_path / "a.png", picture())
+    os.rename(path, os.fsencode(tmp_path) + b"/caf\xe9.png")
+    write_rgb(tmp_path / "b.png", picture())
+    good, bad = open_source(str(tmp_path / pattern))
+    assert (bad.image_name, bad.image) == (r"caf\xe9.png", None)
+    assert bad.problem == "its name is not UTF-8: rename it"
+    assert (good.image_name, good.problem) == ("b.png", None)
+
+
+def test_input_whose_name_is_not_utf8_is_refused(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    os.rename(write_rgb(tmp_path / "a.png", picture()), path)
+    with pytest.raises(InputError, match=r"caf\\xe9\.png: the name is not UTF-8: rename it\."):
+        open_source(os.fsdecode(path))
+
+
 def test_glob_looks_into_folders(tmp_path):
     for name in ("one/a.png", "two/b.png", "two/c.jpg"):
         write_rgb(tmp_path / name, picture())
@@ -209,6 +242,15 @@ def test_video_gives_its_frames(tmp_path):
     assert [frame.number for frame in frames] == list(range(10))
     assert pieces(frames)[3] == ("clip.avi#3", "clip_000003")
     np.testing.assert_allclose([frame.image.mean() for frame in frames], range(0, 200, 20), atol=4)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.1, 1000.0])
+def test_rates_from_time_lapse_to_slow_motion_are_kept(tmp_path, rate):
+    path = str(tmp_path / "clip.mp4")
+    video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), rate, (64, 48))
+    video.write(picture(48, 64))
+    video.release()
+    assert open_source(path).frames_per_second == pytest.approx(rate)
 
 
 def test_video_that_ends_early_says_so(tmp_path):
