@@ -15,6 +15,7 @@ import numpy as np
 from datasets.labels import read_labels
 from errors import InputError
 from nets import nets_factory
+from nets.ssd_vgg_300 import WIDTHS, find_depth_multiplier
 
 FORMAT = 1
 UNSAID_ANCHORS = "coco"
@@ -75,8 +76,8 @@ class Description:
         """What a slim checkpoint is, which says nothing of itself; its input is not scaled.
 
         Args:
-          shapes: of its variables, by name. The first predictor tells the number of classes, conv7
-            the width.
+          shapes: of its variables, by name. The first predictor tells the number of classes, the
+            backbone the width.
           model_name: scope of the variables.
           labels: class names; None makes them class_1, class_2, ...
           anchors: preset.
@@ -87,11 +88,17 @@ class Description:
         try:
             outputs = shapes[f"{model_name}/block4_box/conv_cls/weights"][-1]
             anchors_per_cell = shapes[f"{model_name}/block4_box/conv_loc/weights"][-1] // 4
-            width = shapes[f"{model_name}/conv7/weights"][-1] / 1024
+            widths = {name: shapes[f"{model_name}/{name}/weights"][-1] for name in WIDTHS}
+            depth_multiplier = find_depth_multiplier(widths)
         except KeyError as error:
             raise InputError(
                 f"The checkpoint has no {error.args[0]}, so it is not of {model_name}: give "
                 "--model_name, or another checkpoint."
+            ) from error
+        except ValueError as error:
+            raise InputError(
+                f"The checkpoint's layers have widths of no --depth_multiplier of {model_name} "
+                f"({error}): give another checkpoint."
             ) from error
         num_classes = outputs // anchors_per_cell
         if labels and len(labels) + 1 != num_classes:
@@ -103,7 +110,7 @@ class Description:
             model_name=model_name,
             labels=labels or tuple(f"class_{k}" for k in range(1, num_classes)),
             anchors=anchors,
-            depth_multiplier=width,
+            depth_multiplier=depth_multiplier,
         )
 
     @classmethod

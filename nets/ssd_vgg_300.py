@@ -7,7 +7,7 @@ every picture size; what differs stands in `SSDParameters` and in the list of ex
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -33,6 +33,7 @@ class Block(NamedTuple):
         return 0 if (self.stride, self.kernel) == (1, 3) else 1
 
 
+_NARROWEST = 8  # channels, whatever the factor
 _TWO, _FOUR = (2.0, 1 / 2), (2.0, 1 / 2, 3.0, 1 / 3)
 PARAMETERS = SSDParameters(
     name="ssd_300_vgg",
@@ -50,6 +51,11 @@ PARAMETERS = SSDParameters(
         "coco": (21.0, 45.0, 99.0, 153.0, 207.0, 261.0, 315.0),
     },
 )
+# Full widths: every layer but the predictors has one of these.
+WIDTHS = {
+    **{"conv1/conv1_1": 64, "conv2/conv2_1": 128, "conv3/conv3_1": 256, "conv4/conv4_1": 512},
+    "conv7": 1024,
+}
 EXTRA_BLOCKS = (
     Block("block8", 256, 512, 2),
     Block("block9", 128, 256, 2),
@@ -153,5 +159,26 @@ def _predictor(net: tf.Tensor, anchors: int, values: int, scope: str) -> tf.Tens
     return tf.reshape(net, [tf.shape(net)[0], net.shape[1] * net.shape[2] * anchors, values])
 
 
+def find_depth_multiplier(widths: Mapping[str, int]) -> float:
+    """A factor that gives a network's layers the channels that they have.
+
+    Several factors give the same network, since channels are whole numbers; of each layer's range
+    of factors, all have to hold.
+
+    Args:
+      widths: channels of each layer of `WIDTHS`.
+
+    Raises:
+      ValueError: no factor gives all of them.
+    """
+    wider = {name: n for name, n in widths.items() if n > _NARROWEST}
+    lowest = max(((n - 0.5) / WIDTHS[name] for name, n in wider.items()), default=0.0)
+    highest = min((n + 0.5) / WIDTHS[name] for name, n in widths.items())
+    for factor in (widths["conv7"] / WIDTHS["conv7"], (lowest + highest) / 2):
+        if all(_scaled(WIDTHS[name], factor) == n for name, n in widths.items()):
+            return factor
+    raise ValueError(f"no factor gives {dict(widths)} channels of {WIDTHS}")
+
+
 def _scaled(depth: int, depth_multiplier: float) -> int:
-    return max(8, round(depth * depth_multiplier))
+    return max(_NARROWEST, round(depth * depth_multiplier))

@@ -48,6 +48,12 @@ def test_checkpoint_of_another_network_is_refused(shapes):
         from_shapes(others)
 
 
+def test_checkpoint_of_widths_that_no_flag_gives_is_refused(shapes):
+    name = "ssd_300_vgg/conv3/conv3_1/weights"
+    with pytest.raises(InputError, match="of no --depth_multiplier of ssd_300_vgg"):
+        from_shapes({**shapes, name: (*shapes[name][:3], 99)})
+
+
 def bare(shapes) -> dict[str, np.ndarray]:
     """Tensors of these shapes, of no memory."""
     return {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}

@@ -313,3 +313,25 @@ def test_picture_of_constant_colour_passes_biases_alone():
     logits, _, _ = build(owner, tf.zeros([1, 300, 300, 3]))
     assert logits[0, -4:].numpy().tolist() == [[1.5, 1.5]] * 4
     assert not logits[0, :-4].numpy().any()
+
+
+@pytest.mark.parametrize("factor", [0.005, 0.03, 0.12, 0.22, 1 / 3])
+def test_depth_multiplier_is_found_from_the_channels_of_some_layers(factor):
+    owner, other = SlimVariables(seed=0), SlimVariables(seed=0)
+    shapes(owner, factor)
+    widths = {
+        name: owner.by_name[f"ssd_300_vgg/{name}/weights"].shape[-1] for name in ssd_vgg_300.WIDTHS
+    }
+    assert shapes(other, ssd_vgg_300.find_depth_multiplier(widths)) == shapes(owner, factor)
+
+
+def test_channels_of_no_depth_multiplier_are_refused():
+    with pytest.raises(ValueError, match="no factor gives"):
+        ssd_vgg_300.find_depth_multiplier({**ssd_vgg_300.WIDTHS, "conv3/conv3_1": 250})
+
+
+def shapes(owner: SlimVariables, factor: float) -> dict[str, tuple[int, ...]]:
+    """Of the variables of a network of this width; nothing is computed."""
+    spec = tf.TensorSpec([1, 300, 300, 3])
+    tf.function(lambda x: build(owner, x, depth_multiplier=factor)[:2]).get_concrete_function(spec)
+    return {name: tuple(variable.shape) for name, variable in owner.by_name.items()}
