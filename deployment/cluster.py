@@ -5,7 +5,8 @@ chief needs train_dir, and no two workers can begin at different steps. With one
 functions return what they are given.
 
 Surprising: a broadcast is a sum to which all but the chief add zeros, as that is the collective
-that strategies offer. It is made over int32 words, so that every bit of a float arrives.
+that strategies offer. It is made over words of 32 bits, so that every bit of a float arrives, and these
+as int64, since TensorFlow does not sum int32 on GPUs.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ import tensorflow as tf
 
 from deployment import watchdog
 from deployment.model_deploy import DeploymentConfig
-from errors import InputError
+from errors import InputError, one_line
 
 PEER_ERRORS = (
     tf.errors.UnavailableError,
@@ -86,7 +87,7 @@ class Cluster:
             return own
         words = self._sum([value.reshape(-1).view(np.int32) for value in own.values()])
         return {
-            name: each.view(dtype).reshape(shape)
+            name: each.astype(np.int32).view(dtype).reshape(shape)
             for (name, (dtype, shape)), each in zip(shapes.items(), words, strict=True)
         }
 
@@ -104,7 +105,7 @@ class Cluster:
         return self._sum([own])[0].astype(np.uint8).tobytes().decode()
 
     def _sum(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        """Sums int32 arrays over the workers; each worker's first clone speaks for it."""
+        """int64 sums of whole numbers over the workers; a worker's first clone speaks for it."""
 
         def of_replica(values):
             context = tf.distribute.get_replica_context()
@@ -116,7 +117,7 @@ class Cluster:
         def of_all(values):
             return self._strategy.run(of_replica, args=(values,))
 
-        values = [tf.constant(array) for array in arrays]
+        values = [tf.constant(array, tf.int64) for array in arrays]
         # A concrete function: each sum has shapes of its own, of which retracing would warn.
         sums = tf.function(of_all, autograph=False).get_concrete_function(values)(values)
         return [self._strategy.experimental_local_results(each)[0].numpy() for each in sums]
@@ -133,7 +134,10 @@ def leave_when_a_peer_dies(deployment: DeploymentConfig) -> Iterator[None]:
     except PEER_ERRORS as error:
         if not deployment.has_peers:
             raise
+        what = f"Another worker is gone ({type(error).__name__})"
+        if isinstance(error, tf.errors.InternalError):  # which CUDA's failures are, too
+            what = f"Another worker is gone, or a device failed here ({one_line(error)})"
         watchdog.leave(
-            f"Another worker is gone ({type(error).__name__}). Run the same command again "
-            "on every worker; it goes on from the last checkpoint."
+            f"{what}. Run the same command again on every worker; it goes on from the last "
+            "checkpoint."
         )

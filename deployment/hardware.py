@@ -37,6 +37,22 @@ def cpu_has_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def describe_device(*, clones: int, on_cpu: bool) -> str:
+    """What a training computes on, as the end of a sentence; says why where a GPU's build has none.
+
+    Args:
+      clones: replicas on this host.
+      on_cpu: whether they were put on the CPU.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus and not on_cpu:
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+        return f"{clones} x {name}"
+    if tf.test.is_built_with_cuda() and not gpus:
+        return "the CPU, since TensorFlow finds no GPU (TF_CPP_MIN_LOG_LEVEL=0 shows its reasons)"
+    return "the CPU"
+
+
 def compute_dtype(precision: str) -> tf.DType:
     """The type of activations and of the weights' casts; variables and losses stay float32."""
     return tf.dtypes.as_dtype(precision.removeprefix("mixed_"))

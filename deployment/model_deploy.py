@@ -128,8 +128,8 @@ class DeploymentConfig:
                 if on_cpu
                 else [f"/gpu:{i}" for i in range(self.num_clones)]
             )
-        if on_cpu and gpus:
-            return tf.distribute.OneDeviceStrategy("/cpu:0")
+        if gpus:  # which has the next batches there before a step asks for them
+            return tf.distribute.OneDeviceStrategy("/cpu:0" if on_cpu else "/gpu:0")
         return tf.distribute.get_strategy()
 
     def _multi_worker(self, on_cpu: bool) -> tf.distribute.Strategy:

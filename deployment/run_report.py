@@ -5,7 +5,7 @@ import functools
 
 import tf_utils
 from datasets.dataset_factory import Dataset
-from deployment import initialization, train_dir, train_state
+from deployment import hardware, initialization, train_dir, train_state
 from deployment.model_deploy import DeploymentConfig
 from deployment.run_start import Start
 from deployment.train_state import TrainState
@@ -20,9 +20,11 @@ def announce(
     weights = sum(v.shape.num_elements() for v in state.detector.variables_by_name.values())
     for sentence in found.skipped if found else ():
         print(f"Passed over, and renamed to *.damaged: {sentence}")
+    device = hardware.describe_device(clones=deployment.num_clones, on_cpu=deployment.clone_on_cpu)
+    place = "" if deployment.num_ps_tasks else f" on {device}"  # there the workers compute
     print(
         f"{description.model_name}, {description.num_classes} classes with background, "
-        f"{weights:,} parameters, {description.precision}; {dataset.num_samples} pictures of "
+        f"{weights:,} parameters, {description.precision}{place}; {dataset.num_samples} pictures of "
         f"{dataset.name} {dataset.split}; seed {settings.seed}{deployment.summary}."
     )
     if found:

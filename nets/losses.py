@@ -88,13 +88,14 @@ def hard_negatives(
     """
     score = tf.stop_gradient(tf.where(positive, -1.0, entropy))
     order = tf.argsort(score, axis=1, direction="DESCENDING", stable=True)
-    rank = tf.argsort(order, axis=1, stable=True)
+    # As float32, exact for so few anchors: GPUs leave comparing int32 to the host.
+    rank = tf.argsort(tf.cast(order, tf.float32), axis=1, stable=True)
     num_positive = tf.reduce_sum(tf.cast(positive, tf.float32), axis=1)
     wanted = tf.maximum(tf.floor(negative_ratio * num_positive), float(min_negatives))
     if mined is not None:
         available = tf.cast(tf.shape(entropy)[1], tf.float32) - num_positive
         wanted = available - tf.floor(mined * tf.maximum(available - wanted, 0.0))
-    return (rank < tf.cast(wanted, tf.int32)[:, None]) & ~positive
+    return (tf.cast(rank, tf.float32) < wanted[:, None]) & ~positive
 
 
 def smooth_l1(values: tf.Tensor) -> tf.Tensor:

@@ -51,6 +51,11 @@ def test_bfloat16_is_off_where_nothing_is_known(tmp_path):
     assert hardware.cpu_has_bfloat16(str(tmp_path / "absent")) is False
 
 
+def test_device_is_named():
+    assert not tf.test.is_built_with_cuda(), "this test is for the CPU's build"
+    assert hardware.describe_device(clones=2, on_cpu=False) == "the CPU"
+
+
 def test_precision_given_is_kept_and_auto_is_resolved():
     assert hardware.resolve_precision("float32") == "float32"
     expected = "bfloat16" if hardware.cpu_has_bfloat16() else "float32"
