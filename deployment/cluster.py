@@ -5,8 +5,8 @@ chief needs train_dir, and no two workers can begin at different steps. With one
 functions return what they are given.
 
 Surprising: a broadcast is a sum to which all but the chief add zeros, as that is the collective
-that strategies offer. It is made over words of 32 bits, so that every bit of a float arrives, and these
-as int64, since TensorFlow does not sum int32 on GPUs.
+that strategies offer. It is made over words of 32 bits, so that every bit of a float arrives, and
+these as int64, since TensorFlow does not sum int32 on GPUs.
 """
 
 import contextlib

@@ -24,8 +24,8 @@ def announce(
     place = "" if deployment.num_ps_tasks else f" on {device}"  # there the workers compute
     print(
         f"{description.model_name}, {description.num_classes} classes with background, "
-        f"{weights:,} parameters, {description.precision}{place}; {dataset.num_samples} pictures of "
-        f"{dataset.name} {dataset.split}; seed {settings.seed}{deployment.summary}."
+        f"{weights:,} parameters, {description.precision}{place}; {dataset.num_samples} pictures "
+        f"of {dataset.name} {dataset.split}; seed {settings.seed}{deployment.summary}."
     )
     if found:
         print(f"Resuming from {found.path}.")

@@ -53,7 +53,10 @@ PARAMETERS = SSDParameters(
 )
 # Full widths: every layer but the predictors has one of these.
 WIDTHS = {
-    **{"conv1/conv1_1": 64, "conv2/conv2_1": 128, "conv3/conv3_1": 256, "conv4/conv4_1": 512},
+    "conv1/conv1_1": 64,
+    "conv2/conv2_1": 128,
+    "conv3/conv3_1": 256,
+    "conv4/conv4_1": 512,
     "conv7": 1024,
 }
 EXTRA_BLOCKS = (
