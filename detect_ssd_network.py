@@ -22,9 +22,8 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 from deployment import detection, hardware, picture_sources  # noqa: E402
 from deployment.description import Hints  # noqa: E402
 from deployment.detector import Detector  # noqa: E402
-from deployment.exported import ExportedDetector, is_export  # noqa: E402
+from deployment.exported import ExportedDetector, is_export, open_export  # noqa: E402
 from deployment.progress import Progress  # noqa: E402
-from errors import InputError  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
 
@@ -47,19 +46,11 @@ def main() -> None:
 
 
 def _load(settings: detection.DetectSettings) -> Detector | ExportedDetector:
-    path, hints = settings.checkpoint_path, Hints.of_flags(settings)
-    if not is_export(path):
-        return Detector.from_checkpoint(
-            path, use_moving_average=settings.use_moving_average, hints=hints
-        )
-    if not settings.use_moving_average:
-        raise InputError(
-            f"--use_moving_average=False: {path} is an export, whose weights were chosen when it "
-            "was made; drop the flag, or export again with it."
-        )
-    detector = ExportedDetector(path)
-    hints.check(detector.description)
-    return detector
+    path = settings.checkpoint_path
+    load = open_export if is_export(path) else Detector.from_checkpoint
+    return load(
+        path, use_moving_average=settings.use_moving_average, hints=Hints.of_flags(settings)
+    )
 
 
 if __name__ == "__main__":

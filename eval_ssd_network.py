@@ -4,8 +4,9 @@
     --dataset_dir=tfrecords --dataset_name=bccd
   eval_ssd_network.py --detections_dir=DIR --voc_dir=VOCdevkit/VOC2007 --dataset_split_name=test
 
-The first runs a checkpoint over records, the second scores devkit files of any detector. With
---wait_for_checkpoints the first goes on with every checkpoint that a training writes.
+The first runs a checkpoint or an export over records, the second scores devkit files of any
+detector. With --wait_for_checkpoints the first goes on with every checkpoint that a training
+writes.
 Exit codes: 0 done, 2 bad input.
 """
 
@@ -17,6 +18,7 @@ from deployment import hardware  # noqa: E402
 from deployment.eval_settings import EvalSettings  # noqa: E402
 from deployment.evaluation import evaluate_checkpoint  # noqa: E402
 from deployment.evaluation_files import evaluate_devkit_files  # noqa: E402
+from deployment.exported import is_export  # noqa: E402
 from deployment.waiting import evaluate_as_they_come  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
@@ -27,7 +29,7 @@ def main() -> None:
     hardware.set_up_gpu_memory(settings.gpu_memory_fraction)
     if settings.detections_dir:
         evaluate_devkit_files(settings)
-    elif settings.wait_for_checkpoints:
+    elif settings.wait_for_checkpoints and not is_export(settings.checkpoint_path):
         evaluate_as_they_come(settings)
     else:
         evaluate_checkpoint(settings)

@@ -18,7 +18,9 @@ _OF_FILES = (
 class EvalSettings:
     """Names are those of SSD-Tensorflow's evaluation where it has the setting."""
 
-    checkpoint_path: str = setting("", "Checkpoint, or train_dir whose newest is taken.")
+    checkpoint_path: str = setting(
+        "", "Checkpoint, train_dir whose newest is taken, or an export_dir."
+    )
     eval_dir: str = setting("", "Folder for metrics.json and TensorBoard's scalars.")
     wait_for_checkpoints: bool = setting(
         False, "Score every checkpoint of a train_dir as it comes."

@@ -1,4 +1,4 @@
-"""Scores a checkpoint on a split.
+"""Scores a checkpoint or an export on a split.
 
 Every picture counts once, whatever the batch size. Boxes are scored in pixels of the original
 picture.
@@ -18,10 +18,12 @@ from deployment.eval_settings import EvalSettings
 from deployment.evaluation_pictures import RunPictures
 from deployment.evaluation_results import Scored, finish, make_folders
 from deployment.evaluation_run import Run, run_detector
+from deployment.exported import ExportedDetector, is_export, open_export
 from errors import InputError
 from metrics import devkit, pictures
 from metrics.voc import Result
 from optimization import averages
+from settings import refuse_unless
 
 
 def evaluate_checkpoint(
@@ -59,10 +61,10 @@ def get_dataset(settings: EvalSettings, *, split_flag: str = "--dataset_split_na
 
 
 def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
-    path = checkpoints.resolve(settings.checkpoint_path)
-    if settings.moving_average_decay is not None:
-        _require_averages(path, settings)
+    path = _find(settings)
     dataset = get_dataset(settings)
+    if settings.write_detections:
+        devkit.check_names(labels=dataset.labels)
     make_folders(settings)
     detector = _load(path, settings, dataset)
     source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
@@ -77,13 +79,11 @@ def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
             sizes=run.sizes,
             load=shown.load,
             title=f"{dataset.name}, {dataset.split}: {path}",
-            step=checkpoints.step_of(path),
+            step=_step_of(detector, path),
         ),
         settings,
         drawings=shown.drawings(settings.summary_pictures),
     )
-    if settings.write_detections:
-        _write_detections(settings.eval_dir, run, dataset.labels)
     if settings.contact_sheet:
         sheet = shown.contact_sheet()
         with disk.explained(settings.contact_sheet):
@@ -91,24 +91,51 @@ def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
     if source.bad:
         print(f"{len(source.bad)} bad records were left out of the score; they are named above.")
     source.close()
+    if settings.write_detections:  # last, since a picture's name may forbid it
+        _write_detections(settings.eval_dir, run, dataset.labels)
     return result
 
 
-def _load(path: str, settings: EvalSettings, dataset: Dataset) -> Detector:
-    detector = Detector.from_checkpoint(
-        path,
-        precision=settings.precision,
-        use_moving_average=settings.use_moving_average,
-        hints=Hints(
-            model_name=settings.model_name,
-            num_classes=settings.num_classes,
-            anchors=settings.anchors,
-            labels=dataset.labels,
-            labels_from=dataset.name,
-        ),
-    )
+def _find(settings: EvalSettings) -> str:
+    """The path of the checkpoint, or of the export, where some flags cannot act."""
+    given = settings.checkpoint_path
+    if is_export(given):
+        idle = ("moving_average_decay", "precision", "wait_for_checkpoints")
+        needs = f"a checkpoint, instead of the export --checkpoint_path={given}"
+        refuse_unless(False, settings, *idle, needs=needs)
+        return given
+    path = checkpoints.resolve(given)
+    if settings.moving_average_decay is not None:
+        _require_averages(path, settings)
+    return path
+
+
+def _load(path: str, settings: EvalSettings, dataset: Dataset) -> Detector | ExportedDetector:
+    average, hints = settings.use_moving_average, _hints(settings, dataset)
+    detector: Detector | ExportedDetector
+    if is_export(path):
+        detector = open_export(path, use_moving_average=average, hints=hints)
+    else:
+        detector = Detector.from_checkpoint(
+            path, precision=settings.precision, use_moving_average=average, hints=hints
+        )
     _check_image_size(settings, detector)
     return detector
+
+
+def _step_of(detector: Detector | ExportedDetector, path: str) -> int:
+    exported = isinstance(detector, ExportedDetector)
+    return detector.step if exported else checkpoints.step_of(path)
+
+
+def _hints(settings: EvalSettings, dataset: Dataset) -> Hints:
+    return Hints(
+        model_name=settings.model_name,
+        num_classes=settings.num_classes,
+        anchors=settings.anchors,
+        labels=dataset.labels,
+        labels_from=dataset.name,
+    )
 
 
 def _require_averages(path: str, settings: EvalSettings) -> None:
@@ -120,7 +147,7 @@ def _require_averages(path: str, settings: EvalSettings) -> None:
         )
 
 
-def _check_image_size(settings: EvalSettings, detector: Detector) -> None:
+def _check_image_size(settings: EvalSettings, detector: Detector | ExportedDetector) -> None:
     side = detector.image_size[0]
     if settings.eval_image_size not in (None, side):
         raise InputError(

@@ -21,7 +21,9 @@ def evaluate_devkit_files(settings: EvalSettings) -> Result:
     annotations = [voc.read_annotation(voc.annotation_path(voc_dir, i)) for i in image_ids]
     names = {thing.name for annotation in annotations for thing in annotation.objects}
     labels = voc.VOC_LABELS if names <= set(voc.VOC_LABELS) else tuple(sorted(names))
-    submission = devkit.read(settings.detections_dir, image_ids=image_ids, labels=labels)
+    submission = devkit.read(
+        settings.detections_dir, image_ids=image_ids, labels=labels, expected=names
+    )
     for warning in submission.warnings:
         print(f"Warning: {warning}")
     scored = Scored(

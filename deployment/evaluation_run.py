@@ -15,6 +15,7 @@ from datasets import input_pipeline
 from datasets.record_source import RecordSource
 from deployment.detector import Detector, PictureDetections, unpad
 from deployment.eval_settings import EvalSettings
+from deployment.exported import ExportedDetector
 from deployment.progress import Progress
 from errors import InputError
 from metrics.voc import Detections, GroundTruth, concatenate
@@ -44,7 +45,7 @@ class Run(NamedTuple):
 
 
 def run_detector(
-    detector: Detector,
+    detector: Detector | ExportedDetector,
     source: RecordSource,
     settings: EvalSettings,
     *,
@@ -106,7 +107,7 @@ def _explained(batches: tf.data.Dataset, source: RecordSource) -> Iterator[dict[
 def _names(batch: dict[str, tf.Tensor]) -> list[str]:
     """What each picture is called; records of SSD-Tensorflow's converter have no file names."""
     pairs = zip(batch["filename"].numpy(), batch["record"].numpy(), strict=True)
-    return [name.decode() or f"{record:06d}" for name, record in pairs]
+    return [name.decode("utf-8", "replace") or f"{record:06d}" for name, record in pairs]
 
 
 def _check_sizes(names: list[str], sizes: np.ndarray, image_size: tuple[int, int]) -> None:

@@ -16,13 +16,11 @@ from deployment import checkpoints, disk, export_slim
 from deployment.description import Hints
 from deployment.detector import Detector
 from deployment.export_saved_model import write_saved_model
-from deployment.export_settings import ExportSettings
+from deployment.export_settings import THRESHOLDS, ExportSettings
 from deployment.exported import ABOUT, ANCHORS
 from deployment.train_dir import write_text
 from errors import InputError
 from optimization.averages import averaged
-
-THRESHOLDS = ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
 
 
 def export(settings: ExportSettings) -> list[str]:

@@ -3,14 +3,15 @@
 import dataclasses
 
 from errors import InputError
-from settings import check_at_least, check_below_one, require, setting
+from settings import check_at_least, check_below_one, refuse_unless, require, setting
 
 FORMATS = ("saved_model", "tflite", "onnx", "slim")
+THRESHOLDS = ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportSettings:
-    """What to export, in which forms, and the thresholds that the SavedModel keeps."""
+    """What to export, in which forms, and the thresholds that the export keeps."""
 
     checkpoint_path: str = setting("", "Checkpoint, or train_dir whose newest is taken.")
     export_dir: str = setting("", "Folder to make; an earlier export there is replaced.")
@@ -24,7 +25,9 @@ class ExportSettings:
         choices=("float32", "bfloat16"),
     )
 
-    select_threshold: float = setting(0.01, "Lowest score of a detection.")
+    select_threshold: float = setting(
+        0.01, "Lowest score of a detection; export.json keeps the thresholds, for every format."
+    )
     nms_threshold: float = setting(0.45, "Overlap from which the lower score goes.")
     select_top_k: int = setting(400, "Candidates of each class that enter the suppression.")
     keep_top_k: int = setting(200, "Detections of a picture over all classes.")
@@ -52,6 +55,8 @@ class ExportSettings:
             )
         check_at_least(self, 1, "select_top_k", "keep_top_k")
         check_below_one(self, "select_threshold", "nms_threshold")
+        networks = {*self.format} - {"slim"}
+        refuse_unless(networks, self, *THRESHOLDS, needs="--format=saved_model, tflite or onnx")
         self._check_quantization()
         if self.precision != "float32" and "saved_model" not in self.format:
             raise InputError(

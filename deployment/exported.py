@@ -1,4 +1,4 @@
-"""Detects with an exported model: `labels` and `detect` as a Detector has, without its network.
+"""Detects with an exported model: what detection and evaluation ask of a Detector.
 
 Also the reference for what a program around a TFLite or ONNX model has to do: resize, call,
 decode, suppress. Everything besides the call is NumPy and OpenCV, and gives what the checkpoint
@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from deployment.description import Description
+from deployment.description import Description, Hints
 from deployment.detector import PictureDetections
 from errors import InputError
+from nets.detections import Detections
+from preprocessing import preprocessing_factory
 
 # Files of an export_dir; the first marks it as one.
 ABOUT = "export.json"
@@ -35,6 +37,9 @@ class ExportedDetector:
       description: of the network.
       labels: class id k has the name labels[k - 1].
       image_size: height and width of the network's input, pixels.
+      preprocessing: from pictures to `detect_inputs`, as a Detector's.
+      step: of the checkpoint that was exported.
+      thresholds: of the export; they hold where a call gives none.
     """
 
     def __init__(self, folder: str, *, format: str | None = None):
@@ -56,28 +61,65 @@ class ExportedDetector:
             raise InputError(f"{folder} holds no export of export_ssd_network.py.") from error
         there = [name for name in NETWORKS if name in about["formats"]]
         if not there or format not in (None, *there):
+            or_give = f", or give {folder}/model.ckpt" if "slim" in about["formats"] else ""
             raise InputError(
                 f"{folder} holds {', '.join(about['formats'])} and not "
-                f"{format or ' or '.join(NETWORKS)}: export that too."
+                f"{format or ' or '.join(NETWORKS)}: export that too{or_give}."
             )
         self.description = Description.from_json(json.dumps(about["description"]))
         self.labels = self.description.labels
         self.image_size = tuple(about["image_size"])
-        self._prior_scaling = about["prior_scaling"]
-        self._network = NETWORKS[format or there[0]](folder, np.float32(about["rgb_means"]))
+        self.preprocessing = preprocessing_factory.get_preprocessing(
+            self.description.preprocessing_name or self.description.model_name, self.image_size
+        )
+        self.step, self.thresholds = about["step"], about["thresholds"]
+        self._means, self._prior_scaling = np.float32(about["rgb_means"]), about["prior_scaling"]
+        self._network = NETWORKS[format or there[0]](folder, self._means)
 
     def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
         """Pictures of any size, uint8[H, W, 3] RGB each; thresholds as of `postprocess`.
 
-        They go through the network together, but for TFLite's, which takes them one by one.
+        Those that are not given are the export's. The pictures go through the network together,
+        but for TFLite's, which takes them one by one.
         """
         if not images:
             return []
-        inputs = np.stack([resize(image, self.image_size) for image in images])
+        return self._detect(np.stack([resize(i, self.image_size) for i in images]), thresholds)
+
+    def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> Detections:
+        """f32[B, S, S, 3] network inputs, RGB minus mean -> padded detections, as a Detector's."""
+        thresholds = self.thresholds | thresholds
+        found = self._detect(np.asarray(inputs) + self._means, thresholds)
+        return pad(found, thresholds["keep_top_k"])
+
+    def _detect(self, images: np.ndarray, thresholds: dict) -> list[PictureDetections]:
+        """RGB f32[B, S, S, 3], 0 to 255."""
+        thresholds = self.thresholds | thresholds
         return [
             postprocess(logits, decode(offsets, self._anchors, self._prior_scaling), **thresholds)
-            for logits, offsets in zip(*self._network(inputs), strict=True)
+            for logits, offsets in zip(*self._network(images), strict=True)
         ]
+
+
+def open_export(folder: str, *, use_moving_average: bool, hints: Hints) -> ExportedDetector:
+    """The detector of an export_dir that is given as a checkpoint.
+
+    Args:
+      folder: an export_dir.
+      use_moving_average: False is refused: the weights are chosen.
+      hints: what the user says of it.
+
+    Raises:
+      InputError: it cannot be run, or is not what the user says.
+    """
+    if not use_moving_average:
+        raise InputError(
+            f"--use_moving_average=False: {folder} is an export, whose weights were chosen when it "
+            "was made; drop the flag, or export again with it."
+        )
+    detector = ExportedDetector(folder)
+    hints.check(detector.description)
+    return detector
 
 
 def is_export(path: str) -> bool:
@@ -133,6 +175,18 @@ def postprocess(
     order = np.argsort(-scores, kind="stable")[:keep_top_k]
     best = np.clip(boxes[row[order]], 0, 1)
     return PictureDetections(best, ids[order].astype(np.int64), scores[order])
+
+
+def pad(found: Sequence[PictureDetections], count: int) -> Detections:
+    """Detections of each of B pictures, up to `count`, padded with zeros to as many."""
+
+    def column(values: Sequence[np.ndarray]) -> tf.Tensor:
+        rest = [[(0, count - len(v)), (0, 0)][: v.ndim] for v in values]
+        return tf.stack([np.pad(v, r) for v, r in zip(values, rest, strict=True)])
+
+    boxes, classes, scores = zip(*found, strict=True)
+    counts = tf.constant([len(one) for one in scores], tf.int32)
+    return Detections(column(boxes), column(classes), column(scores), counts)
 
 
 def suppress(boxes: np.ndarray, threshold: float) -> list[int]:

@@ -6,6 +6,8 @@ What surprises in pycocotools, and is taken care of here:
 - it takes an annotation with id 0 for "not matched": ids are numbered anew, from 1;
 - it fails on an empty list of detections: every number is then 0, or None where no object counts;
 - it says -1 for a number that no object has a part in: that is None here, null in JSON;
+- COCO parts small, medium and large by the area of an annotation's segmentation; where it has no
+  `area`, as what `truth_of` makes of records, the box's counts, which is larger;
 - COCO's boxes are x, y, width, height with width = xmax - xmin; VOC's extra pixel is not there.
 """
 

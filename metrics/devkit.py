@@ -9,7 +9,7 @@ The name says "test" whatever the split: other tools look for that name.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 import numpy as np
@@ -25,12 +25,39 @@ class Submission(NamedTuple):
     """What a folder of devkit files holds."""
 
     detections: Detections  # pictures numbered by their place in the image ids
-    warnings: tuple[str, ...]  # a sentence for each class without a file
+    warnings: tuple[str, ...]  # a sentence for each class that lacks its file
 
 
 def file_name(label: str) -> str:
     """Name of the file of one class."""
     return f"comp4_det_test_{label}.txt"
+
+
+def check_names(*, labels: Sequence[str] = (), image_ids: Sequence[str] = ()) -> None:
+    """What a label, part of a file's name, and a picture's id, a field of a line, may be.
+
+    Raises:
+      InputError: a label has a slash in it; an id has a space in it or is another's too.
+    """
+    for label in labels:
+        if "/" in label:
+            raise InputError(
+                f"Class {label!r} cannot have a devkit file, in whose name a slash would be a "
+                "folder's: rename the class, or do without these files."
+            )
+    seen: set[str] = set()
+    for image_id in image_ids:
+        if len(image_id.split()) != 1:
+            raise InputError(
+                f"Picture {image_id!r} cannot stand in a devkit file, where spaces separate the "
+                f"fields: rename the picture."
+            )
+        if image_id in seen:
+            raise InputError(
+                f"Two pictures have the id {image_id!r}, and a devkit file could not tell them "
+                "apart: write one data set at a time, or rename a picture."
+            )
+        seen.add(image_id)
 
 
 def write(
@@ -49,22 +76,9 @@ def write(
       labels: class k has the name labels[k - 1].
 
     Raises:
-      InputError: a picture's id has a space in it, which the format cannot hold, or is another's
-        too.
+      InputError: as `check_names`.
     """
-    seen: set[str] = set()
-    for image_id in image_ids:
-        if len(image_id.split()) != 1:
-            raise InputError(
-                f"Picture {image_id!r} cannot stand in a devkit file, where spaces separate the "
-                f"fields: rename the picture."
-            )
-        if image_id in seen:
-            raise InputError(
-                f"Two pictures have the id {image_id!r}, and a devkit file could not tell them "
-                "apart: write one data set at a time, or rename a picture."
-            )
-        seen.add(image_id)
+    check_names(labels=labels, image_ids=image_ids)
     tf.io.gfile.makedirs(os.fspath(folder))
     order = np.lexsort((detections.images, detections.classes))
     bounds = np.searchsorted(detections.classes[order], np.arange(1, len(labels) + 2))
@@ -75,7 +89,11 @@ def write(
 
 
 def read(
-    folder: str | os.PathLike[str], *, image_ids: Sequence[str], labels: Sequence[str]
+    folder: str | os.PathLike[str],
+    *,
+    image_ids: Sequence[str],
+    labels: Sequence[str],
+    expected: Collection[str] | None = None,
 ) -> Submission:
     """Reads the files of all classes; a class without one has no detections and a warning.
 
@@ -83,13 +101,15 @@ def read(
       folder: other files in it are left aside.
       image_ids: the pictures of the split; picture i has the id image_ids[i].
       labels: class k has the name labels[k - 1].
+      expected: those of the labels that are worth a warning; all by default.
 
     Raises:
-      InputError: the folder is absent or has a file for none of the classes; a line does not have
-        six fields, has a number that is none or not finite, a box that ends before it begins, or
-        the id of a picture outside the split (the message names file and line); or a file is
-        no text.
+      InputError: the folder is absent or has a file for none of the classes; a label has a slash
+        in it; a line does not have six fields, has a number that is none or not finite, a box that
+        ends before it begins, or the id of a picture outside the split (the message names file and
+        line); or a file is no text.
     """
+    check_names(labels=labels)
     folder = os.fspath(folder)
     if not tf.io.gfile.isdir(folder):
         raise InputError(f"{folder} is not a folder: give one with {file_name('CLASS')} files.")
@@ -109,6 +129,7 @@ def read(
     warnings = (
         f"{folder} has no {file_name(label)}: class {label} scored as if none of it was found."
         for label in missing
+        if expected is None or label in expected
     )
     return Submission(concatenate(parts), tuple(warnings))
 

@@ -3,6 +3,7 @@
 The charts lie beside the page as files too, for papers and slides.
 """
 
+import dataclasses
 import html
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -100,15 +101,17 @@ def _charts(
     detections, truth, result, labels = evaluation[:4]
     counted = result.outcomes != Outcome.IGNORED
     right = result.outcomes == Outcome.TRUE_POSITIVE
-    areas = relative_areas(truth.boxes, truth.images, evaluation.sizes)
-    found = ~diagnosis.unfound & ~truth.difficult
+    sized = _sized(evaluation, truth.images)
+    areas = relative_areas(truth.boxes[sized], truth.images[sized], evaluation.sizes)
+    unfound = diagnosis.unfound[sized]
+    found = ~unfound & ~truth.difficult[sized]
     return {
         "precision_recall.png": report_charts.precision_recall(result.classes),
         "scores.png": report_charts.score_histogram(
             detections.scores[right], detections.scores[counted & ~right]
         ),
         "sizes.png": report_charts.size_histogram(
-            areas[found], areas[diagnosis.unfound], [LIMITS["small"][1], LIMITS["medium"][1]]
+            areas[found], areas[unfound], [LIMITS["small"][1], LIMITS["medium"][1]]
         ),
         "confusion.png": report_charts.confusion_matrix(matrix, labels),
         "errors.png": report_charts.kinds_by_class(_shares(best, result), labels),
@@ -147,10 +150,11 @@ def _summary(
         )
         means = {name: _mean(gain) for name, gain in costs.items()}
         kind = max(means, key=lambda name: means[name])
-        sentences.append(
-            f"Over all classes, <b>{kind}</b> errors cost most: without them the mean AP would be "
-            f"{means[kind]:.3f} higher."
-        )
+        if means[kind] >= 0.0005:  # which is shown as 0.001
+            sentences.append(
+                f"Over all classes, <b>{kind}</b> errors cost most: without them the mean AP would "
+                f"be {means[kind]:.3f} higher."
+            )
     return "".join(f"<p>{sentence}</p>" for sentence in sentences)
 
 
@@ -235,7 +239,7 @@ def _confusion(pngs: Mapping[str, bytes]) -> str:
 
 
 def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
-    results = evaluate_by_size(*evaluation[:3], labels=evaluation.labels, sizes=evaluation.sizes)
+    results = _by_size(evaluation)
     headings = ["class"]
     for name in results:
         headings += [f"{name}: AP VOC12", "objects"]
@@ -253,10 +257,30 @@ def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
         f"By share of the picture's area: small below {LIMITS['small'][1]:.2%}, large from "
         f"{LIMITS['large'][0]:.0%} (COCO's limits on a picture of 640 x 480; dashed lines)."
     )
+    if unsized := int(np.sum(~_sized(evaluation, np.arange(len(evaluation.names))))):
+        note += f" Pictures whose annotation says 0 x 0 are left out: {unsized}."
     return (
         f"<h2>Object size</h2>{page.table(headings, rows)}{page.note(note)}"
         f"{page.figure(pngs, 'sizes.png', 'Objects found at some score, by size.')}"
     )
+
+
+def _by_size(evaluation: Evaluation) -> dict[str, Result]:
+    """The score for each size, of the pictures that have one."""
+    detections, truth, result, labels = evaluation[:4]
+    rows, objects = _sized(evaluation, detections.images), _sized(evaluation, truth.images)
+    return evaluate_by_size(
+        Detections(*(column[rows] for column in detections)),
+        GroundTruth(*(column[objects] for column in truth)),
+        dataclasses.replace(result, matches=result.matches[rows]),
+        labels=labels,
+        sizes=evaluation.sizes,
+    )
+
+
+def _sized(evaluation: Evaluation, images: np.ndarray) -> np.ndarray:
+    """Which of these pictures have a size: some tools' annotations say 0 x 0."""
+    return np.all(np.asarray(evaluation.sizes)[images] > 0, axis=1)
 
 
 def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, bytes]) -> str:

@@ -16,7 +16,10 @@ from deployment.detector import Detector
 from deployment.eval_settings import EvalSettings
 from deployment.evaluation import evaluate_checkpoint
 from deployment.evaluation_files import evaluate_devkit_files
+from deployment.export import export
+from deployment.export_settings import ExportSettings
 from errors import InputError
+from metrics import devkit
 from metrics.voc import Outcome
 
 LABELS = ("cat", "dog", "cow")
@@ -153,6 +156,65 @@ def test_every_way_to_resize_scores_every_picture(checkpoint, dataset_dir, resul
         assert values["COCO"]["AP50"] == pytest.approx(values["mAP_VOC12"], abs=0.03)
 
 
+def detections(folder) -> np.ndarray:
+    """f64[D, 7]: picture, class, score and box, as they were written."""
+    ids = [str(k) for k in range(len(SIZES))]
+    found = devkit.read(folder, image_ids=ids, labels=LABELS).detections
+    return np.column_stack([found.images, found.classes, found.scores, found.boxes])
+
+
+@pytest.mark.parametrize("format", ["saved_model", "tflite"])
+def test_export_scores_as_its_checkpoint_does(checkpoint, dataset_dir, result, tmp_path, format):
+    folder = str(tmp_path / "export")
+    export(
+        ExportSettings(
+            checkpoint_path=checkpoint, export_dir=folder, format=(format,), keep_top_k=7
+        )
+    )
+    report = {"report_dir": str(tmp_path / "report"), "precision": "auto"}
+    again = run(folder, dataset_dir, tmp_path / "again", write_detections=True, **report)
+    assert again.mean_ap_voc07 == pytest.approx(result.mean_ap_voc07, abs=1e-3)
+    assert again.mean_ap_voc12 == pytest.approx(result.mean_ap_voc12, abs=1e-3)
+    assert json.loads((tmp_path / "again" / "metrics.json").read_text())["step"] == 7
+    assert f"<h1>noise, test: {folder}</h1>" in (tmp_path / "report" / "index.html").read_text()
+    run(checkpoint, dataset_dir, tmp_path / "eval", write_detections=True)
+    found, wanted = (detections(tmp_path / name) for name in ("again", "eval"))
+    assert len(found) == len(wanted) == len(SIZES) * 200
+    near = np.abs(found[:, None] - wanted[None]) < [0.5, 0.5, 1e-4, *[0.1] * 4]
+    assert near.all(axis=2).any(axis=0).mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        {"moving_average_decay": 0.9},
+        {"precision": "float32"},
+        {"wait_for_checkpoints": True},
+    ],
+)
+def test_flag_that_cannot_act_on_an_export_is_refused(dataset_dir, tmp_path, flag):
+    (tmp_path / "export.json").write_text("{}")
+    ((name, value),) = flag.items()
+    said = f"--{name}={value} does nothing without a checkpoint, instead of the export --checkpoint"
+    with pytest.raises(InputError, match=said):
+        run(str(tmp_path), dataset_dir, tmp_path / "eval", **{"precision": "auto"} | flag)
+
+
+def test_export_that_does_not_fit_is_refused(checkpoint, dataset_dir, tmp_path):
+    folder = str(tmp_path / "export")
+    export(ExportSettings(checkpoint_path=checkpoint, export_dir=folder, format=("tflite", "slim")))
+    for flag, said in (
+        ({"use_moving_average": False}, "--use_moving_average=False: .* is an export"),
+        ({"num_classes": 21}, "--num_classes=21 differs from the checkpoint's 4"),
+        ({"eval_image_size": 512}, "--eval_image_size=512: ssd_300_vgg takes 300 pixels"),
+    ):
+        with pytest.raises(InputError, match=said):
+            run(folder, dataset_dir, tmp_path / "eval", precision="auto", **flag)
+    export(ExportSettings(checkpoint_path=checkpoint, export_dir=folder, format=("slim",)))
+    with pytest.raises(InputError, match=r"export that too, or give .*/export/model\.ckpt"):
+        run(folder, dataset_dir, tmp_path / "eval", precision="auto")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("eval_dir", "file/eval"), ("report_dir", "file"), ("contact_sheet", "file/sheet.png")],
@@ -165,6 +227,16 @@ def test_output_that_cannot_be_written_is_found_out_before_the_weights_are_read(
     given = {"eval_dir": str(tmp_path / "eval"), name: str(tmp_path / value)}
     with pytest.raises(InputError, match=f"--{name}=.*/{value} cannot be written"):
         run(str(tmp_path / "ckpt-7"), dataset_dir, **given)
+
+
+def test_class_without_a_devkit_file_is_found_out_before_the_weights_are_read(
+    dataset_dir, tmp_path
+):
+    (tmp_path / "ckpt-7.index").write_text("torn")
+    (tmp_path / "labels.txt").write_text("cat\ntraffic/light\ncow\n")
+    flags = {"labels_file": str(tmp_path / "labels.txt"), "write_detections": True}
+    with pytest.raises(InputError, match="Class 'traffic/light' cannot have a devkit file"):
+        run(str(tmp_path / "ckpt-7"), dataset_dir, tmp_path / "eval", **flags)
 
 
 def test_contact_sheet_may_be_in_a_new_folder(checkpoint, dataset_dir, tmp_path):
@@ -200,10 +272,48 @@ def test_scoring_of_files_names_its_own_flags(tmp_path):
         evaluate_devkit_files(given)
 
 
+def voc_folder(folder, name: str) -> str:
+    """One annotation of one object; of the picture's size it says 0 x 0."""
+    box = "<xmin>10</xmin><ymin>20</ymin><xmax>30</xmax><ymax>40</ymax>"
+    size = "<size><width>0</width><height>0</height></size>"
+    for part in ("Annotations", "ImageSets/Main"):
+        (folder / part).mkdir(parents=True)
+    (folder / "Annotations" / "1.xml").write_text(
+        f"<annotation>{size}<object><name>{name}</name><bndbox>{box}</bndbox></object></annotation>"
+    )
+    (folder / "ImageSets" / "Main" / "test.txt").write_text("1\n")
+    return str(folder)
+
+
+def test_only_classes_that_have_objects_are_missed_among_files(tmp_path, capsys):
+    voc_dir = voc_folder(tmp_path / "voc", "cat")
+    given = EvalSettings(
+        detections_dir=str(tmp_path), voc_dir=voc_dir, report_dir=str(tmp_path / "report")
+    )
+    (tmp_path / devkit.file_name("cat")).write_text("1 0.9 10 20 30 40\n")
+    assert evaluate_devkit_files(given).mean_ap_voc12 == 1.0
+    assert "Warning" not in capsys.readouterr().out
+    (tmp_path / devkit.file_name("cat")).rename(tmp_path / devkit.file_name("dog"))
+    evaluate_devkit_files(given)
+    out = capsys.readouterr().out
+    assert out.count("Warning") == out.count("class cat scored as if none of it was found") == 1
+
+
+def test_class_with_a_slash_has_no_files_to_score(tmp_path):
+    given = EvalSettings(
+        detections_dir=str(tmp_path), voc_dir=voc_folder(tmp_path / "voc", "traffic/light")
+    )
+    with pytest.raises(InputError, match="Class 'traffic/light' cannot have a devkit file"):
+        evaluate_devkit_files(given)
+
+
 def test_pictures_of_one_name_are_all_drawn_and_not_written_as_one(checkpoint, examples, tmp_path):
     dataset_dir = write(tmp_path, [examples[0], examples[1], examples[0]])
+    sheet = tmp_path / "sheet.png"
+    flags = {"summary_pictures": 3, "write_detections": True, "contact_sheet": str(sheet)}
     with pytest.raises(InputError, match="Two pictures have the id '0'"):
-        run(checkpoint, dataset_dir, tmp_path, summary_pictures=3, write_detections=True)
+        run(checkpoint, dataset_dir, tmp_path, **flags)
+    assert sheet.exists()
     (path,) = tmp_path.glob("events.*")
     events = b"".join(record.numpy() for record in tf.data.TFRecordDataset(str(path)))
     for tag in (b"pictures/0.png, 0", b"pictures/1.png", b"pictures/0.png, 2"):

@@ -109,6 +109,13 @@ def test_records_without_file_names_are_called_by_their_numbers(tmp_path):
     assert run.names == ["000000", "a.png", "000002"]
 
 
+def test_name_that_is_not_utf8_does_not_end_the_run(tmp_path):
+    made = tf.train.Example.FromString(example("", SIZES[0]))
+    made.features.feature["image/filename"].bytes_list.value[:] = [b"caf\xe9.png"]
+    source = RecordSource(write(tmp_path, [made.SerializeToString()]))
+    assert run_detector(WhiteBoxDetector(), source, settings()).names == ["caf\ufffd.png"]
+
+
 def test_without_resizing_pictures_of_another_size_are_refused_by_name(source):
     said = r"1\.png has 640 x 450 pixels: --eval_resize=1 takes only .* 300 x 300"
     with pytest.raises(InputError, match=said):

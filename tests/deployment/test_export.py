@@ -180,6 +180,22 @@ def test_pictures_go_through_an_export_together_and_find_what_each_finds_alone(
         assert_agree(found, wanted, boxes=1e-4, scores=1e-5)
 
 
+def test_thresholds_of_an_export_hold_where_a_call_gives_none(checkpoint, pictures, tmp_path):
+    settings = ExportSettings(
+        checkpoint_path=checkpoint,
+        export_dir=str(tmp_path / "few"),
+        format=("tflite",),
+        select_threshold=0.3,
+        keep_top_k=7,
+    )
+    export(settings)
+    model = ExportedDetector(settings.export_dir)
+    found = model.detect(pictures)
+    assert [len(one.scores) for one in found] == [7, 7, 7]
+    assert len(model.detect(pictures[:1], keep_top_k=9)[0].scores) == 9
+    assert not len(model.detect(pictures[:1], select_threshold=found[0].scores[0])[0].scores)
+
+
 def test_saved_model_in_bfloat16_finds_nearly_that(checkpoint, pictures, expected, tmp_path):
     folder = str(tmp_path / "out")
     export(ExportSettings(checkpoint_path=checkpoint, export_dir=folder, precision="bfloat16"))
@@ -238,6 +254,20 @@ def test_calibration_reads_what_detection_reads(detector, tmp_path):
     paths = export_tflite.list_pictures(str(tmp_path))
     found = np.concatenate([x for (x,) in export_tflite.calibration_inputs(detector, paths)])
     np.testing.assert_allclose(found, np.broadcast_to([10, 20, 30], (2, 300, 300, 3)), atol=3)
+
+
+def test_calibration_folder_may_have_a_pattern_s_letters_in_its_name(tmp_path):
+    folder = tmp_path / "cal [1]"
+    folder.mkdir()
+    for name in ("b.PNG", "a.jpg", ".hidden.jpg", "notes.txt"):
+        (folder / name).touch()
+    assert export_tflite.list_pictures(str(folder)) == [f"{folder}/a.jpg", f"{folder}/b.PNG"]
+
+
+def test_calibration_folder_without_pictures_is_refused(tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(InputError, match=r"--calibration_dir=.* holds no picture"):
+            export_tflite.list_pictures(str(folder))
 
 
 def test_slim_checkpoint_needs_no_input_scale(exported, detector, pictures):
@@ -320,6 +350,7 @@ def test_use_moving_average_chooses_the_weights(detector, average, tmp_path):
         ({"precision": "bfloat16", "format": ("slim",)}, "--precision=bfloat16 is for saved_model"),
         ({"tflite_quantization": "int8"}, "add that format"),
         ({"tflite_quantization": "int8", "format": ("tflite",)}, "int8 needs a folder"),
+        ({"keep_top_k": 7, "format": ("slim",)}, "--keep_top_k=7 does nothing without --format=sa"),
         ({"calibration_dir": "photos"}, "nothing else reads one"),
         ({"export_dir": ""}, "--export_dir is missing"),
     ],

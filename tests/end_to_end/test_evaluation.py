@@ -68,6 +68,19 @@ def test_scores_do_not_depend_on_the_batch_size(metrics, trained, records, tmp_p
     assert values["num_images"] == 6
 
 
+def test_export_is_scored_like_a_checkpoint(trained, records, tmp_path):
+    out = tmp_path / "export"
+    flags = f"--checkpoint_path={trained}", f"--export_dir={out}", "--format=tflite"
+    runs.run("export_ssd_network.py", *flags)
+    values = evaluate(out, records, tmp_path / "exported")
+    wanted = evaluate(trained, records, tmp_path / "trained", "--precision=float32")
+    assert values["step"] == wanted["step"] == 6
+    assert values["mAP_VOC12"] == pytest.approx(wanted["mAP_VOC12"], abs=1e-3)
+    given = eval_flags(out, records, tmp_path / "waiting")
+    done = runs.run("eval_ssd_network.py", *given, "--wait_for_checkpoints", code=2)
+    assert "--wait_for_checkpoints=True does nothing without a checkpoint" in done.stderr
+
+
 def test_coco_stands_beside_voc(metrics):
     _, values = metrics
     assert list(values["COCO"])[:3] == ["AP", "AP50", "AP75"]

@@ -91,6 +91,17 @@ def test_write_refuses_an_id_that_would_not_read_back(tmp_path, image_id):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_class_with_a_slash_is_no_file_name(tmp_path):
+    said = "Class 'traffic/light' cannot have a devkit file, .*: rename the class"
+    labels = ("cat", "traffic/light")
+    write_file(tmp_path, "000010 .5 1 2 3 4\n")
+    with pytest.raises(InputError, match=said):
+        devkit.read(tmp_path, image_ids=IDS, labels=labels)
+    with pytest.raises(InputError, match=said):
+        devkit.write(tmp_path / "new", voc.concatenate([]), image_ids=IDS, labels=labels)
+    assert not (tmp_path / "new").exists()
+
+
 def test_class_without_a_file_is_warned_of_and_has_no_detections(tmp_path):
     write_file(tmp_path, "000010 0.5 1 2 3 4\n")
     write_file(tmp_path, "an unrelated file\n", label="zebra")
@@ -99,6 +110,7 @@ def test_class_without_a_file_is_warned_of_and_has_no_detections(tmp_path):
     assert warnings == (
         f"{tmp_path} has no comp4_det_test_dog.txt: class dog scored as if none of it was found.",
     )
+    assert devkit.read(tmp_path, image_ids=IDS, labels=LABELS, expected={"cat"}).warnings == ()
 
 
 def test_folder_without_any_file_or_none_at_all_is_refused(tmp_path):

@@ -238,6 +238,30 @@ def test_report_of_nothing_is_a_page(evaluation):
         assert "nan" not in re.sub(r'src="[^"]*"', "", text)
 
 
+def test_perfect_score_names_no_error(evaluation):
+    truth = evaluation.truth
+    ones = np.ones(len(truth.classes))
+    found = Detections(truth.images, truth.classes, ones, truth.boxes)
+    result = evaluate(found, truth, labels=LABELS)
+    text, _ = report.make(evaluation._replace(detections=found, result=result, load=None))
+    assert "No kind of error costs it anything." in text
+    assert "Over all classes" not in text
+
+
+def test_pictures_without_a_size_are_left_out_of_the_sizes_and_counted(evaluation):
+    sizes = evaluation.sizes.copy()
+    sizes[2] = 0
+    text, _ = report.make(evaluation._replace(sizes=sizes, load=None))
+    assert "Pictures whose annotation says 0 x 0 are left out: 1." in text
+    counted = ~evaluation.truth.difficult & (evaluation.truth.images != 2)
+    cells = re.search("<td>mean, sum</td>(.*?)</tr>", text).group(1)
+    objects = re.findall(r"<td>(\d+)</td>", cells)
+    assert len(objects) == 3
+    assert sum(map(int, objects)) == counted.sum()
+    whole, _ = report.make(evaluation._replace(load=None))
+    assert "left out" not in whole
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [("cat", "cat"), ("$x$", r"\$x\$"), ("a\nb", "a b"), ("x" * 40, "x" * 21 + "…")],

@@ -77,7 +77,10 @@ def test_format_coco_names_every_number():
     numbers = dict.fromkeys(coco.NAMES, 0.5) | {"AP": 0.12345, "AP_small": None}
     lines = tables.format_coco(numbers).split("\n")
     assert lines[0] == "COCO AP         0.1235  mean over IoU .50, .55 ... .95"
-    assert lines[3] == "COCO AP_small        -  objects below 32 x 32"
+    assert lines[3] == (
+        "COCO AP_small        -  objects whose box is below 32 x 32 (COCO goes by the "
+        "segmentation's area)"
+    )
     assert [line.split()[1] for line in lines] == list(coco.NAMES)
 
 
