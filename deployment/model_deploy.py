@@ -11,6 +11,7 @@ one CPU device of each process.
 
 import dataclasses
 import logging
+import signal
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -146,7 +147,10 @@ class DeploymentConfig:
             num_accelerators={} if on_cpu else {"GPU": self.num_clones},
             rpc_layer="grpc",
         )
-        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        # TensorFlow only takes note of it from then on: a request to stop would go unheard.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return strategy
 
     def _parameter_server(self) -> tf.distribute.Strategy:
         # They tell at length of sessions and lost workers; the chief says that in a sentence.

@@ -8,12 +8,15 @@ Surprising: which weights a step sees depends on the workers' speed, so that a r
 repeated bit for bit. A worker that dies leaves its step half applied; another takes it again.
 """
 
+import contextlib
 import math
+import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
@@ -25,7 +28,7 @@ from deployment.lifelines import Lifeline, Lifelines
 from deployment.model_deploy import DeploymentConfig
 from deployment.train_settings import TrainSettings
 from deployment.train_state import TrainState
-from errors import InputError, one_line
+from errors import InputError
 
 _STEPS_AHEAD = 2  # handed out for each worker: one to take and one to go on with
 _POLL_SECS = 0.5
@@ -34,15 +37,26 @@ _LEAVING_SECS = 20.0  # from SIGTERM to a worker's end: it may have come to the 
 _NEED_STEP = (  # flags of what the chief makes of a batch, or between two steps
     *("eval_split", "skip_bad", "summarize_gradients", "save_summaries_images", "profile_dir"),
 )
-_NOT_READ = (tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.OutOfRangeError)
+_NOT_READ = (
+    *(tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.OutOfRangeError),
+    tf.errors.InvalidArgumentError,  # from a pipeline, such as of a picture that does not decode
+)
+_PIPELINE = "IteratorGetNext"  # in what TensorFlow says of such an error
 
 
-def serve(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> bool:
+def serve(
+    deployment: DeploymentConfig, *, stall_timeout_secs: float, gpu_memory_fraction: float | None
+) -> bool:
     """What a worker or a parameter server does, until the chief is gone.
 
     A chief that shows no life for `stall_timeout_secs` ends the process with exit code 75.
     SIGTERM to a parameter server asks the chief to save and stop; to a worker it means that it has
     to go, which the others survive.
+
+    Args:
+      deployment: with this process's place.
+      stall_timeout_secs: 0 waits for ever.
+      gpu_memory_fraction: share of each GPU's memory that a worker takes; None lets it grow.
 
     Returns:
       Whether the chief had the last step taken.
@@ -58,7 +72,7 @@ def serve(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> bool:
             job_name=job,
             task_index=task,
             protocol="grpc",
-            config=_devices(deployment),
+            config=devices(deployment, gpu_memory_fraction=gpu_memory_fraction),
         )
     except tf.errors.UnknownError as error:
         raise InputError(
@@ -229,6 +243,21 @@ class RemoteSteps:
         Raises:
           InputError: a worker cannot read its records, or has no memory for a step.
         """
+        with hardware.refusing_what_does_not_fit(), _refusing_bad_records():
+            values = self._wait_for_one(stop=stop, settle=settle)
+        if values is None:
+            return None
+        self._taken += 1
+        if self.settled:
+            self._count()
+        return None, dict(zip(self._names, map(float, values), strict=True))
+
+    def finish(self) -> None:
+        """Tells workers and servers that the last step was taken."""
+        self._lifelines.end()
+
+    def _wait_for_one(self, *, stop: Callable[[], bool], settle: bool) -> np.ndarray | None:
+        """The results of a step; an error of another may come out of handing out as well."""
         ended: set[futures.Future] = set()
         while not ended:
             asked = stop() or self._lifelines.asked_to_stop
@@ -239,22 +268,7 @@ class RemoteSteps:
             ended, _ = futures.wait(self._pending, _POLL_SECS, futures.FIRST_COMPLETED)
             self._leave_when_stuck()
         self._pending.pop(first := ended.pop())
-        try:
-            with hardware.refusing_what_does_not_fit():
-                values = first.result()
-        except _NOT_READ as error:
-            raise InputError(
-                f"A worker cannot read its records ({one_line(error)}): each needs them at the "
-                "chief's path."
-            ) from error
-        self._taken += 1
-        if self.settled:
-            self._count()
-        return None, dict(zip(self._names, map(float, values), strict=True))
-
-    def finish(self) -> None:
-        """Tells workers and servers that the last step was taken."""
-        self._lifelines.end()
+        return first.result()
 
     def _is_over(self) -> bool:
         """After a request to stop: whether all have ended, or there is no more time for them."""
@@ -300,6 +314,30 @@ def longest_out(pending: Mapping[futures.Future, float]) -> float:
     return time.monotonic() - min(began) if began else 0.0
 
 
+@contextlib.contextmanager
+def _refusing_bad_records() -> Iterator[None]:
+    """Around what fetches steps.
+
+    Raises:
+      InputError: a worker cannot read its records.
+    """
+    try:
+        yield
+    except _NOT_READ as error:
+        if isinstance(error, tf.errors.InvalidArgumentError) and _PIPELINE not in str(error):
+            raise  # the step's own: a defect of ours
+        raise InputError(
+            f"A worker cannot read its records ({_said(error)}): each needs them, whole, at the "
+            "chief's path; inspect_dataset.py names what is wrong with them."
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    """What an operation says, for a sentence, without where in graph and pipeline it stands."""
+    said = str(error).rpartition("<stack traces unavailable>")[2].partition("[[")[0]
+    return " ".join(re.sub(r".* with iterator: \S+ ", "", said).split()).rstrip(".")[:300]
+
+
 def _lost(name: str) -> None:
     if name.startswith(PS):
         watchdog.leave(
@@ -309,9 +347,19 @@ def _lost(name: str) -> None:
     print(f"{name} is gone; the others go on without it.", file=sys.stderr, flush=True)
 
 
-def _devices(deployment: DeploymentConfig) -> config_pb2.ConfigProto:
-    """The GPUs that a server may use: those of its clones, none on a parameter server."""
+def devices(
+    deployment: DeploymentConfig, *, gpu_memory_fraction: float | None
+) -> config_pb2.ConfigProto:
+    """The GPUs that a server may use: those of its clones, none on a parameter server.
+
+    Args:
+      deployment: with the server's place.
+      gpu_memory_fraction: share of each GPU's memory that it takes; None lets it grow.
+    """
     idle = deployment.clone_on_cpu or deployment.is_ps
     config = config_pb2.ConfigProto(device_count={"GPU": 0 if idle else deployment.num_clones})
-    config.gpu_options.allow_growth = True
+    if gpu_memory_fraction is None:
+        config.gpu_options.allow_growth = True
+    else:
+        config.gpu_options.per_process_gpu_memory_fraction = gpu_memory_fraction
     return config

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
@@ -32,7 +32,7 @@ from deployment.run_writer import NoWriter, RunWriter
 from deployment.train_settings import TrainSettings
 from deployment.train_state import TrainState
 from deployment.train_summaries import TrainSummaries
-from deployment.watchdog import Watchdog
+from deployment.watchdog import DeadMansSwitch, Watchdog
 from errors import InputError
 
 
@@ -61,12 +61,16 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
         if parameter_server.is_over(settings):
             return True
     if deployment.is_server:
-        return parameter_server.serve(deployment, stall_timeout_secs=settings.stall_timeout_secs)
+        return parameter_server.serve(
+            deployment,
+            stall_timeout_secs=settings.stall_timeout_secs,
+            gpu_memory_fraction=settings.gpu_memory_fraction,
+        )
     settings = dataclasses.replace(
         settings, num_replicas=deployment.num_replicas, num_ps_tasks=deployment.num_ps_tasks
     )
     with leave_when_a_peer_dies(deployment):
-        with Watchdog(settings.stall_timeout_secs):
+        with _watched_start(deployment, settings.stall_timeout_secs):
             servers = parameter_server.gather(
                 deployment, stall_timeout_secs=settings.stall_timeout_secs
             )
@@ -76,6 +80,22 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
         if deployment.is_chief:
             train_and_evaluate.check_split(settings, dataset.labels)
         return _train(settings, dataset, deployment, strategy, servers)
+
+
+@contextlib.contextmanager
+def _watched_start(deployment: DeploymentConfig, stall_timeout_secs: float) -> Iterator[None]:
+    """Ends the process with 75 when the others do not come, or die while TensorFlow starts.
+
+    Workers that keep step wait in TensorFlow for each other, with Python standing still.
+    """
+    switch = DeadMansSwitch(
+        stall_timeout_secs if deployment.num_in_step > 1 else 0,
+        f"TensorFlow could not start in {stall_timeout_secs:g} seconds (--stall_timeout_secs): "
+        "another worker is gone or stuck. Run the same command again; it goes on from the last "
+        "checkpoint.",
+    )
+    with switch, Watchdog(stall_timeout_secs, on_look=switch.hold):
+        yield
 
 
 def _train(

@@ -35,14 +35,22 @@ def leave(sentence: str) -> None:
 class Watchdog:
     """A context manager that ends the process when `beat` was not called for too long."""
 
-    def __init__(self, seconds: float, *, on_stall: Callable[[str], None] = leave):
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        on_stall: Callable[[str], None] = leave,
+        on_look: Callable[[], None] | None = None,
+    ):
         """Prepares; the clock starts at `__enter__`.
 
         Args:
           seconds: longest time between two beats; 0 watches nothing.
           on_stall: called once with a sentence, from the watching thread.
+          on_look: called time and again from the watching thread, as long as Python runs: the
+            `hold` of a `DeadMansSwitch`.
         """
-        self._seconds, self._on_stall = seconds, on_stall
+        self._seconds, self._on_stall, self._on_look = seconds, on_stall, on_look
         self._idle, self._what = 0.0, "the start"
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -65,6 +73,8 @@ class Watchdog:
         poll = min(_POLL_SECS, self._seconds / 4)
         seen = time.monotonic()
         while not self._end.wait(poll):
+            if self._on_look:
+                self._on_look()
             now = time.monotonic()
             self._idle += min(now - seen, 2 * poll)
             seen = now
@@ -81,7 +91,7 @@ class DeadMansSwitch:
     """Ends the process with exit code 75 when `hold` was not called for too long, come what may.
 
     Two timers of the C library's: one writes the sentence (by `warnx`), one calls `_exit`. Time in
-    which the process was stopped counts.
+    which the process was stopped counts. As a context manager it is released at the end.
     """
 
     def __init__(self, seconds: float, sentence: str):
@@ -101,6 +111,12 @@ class DeadMansSwitch:
             (self._timer("_exit", EXIT_STOPPED_EARLY), _BEFORE_THE_END_SECS),
         ]
         self.hold()
+
+    def __enter__(self) -> "DeadMansSwitch":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.release()
 
     def hold(self) -> None:
         """Puts the end off: this process is alive."""

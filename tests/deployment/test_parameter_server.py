@@ -12,6 +12,7 @@ import pytest
 
 from deployment import checkpoints, parameter_server
 from deployment.launcher import free_ports
+from deployment.model_deploy import DeploymentConfig
 from deployment.train_settings import TrainSettings
 from errors import InputError
 
@@ -29,7 +30,7 @@ from deployment.model_deploy import DeploymentConfig
 chief, worker, server = (f"localhost:{port}" for port in sys.argv[1:])
 deployment = DeploymentConfig(num_replicas=2, replica_id=1, worker_hosts=(chief, worker),
                               num_ps_tasks=1, ps_hosts=(server,))
-parameter_server.serve(deployment, stall_timeout_secs=3.0)
+parameter_server.serve(deployment, stall_timeout_secs=3.0, gpu_memory_fraction=None)
 """
 GIVEN = {"train_dir": "train", "dataset_dir": "records"}
 
@@ -83,6 +84,20 @@ def test_training_whose_last_checkpoint_is_damaged_is_not_over(tmp_path):
     (tmp_path / "ckpt-8.data-00000-of-00001").write_bytes(b"")
     given = {**GIVEN, "train_dir": str(tmp_path), "max_number_of_steps": 8}
     assert not parameter_server.is_over(TrainSettings(**given))
+
+
+@pytest.mark.parametrize(
+    ("fraction", "share", "grows"), [(None, 0.0, True), (0.25, 0.25, False), (1.0, 1.0, False)]
+)
+def test_server_takes_the_share_of_gpu_memory_that_it_is_given(fraction, share, grows):
+    deployment = DeploymentConfig(
+        num_clones=2, num_replicas=2, replica_id=1, worker_hosts=("a:1", "a:2"),
+        num_ps_tasks=1, ps_hosts=("a:3",),
+    )  # fmt: skip
+    config = parameter_server.devices(deployment, gpu_memory_fraction=fraction)
+    assert config.device_count["GPU"] == 2
+    assert config.gpu_options.per_process_gpu_memory_fraction == share
+    assert config.gpu_options.allow_growth is grows
 
 
 def test_step_that_is_out_for_longest_counts_until_it_ends():

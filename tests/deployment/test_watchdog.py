@@ -65,6 +65,31 @@ print("held", flush=True)
 _HOLD_THE_INTERPRETER = "ctypes.PyDLL(None).sleep({seconds})"  # as no thread of Python's survives
 
 
+_HELD_BY_A_WATCHDOG = """
+import ctypes, time
+from deployment.watchdog import DeadMansSwitch, Watchdog
+with DeadMansSwitch(2.0, "Python stands still.") as switch:
+    with Watchdog(60, on_look=switch.hold):
+        time.sleep(5)
+        print("held", flush=True)
+        {then}
+{afterwards}
+"""
+
+
+def test_switch_that_a_watchdog_holds_ends_a_process_once_python_cannot_run():
+    then = _HOLD_THE_INTERPRETER.format(seconds=40)
+    done = python(_HELD_BY_A_WATCHDOG.format(then=then, afterwards=""))
+    assert (done.returncode, done.stdout) == (75, "held\n")
+    assert "Python stands still." in done.stderr
+
+
+def test_switch_is_released_at_the_end_of_its_context():
+    then = _HOLD_THE_INTERPRETER.format(seconds=4)
+    done = python(_HELD_BY_A_WATCHDOG.format(then="", afterwards=then))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "held\n", "")
+
+
 def test_switch_ends_a_process_in_which_python_cannot_run():
     done = python(_SWITCH.format(seconds=1.0, then=_HOLD_THE_INTERPRETER.format(seconds=40)))
     assert (done.returncode, done.stdout) == (75, "held\n")

@@ -1,10 +1,16 @@
 """Asynchronous training with one parameter server and two workers: it learns, and who may die."""
 
+import json
+import pathlib
+import re
+import shutil
 import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from datasets.record_index import frame
 from deployment import checkpoints
 from tests.faults import clusters
 from tests.faults.asynchronous import (
@@ -20,6 +26,7 @@ from tests.faults.asynchronous import (
 )
 from tests.faults.clusters import LIMIT_SECS
 
+CUT = "jpeg::Uncompress failed. Invalid JPEG data or crop window"
 STALL_SECS = 30.0  # room for a start on a busy machine
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -121,15 +128,34 @@ def test_request_to_stop_is_heard_by_a_chief_that_lost_its_workers(records, tmp_
         check_saved(run, folder)
 
 
-def test_records_that_a_worker_cannot_read_are_named(records, tmp_path):
-    copy = tmp_path / "records"
-    copy.mkdir()
-    for path in records.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
-    shard = copy / "shapes_train_000.tfrecord"
+def flip_a_bit(shard: pathlib.Path) -> None:
     data = bytearray(shard.read_bytes())
     data[200] ^= 1
     shard.write_bytes(data)
+
+
+def cut_pictures(shard: pathlib.Path) -> None:
+    """Leaves half of each picture, in records that are whole, as the manifest says."""
+    examples = [tf.train.Example.FromString(d.numpy()) for d in tf.data.TFRecordDataset(str(shard))]
+    for example in examples:
+        picture = example.features.feature["image/encoded"].bytes_list.value
+        picture[0] = picture[0][: len(picture[0]) // 2]
+    shard.write_bytes(b"".join(frame(example.SerializeToString()) for example in examples))
+    manifest = shard.with_name("shapes_train.json")
+    fields = json.loads(manifest.read_text())
+    fields["shards"][0]["size"] = shard.stat().st_size
+    manifest.write_text(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [(flip_a_bit, "corrupted record at 12"), (cut_pictures, CUT)],
+)
+def test_records_that_a_worker_cannot_read_are_named(records, tmp_path, harm, reason):
+    copy = shutil.copytree(records, tmp_path / "records")
+    harm(copy / "shapes_train_000.tfrecord")
     with running(flags(copy, tmp_path / "run", steps=100), tmp_path / "logs") as run:
         assert run.codes(within=LIMIT_SECS) == [2, 75, 75, 75], run.said()
-        assert "A worker cannot read its records" in run.said()
+        (sentence,) = re.findall(r"A worker cannot read its records .*", run.said())
+        assert f"({reason}): each needs them, whole" in sentence
+        assert "Traceback" not in run.said()

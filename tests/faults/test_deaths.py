@@ -5,14 +5,16 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 import runs
 
-from deployment import checkpoints
+from deployment import checkpoints, launcher, rendezvous
 from tests.faults import clusters
-from tests.faults.clusters import BATCH, EVAL_EVERY, STEPS, Death
+from tests.faults.asynchronous import wait_until
+from tests.faults.clusters import BATCH, EVAL_EVERY, LIMIT_SECS, PEER_SECS, STEPS, Death
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -77,6 +79,41 @@ def test_workers_that_are_asked_to_stop_all_stop_after_the_same_saved_step(recor
     step = checkpoints.newest(str(folder)).step
     assert step == clusters.last_step(folder)
     assert f"Stopped by a signal to another worker at step {step}; saved." in ended.output[0]
+
+
+def test_worker_that_is_asked_to_stop_before_the_first_step_dies_of_it(records, tmp_path):
+    """It waits for its labels, from a pipe that nobody writes to; TensorFlow is up."""
+    folder, labels = tmp_path / "run", tmp_path / "labels.txt"
+    os.mkfifo(labels)
+    arguments = clusters.flags(records, folder, steps=1000, batch=BATCH)
+    own = {1: [f"--labels_file={labels}"]}
+    with clusters.started(arguments, workers=2, own=own) as (chief, worker):
+        assert wait_until(folder.exists, LIMIT_SECS)  # the chief asks for step 0 to begin with
+        time.sleep(2.0)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == -signal.SIGTERM
+        assert chief.wait(PEER_SECS) == 75
+    assert clusters.last_step(folder) == 0
+
+
+@pytest.mark.parametrize("task", [0, 1])
+def test_worker_whose_peer_dies_after_they_met_does_not_wait_for_ever(records, tmp_path, task):
+    """TensorFlow waits for the peer then, and no thread of Python's runs."""
+    hosts = [f"localhost:{port}" for port in launcher.free_ports(2)]
+    arguments = clusters.flags(records, tmp_path / "run", steps=5, batch=BATCH)
+    place = (f"--worker_hosts={','.join(hosts)}", f"--task={task}", "--stall_timeout_secs=10")
+    with (tmp_path / "said").open("w") as output:
+        process = runs.start("train_ssd_network.py", *arguments, *place, output=output)
+    try:
+        peer = threading.Thread(target=rendezvous.meet, args=(hosts, 1 - task), daemon=True)
+        peer.start()
+        assert process.wait(90) == 75
+    finally:
+        process.kill()
+        process.wait()
+    said = (tmp_path / "said").read_text()
+    assert "(--stall_timeout_secs): another worker is gone or stuck" in said, said
+    assert "Traceback" not in said
 
 
 def test_worker_with_other_flags_is_refused(records, tmp_path):

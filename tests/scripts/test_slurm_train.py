@@ -71,6 +71,11 @@ def start(tmp_path):
         (("75", "75", "75"), 20, 75, False),
         (("75", "2", "75"), 0, 2, False),
         (("killed", "75", "1"), 0, 1, False),
+        (("0", "killed", "75", "--num_ps_tasks=1"), 0, 0, False),
+        (("0", "2", "75", "--num_ps_tasks=1"), 0, 0, False),
+        (("75", "killed", "75", "--num_ps_tasks=1"), 0, 0, True),
+        (("75", "2", "75", "--num_ps_tasks=1"), 0, 2, False),
+        (("killed", "0", "75", "--num_ps_tasks=1"), 0, 0, True),
     ],
 )
 def test_job_is_queued_again_unless_a_code_forbids_it(
