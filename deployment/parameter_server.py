@@ -333,8 +333,12 @@ def _refusing_bad_records() -> Iterator[None]:
 
 
 def _said(error: Exception) -> str:
-    """What an operation says, for a sentence, without where in graph and pipeline it stands."""
+    """What an operation says, for a sentence, without where in graph and pipeline it stands.
+
+    Where several workers say something, it is what the first says.
+    """
     said = str(error).rpartition("<stack traces unavailable>")[2].partition("[[")[0]
+    said = re.sub(r"^\s*\d+ root error\(s\) found\.\s*(\(0\)\s+\w+:)?", "", said)
     return " ".join(re.sub(r".* with iterator: \S+ ", "", said).split()).rstrip(".")[:300]
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deployment import checkpoints, parameter_server
 from deployment.launcher import free_ports
@@ -130,3 +131,15 @@ def test_chief_that_stands_still_ends_its_servers():
                 process.kill()
     assert worker.returncode == 75, said
     assert "in the 3 seconds after the chief's last sign of life" in said
+
+
+@pytest.mark.parametrize(
+    "several", ["", "2 root error(s) found.\n  (0) DATA_LOSS:  ", "2 root error(s) found.\n "]
+)
+def test_what_a_worker_could_not_read_is_told_in_one_sentence(several):
+    where = "Graph execution error:\n\nDetected at node x\n<stack traces unavailable>\n"
+    said = f"{where}{several}corrupted record at 12\n\t [[{{{{node IteratorGetNext}}}}]]"
+    error = tf.errors.DataLossError(None, None, said)
+    refused = pytest.raises(InputError, match=r"its records \(corrupted record at 12\): each needs")
+    with refused, parameter_server._refusing_bad_records():
+        raise error
