@@ -21,7 +21,7 @@ with Interrupts() as interrupts:
     print("ready", flush=True)
     while not interrupts.received:
         time.sleep(0.01)
-    time.sleep(0.2)
+    time.sleep(2.0)  # for the second signal, which a busy machine sends late
     print("stopping", flush=True)
     pathlib.Path(sys.argv[1]).write_text(interrupts.received.name)
 """

@@ -173,6 +173,7 @@ def test_clones_take_the_steps_of_one_clone(records, tmp_path):
             f"--num_clones={clones}",
             f"--batch_size={batch}",
             "--precision=float32",
+            "--learning_rate=0.00001",  # what rounding leaves grows with the rate, see test_layouts
         )
         losses.append([line["loss"] for line in runs.read_metrics(folder)])
     np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=1e-6)
