@@ -84,7 +84,8 @@ class ExportedDetector:
         """
         if not images:
             return []
-        return self._detect(np.stack([resize(i, self.image_size) for i in images]), thresholds)
+        inputs = np.stack([resize(image, self.image_size) for image in images])
+        return self._detect(inputs, self.thresholds | thresholds)
 
     def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> Detections:
         """f32[B, S, S, 3] network inputs, RGB minus mean -> padded detections, as a Detector's."""
@@ -93,8 +94,7 @@ class ExportedDetector:
         return pad(found, thresholds["keep_top_k"])
 
     def _detect(self, images: np.ndarray, thresholds: dict) -> list[PictureDetections]:
-        """RGB f32[B, S, S, 3], 0 to 255."""
-        thresholds = self.thresholds | thresholds
+        """RGB f32[B, S, S, 3], 0 to 255; all thresholds."""
         return [
             postprocess(logits, decode(offsets, self._anchors, self._prior_scaling), **thresholds)
             for logits, offsets in zip(*self._network(images), strict=True)

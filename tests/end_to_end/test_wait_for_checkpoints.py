@@ -61,6 +61,8 @@ def test_checkpoints_are_scored_beside_two_workers_as_these_score_them(records, 
         ) as evaluation,
     ):
         training = runs.train_flags(records, train_dir, steps=12)
+        # Learns enough for a score above 0 on any processor.
+        training += ["--optimizer=adam", "--learning_rate=0.001", "--augment=False"]
         # All but two are removed before they can be scored, or none, if the machine is quick.
         training += ["--save_interval_secs=0", "--max_to_keep=2"]
         training += ["--eval_split=test", "--eval_every_n_steps=12"]
@@ -73,4 +75,4 @@ def test_checkpoints_are_scored_beside_two_workers_as_these_score_them(records, 
     assert steps_in_tensorboard(folder, "AP_VOC07/mAP") == steps
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics == json.loads((train_dir / "evaluations" / "metrics.json").read_text())
-    assert metrics["num_objects"] > 0  # the score of so few steps is 0 on some processors
+    assert metrics["mAP_VOC07"] > 0

@@ -47,15 +47,20 @@ def check_saved(run, folder) -> None:
     assert f"at step {found.step}; saved." in run.said()
 
 
+def lose_a_worker_and_start_it_again(run, folder) -> None:
+    """Kills worker 1; the other goes on meanwhile. Returns when worker 1 serves again."""
+    wait_for_step(run, folder, 5)
+    run.signal(WORKER_1, signal.SIGKILL)
+    wait_for_step(run, folder, clusters.last_step(folder) + 10)
+    run.restart(WORKER_1)
+    assert wait_until(lambda: run.said(WORKER_1).count("serves at") == 2, LIMIT_SECS)
+
+
 def test_loss_falls_although_a_worker_dies_and_comes_back_until_one_is_stuck(records, tmp_path):
     folder = tmp_path / "run"
     arguments = flags(records, folder, steps=10000, save_every=600, stall_secs=STALL_SECS)
     with running(arguments, tmp_path / "logs") as run:
-        wait_for_step(run, folder, 5)
-        run.signal(WORKER_1, signal.SIGKILL)
-        wait_for_step(run, folder, clusters.last_step(folder) + 10)
-        run.restart(WORKER_1)
-        assert wait_until(lambda: run.said(WORKER_1).count("serves at") == 2, LIMIT_SECS)
+        lose_a_worker_and_start_it_again(run, folder)
         wait_for_step(run, folder, max(50, clusters.last_step(folder) + 10))
         run.signal(WORKER_0, signal.SIGSTOP)
         others = [CHIEF, WORKER_1, PS]
@@ -74,11 +79,7 @@ def test_chief_ends_when_a_worker_is_stuck_just_when_another_comes_back(records,
     folder = tmp_path / "run"
     arguments = flags(records, folder, steps=10000, save_every=600, stall_secs=STALL_SECS)
     with running(arguments, tmp_path / "logs") as run:
-        wait_for_step(run, folder, 5)
-        run.signal(WORKER_1, signal.SIGKILL)
-        wait_for_step(run, folder, clusters.last_step(folder) + 10)
-        run.restart(WORKER_1)
-        assert wait_until(lambda: run.said(WORKER_1).count("serves at") == 2, LIMIT_SECS)
+        lose_a_worker_and_start_it_again(run, folder)
         run.signal(WORKER_0, signal.SIGSTOP)
         others = [CHIEF, WORKER_1, PS]
         assert run.codes(within=STALL_SECS + END_SECS, of=others) == [75, 75, 75], run.said()
