@@ -25,8 +25,11 @@ $(STAMP): pyproject.toml scripts/make_venv.sh
 demo: $(STAMP)  ## draw a data set, train on it, score it and draw detections, all under demo/
 	@scripts/demo.sh
 
+# Hundreds of tests start processes and send them signals, and a machine may stall for seconds: up to
+# three that fail run once more. Both tracebacks are shown, and the last line counts the reruns.
 test: $(STAMP)  ## run every test, in two processes
-	@$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
+	  --reruns=1 --max-suite-reruns=3 --rerun-show-tracebacks
 
 lint: $(STAMP)  ## ruff (lint and format) and mypy
 	@$(RUN) -m ruff check .

@@ -13,7 +13,8 @@ import pytest
 from deployment.interrupts import Interrupts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# Ends well only if it can still write when its terminal has closed.
+# Ends well only if it can still write when its terminal has closed. Its input ends when all signals
+# were sent.
 ON_TERMINAL = """
 import pathlib, sys, time
 from deployment.interrupts import Interrupts
@@ -21,9 +22,9 @@ with Interrupts() as interrupts:
     print("ready", flush=True)
     while not interrupts.received:
         time.sleep(0.01)
-    time.sleep(2.0)  # for the second signal, which a busy machine sends late
-    print("stopping", flush=True)
     pathlib.Path(sys.argv[1]).write_text(interrupts.received.name)
+    sys.stdin.read()
+    print("stopping", flush=True)
 """
 
 
@@ -39,11 +40,12 @@ def test_signal_is_remembered_and_the_old_handler_returns():
 
 @pytest.mark.usefixtures("hangup")
 def test_closed_terminal_asks_to_stop_however_often_and_takes_what_is_written(tmp_path):
+    received = tmp_path / "received"
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", ON_TERMINAL, str(tmp_path / "received")],
+        [sys.executable, "-c", ON_TERMINAL, str(received)],
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=slave,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -51,11 +53,13 @@ def test_closed_terminal_asks_to_stop_however_often_and_takes_what_is_written(tm
     os.close(slave)
     assert b"ready" in os.read(master, 100)
     os.close(master)
-    for _ in range(2):
-        process.send_signal(signal.SIGHUP)
-        time.sleep(0.1)
+    process.send_signal(signal.SIGHUP)
+    while not received.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    process.stdin.close()
     assert process.wait(timeout=60) == 0
-    assert (tmp_path / "received").read_text() == "SIGHUP"
+    assert received.read_text() == "SIGHUP"
 
 
 @pytest.mark.usefixtures("hangup")
