@@ -272,14 +272,15 @@ def test_scoring_of_files_names_its_own_flags(tmp_path):
         evaluate_devkit_files(given)
 
 
-def voc_folder(folder, name: str) -> str:
+def voc_folder(folder, name: str, *, difficult: int = 0) -> str:
     """One annotation of one object; of the picture's size it says 0 x 0."""
     box = "<xmin>10</xmin><ymin>20</ymin><xmax>30</xmax><ymax>40</ymax>"
     size = "<size><width>0</width><height>0</height></size>"
     for part in ("Annotations", "ImageSets/Main"):
         (folder / part).mkdir(parents=True)
     (folder / "Annotations" / "1.xml").write_text(
-        f"<annotation>{size}<object><name>{name}</name><bndbox>{box}</bndbox></object></annotation>"
+        f"<annotation>{size}<object><name>{name}</name><difficult>{difficult}</difficult>"
+        f"<bndbox>{box}</bndbox></object></annotation>"
     )
     (folder / "ImageSets" / "Main" / "test.txt").write_text("1\n")
     return str(folder)
@@ -297,6 +298,24 @@ def test_only_classes_that_have_objects_are_missed_among_files(tmp_path, capsys)
     evaluate_devkit_files(given)
     out = capsys.readouterr().out
     assert out.count("Warning") == out.count("class cat scored as if none of it was found") == 1
+
+
+def score_cat(folder, *, difficult: int = 0, **flags) -> float | None:
+    """Of a detection that has 16 of its object's 21 rows, an overlap of .762."""
+    voc_dir = voc_folder(folder / "voc", "cat", difficult=difficult)
+    (folder / devkit.file_name("cat")).write_text("1 0.9 10 20 30 35\n")
+    given = EvalSettings(detections_dir=str(folder), voc_dir=voc_dir, **flags)
+    return evaluate_devkit_files(given).mean_ap_voc12
+
+
+@pytest.mark.parametrize(("threshold", "score"), [(0.76, 1.0), (0.77, 0.0)])
+def test_detection_is_right_above_the_matching_threshold(tmp_path, threshold, score):
+    assert score_cat(tmp_path, matching_threshold=threshold) == score
+
+
+@pytest.mark.parametrize(("remove", "score"), [(True, None), (False, 1.0)])
+def test_difficult_object_counts_unless_it_is_removed(tmp_path, remove, score):
+    assert score_cat(tmp_path, difficult=1, remove_difficult=remove) == score
 
 
 def test_class_with_a_slash_has_no_files_to_score(tmp_path):

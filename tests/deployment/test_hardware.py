@@ -33,6 +33,14 @@ def test_every_benchmarked_thing_leaves_gpu_memory_to_those_it_takes_turns_with(
         assert all("_contenders.set_up_tensorflow" in calls(maker) for maker in makers)
 
 
+def test_gpu_memory_is_made_to_grow(monkeypatch):
+    """TensorFlow, once it is asked, refuses that of the CPU, which stands in for a GPU here."""
+    cpus = tf.config.list_physical_devices("CPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", {"GPU": cpus}.get)
+    with pytest.raises(ValueError, match="Cannot set memory growth"):
+        hardware.set_up_gpu_memory(None)
+
+
 def calls(tree: ast.AST) -> set[str]:
     return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
 

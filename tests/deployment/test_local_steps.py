@@ -1,4 +1,4 @@
-"""Whose fault it is when a step fails: the step's own errors are not laid to the records."""
+"""What a step learns from, and whose fault it is when one fails: not always a record's."""
 
 import pathlib
 from collections.abc import Callable
@@ -11,11 +11,12 @@ import tensorflow as tf
 
 from datasets import records
 from datasets.dataset_factory import Dataset
+from datasets.input_pipeline import Share
 from datasets.record_source import RecordSource
 from deployment.description import Description
 from deployment.detector import Detector
 from deployment.initialization import Origin
-from deployment.local_steps import LocalSteps
+from deployment.local_steps import LocalSteps, make_pipeline
 from deployment.run_start import Start
 from deployment.train_settings import TrainSettings
 from errors import InputError
@@ -28,30 +29,44 @@ class State(NamedTuple):
     step: Callable[..., Any]
 
 
-@pytest.fixture
-def shard(tmp_path) -> pathlib.Path:
-    """One picture without objects."""
-    path = tmp_path / "toy_000.tfrecord"
+def write(path: pathlib.Path, *, boxes: np.ndarray) -> pathlib.Path:
+    """One picture of so many cats."""
+    cats = len(boxes)
     encoded = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(
             records.encode_example(
                 encoded=encoded, image_format="PNG", height=4, width=4, channels=3, filename="a",
-                boxes=np.zeros((0, 4), np.float32), labels=[], names=[], difficult=[], truncated=[],
+                boxes=boxes, labels=[1] * cats, names=["cat"] * cats,
+                difficult=[False] * cats, truncated=[False] * cats,
             )
         )  # fmt: skip
     return path
 
 
-def take(shard: pathlib.Path, step: Callable[[], None]) -> None:
-    """Takes the first step of a training on one picture."""
-    settings = TrainSettings(train_dir="run", dataset_dir="records", batch_size=1, augment=False)
+@pytest.fixture
+def shard(tmp_path) -> pathlib.Path:
+    """One picture without objects."""
+    return write(tmp_path / "toy_000.tfrecord", boxes=np.zeros((0, 4), np.float32))
+
+
+def begin(
+    shard: pathlib.Path, step: Callable[..., Any], **flags
+) -> tuple[Start, State, Dataset, RecordSource]:
+    """A training on one picture."""
+    settings = TrainSettings(
+        train_dir="run", dataset_dir="records", batch_size=1, augment=False, **flags
+    )
     description = Description(model_name="ssd_300_vgg", labels=("cat",), depth_multiplier=0.03)
     start = Start(settings=settings, description=description, step=0, found=None, origin=Origin())
     dataset = Dataset("toy", "train", (str(shard),), ("cat",), num_samples=1)
-    state = State(Detector(description), lambda batch, *, stop: step())
-    source = RecordSource(dataset.shards)
-    steps = LocalSteps(start, state, dataset, source, tf.distribute.get_strategy())
+    return start, State(Detector(description), step), dataset, RecordSource(dataset.shards)
+
+
+def take(shard: pathlib.Path, step: Callable[[], None]) -> None:
+    """Takes the first step of a training on one picture."""
+    parts = begin(shard, lambda batch, *, stop: step())
+    steps = LocalSteps(*parts, tf.distribute.get_strategy())
     steps.take(stop=lambda: False, settle=False)
 
 
@@ -73,3 +88,18 @@ def test_step_that_does_not_fit_into_memory_is_told_in_a_sentence(shard):
     said = r"does not fit into memory \(.*OOM.*\): lower --batch_size, and raise --accumulate_steps"
     with pytest.raises(InputError, match=said):
         take(shard, step)
+
+
+@pytest.mark.parametrize("threshold", [0.4, 0.6])
+def test_anchors_that_reach_the_match_threshold_are_positive(tmp_path, threshold):
+    box = np.float32([0.2, 0.3, 0.7, 0.9])
+    shard = write(tmp_path / "toy_000.tfrecord", boxes=box[None])
+    parts = begin(shard, lambda batch, *, stop: None, match_threshold=threshold)
+    batch = next(iter(make_pipeline(*parts)(Share(1, 0, 1), 0)))
+    anchors = parts[1].detector.anchors.numpy()
+    sides = np.minimum(anchors[:, 2:], box[2:]) - np.maximum(anchors[:, :2], box[:2])
+    shared = np.maximum(sides, 0).prod(axis=1)
+    union = (anchors[:, 2:] - anchors[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod() - shared
+    expected = shared / union >= threshold
+    assert expected.any()
+    np.testing.assert_array_equal(batch.classes[0], expected)

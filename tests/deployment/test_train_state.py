@@ -74,6 +74,22 @@ def test_averages_in_the_state_follow_numpy(history):
     assert np.abs(values[3][moved] - values[3][names[0]]).max() > 1e-6
 
 
+def test_loss_follows_numpy_for_the_flags_that_are_given():
+    flags = {"loss_alpha": 2.0, "negative_ratio": 7.0, "label_smoothing": 0.3}
+    state, given = make(dataclasses.replace(SETTINGS, **flags)), batch(1)
+    logits, offsets = (value.numpy()[0] for value in state.detector.predict(given.images))
+    positive = given.classes.numpy()[0] > 0
+    target = np.where(positive[:, None], [0.1, 0.8, 0.1], [0.8, 0.1, 0.1])
+    exact = logits.astype(np.float64)
+    entropy = np.log(np.exp(exact).sum(axis=1)) - (target * exact).sum(axis=1)
+    learnt = [*entropy[positive], *np.sort(entropy[~positive])[-21:]]
+    away = np.abs(offsets[positive] - 1)
+    result = state.step(given)
+    assert float(result["loss_classification"]) == pytest.approx(sum(learnt) / 3, rel=1e-4)
+    expected = 2 * np.where(away < 1, away**2 / 2, away - 0.5).sum() / 3
+    assert float(result["loss_localisation"]) == pytest.approx(expected, rel=1e-4)
+
+
 def test_restored_state_goes_on_to_the_last_bit(history, tmp_path):
     _, tensors = history
     path = checkpoints.save(str(tmp_path), 3, tensors)

@@ -154,6 +154,12 @@ def _bytes(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
+def turn_from_red(pixel: np.ndarray) -> float:
+    """Degrees about the grey axis from red, which is at 0, to [3] RGB; green is at 120."""
+    red, green, blue = pixel
+    return np.degrees(np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue))
+
+
 def largest_gap(one: np.ndarray, other: np.ndarray) -> float:
     """Kolmogorov and Smirnov's distance of two samples, times sqrt(n m / (n + m)).
 

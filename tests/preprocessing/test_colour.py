@@ -64,6 +64,14 @@ def test_hue_of_a_third_of_a_turn_permutes_the_channels():
     close(mixed([200, 100, 50], hue=2 * np.pi / 3), [50, 200, 100])
 
 
+@pytest.mark.parametrize(
+    ("draw", "expected"), [(0.0, -36), (0.25, 0), (0.375, 18), (0.4999, 36), (0.5, 0)]
+)
+def test_hue_turns_by_up_to_36_degrees(draw, expected):
+    red = np.array([1, 0, 0]) @ drawn(hue=draw).matrix.numpy()
+    close(reference.turn_from_red(red), expected, 0.1)
+
+
 def test_hue_turns_the_way_opencv_does():
     red = cv2.cvtColor(np.uint8([[[200, 40, 40]]]), cv2.COLOR_RGB2HSV)
     red[..., 0] += 18

@@ -167,6 +167,19 @@ def test_around_an_expanded_picture_is_exactly_the_mean():
     assert reference.largest_gap(np.array(heights), np.array(plain)) < 1.95
 
 
+def test_hue_of_half_of_the_pictures_turns_by_up_to_36_degrees():
+    count, rng, turns = 300, np.random.default_rng(2), []
+    encoded = picture(np.full([60, 60, 3], np.uint8([110, 80, 80])))  # red, too pale to be clipped
+    for image, _, _ in augment_many(
+        count, encoded=encoded, boxes=[], labels=np.int64([]), size=(16, 16)
+    ):
+        turns.append(reference.turn_from_red(image[np.any(image != 0, 2)][0] + MEANS))
+    turns = np.round(turns, 1)
+    assert 34 < np.abs(turns).max() <= 36
+    plain = [2 * (reference.draw_colour(rng).hue or 0.0) for _ in range(4000)]
+    assert reference.largest_gap(turns, np.round(plain, 1)) < 1.95
+
+
 def test_half_of_the_pictures_are_flipped():
     rows = np.tile(np.uint8([0] * 40 + [255] * 40), (60, 1))
     flips = []
