@@ -20,7 +20,8 @@ from errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError
 def quiet_tensorflow() -> None:
     """Imports TensorFlow without its start-up chatter; call before anything else imports it.
 
-    Its C++ part writes to file descriptor 2 before any log level counts.
+    Its C++ part writes to file descriptor 2 before any log level counts. Ctrl-C in these seconds
+    ends the script without a traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
@@ -28,6 +29,8 @@ def quiet_tensorflow() -> None:
     os.dup2(null, 2)
     try:
         import tensorflow  # noqa: F401
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
     finally:
         os.dup2(saved, 2)
         os.close(saved)
@@ -62,7 +65,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        _fail(f"{error} Run with --help for the list of flags.")
+        said = str(error).strip()
+        end = "" if said.endswith((".", "?")) else "."
+        _fail(f"{said}{end} Run with --help for the list of flags.")
     except SystemExit:
         sys.exit(0)  # absl prints --help while it parses, and exits with 1
     if len(rest) > 1:

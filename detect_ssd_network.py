@@ -14,10 +14,10 @@ import os
 
 import cli
 
-cli.quiet_tensorflow()
-# Torn files are reported by us, in one line each.
+# Torn files are reported by us, in one line each. TensorFlow's import may bring OpenCV along.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+cli.quiet_tensorflow()
 
 from deployment import detection, hardware, picture_sources  # noqa: E402
 from deployment.description import Hints  # noqa: E402

@@ -20,11 +20,11 @@ from deployment.inspect_settings import InspectSettings  # noqa: E402
 from settings import define_flags, from_flags  # noqa: E402
 
 
-def main() -> int:
+def main() -> None:
     """Flags -> settings -> one call."""
     settings = from_flags(InspectSettings)
     tf.config.set_visible_devices([], "GPU")  # pictures are looked at on the CPU
-    return cli.EXIT_BAD_INPUT if inspection.run(settings) else 0
+    inspection.run(settings)
 
 
 if __name__ == "__main__":

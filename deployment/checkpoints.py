@@ -278,6 +278,11 @@ def resolve(checkpoint_path: str) -> str:
     only = tf.io.gfile.glob(f"{path}/*.index") or tf.io.gfile.glob(f"{path}/*.ckpt")
     if len(only) == 1:
         return only[0].removesuffix(".index")
+    if is_folder and tf.io.gfile.exists(f"{path}/saved_model.pb"):
+        raise InputError(
+            f"--checkpoint_path={checkpoint_path} is a SavedModel without the export.json of "
+            "export_ssd_network.py beside it: copy the whole export_dir."
+        )
     raise InputError(
         f"--checkpoint_path={checkpoint_path} holds no checkpoint: give a train_dir, or the "
         "path of a checkpoint without its ending, such as train/ckpt-1000."

@@ -61,8 +61,10 @@ class Description:
         return len(self.labels) + 1
 
     def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)})
+        """One line of JSON, with the network's picture size for readers that know no networks."""
+        image_size = nets_factory.get_network(self.model_name).parameters.image_size
+        own = dataclasses.asdict(self)
+        return json.dumps({"format": FORMAT, "image_size": image_size, **own})
 
     @classmethod
     def from_shapes(
@@ -123,6 +125,7 @@ class Description:
         values = json.loads(text)
         if values.pop("format") != FORMAT:
             raise InputError("The checkpoint comes from a newer version: update this project.")
+        values.pop("image_size", None)  # told by model_name
         return cls(**{**values, "labels": tuple(values["labels"])})
 
 

@@ -17,6 +17,7 @@ from datasets.labels import read_labels
 from datasets.mixture import get_mixture
 from deployment import disk, inspection_page, inspection_view
 from deployment.inspect_settings import InspectSettings
+from errors import InputError
 from metrics import page
 from nets import anchor_fit, anchors, nets_factory
 
@@ -40,11 +41,11 @@ class Input(NamedTuple):
     dataset: Dataset | None = None
 
 
-def run(settings: InspectSettings) -> bool:
-    """Inspects, prints and writes what the settings ask for; whether a training would be harmed.
+def run(settings: InspectSettings) -> None:
+    """Inspects, prints and writes what the settings ask for.
 
     Raises:
-      InputError: there is no such data set.
+      InputError: there is no such data set, or, at the end, it would harm a training.
     """
     if settings.output_dir:
         disk.make_folder(settings.output_dir, given=f"--output_dir={settings.output_dir}")
@@ -65,7 +66,8 @@ def run(settings: InspectSettings) -> bool:
                 labels_offset=settings.labels_offset,
             )
         print(f"extracted: {count} pictures to {settings.extract}")
-    return bool(found.harm)
+    if found.harm:
+        raise InputError(f"{found.verdict} Mend what the report names, or leave it out.")
 
 
 def _write(

@@ -21,33 +21,34 @@ from deployment.cluster_environment import PS, WORKER, JobNames, Place
 from errors import InputError
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class DeploymentConfig:
     """The layout of a training.
 
     Attributes:
       num_clones: replicas on this host, each with a batch of its own.
       clone_on_cpu: put the clones on the CPU even where there are GPUs.
-      num_replicas: workers, the chief counted; synchronous without parameter servers.
       replica_id: number of this process within its job; worker 0 is the chief, which alone writes
         train_dir.
-      worker_hosts: `host:port` of every worker, in order; empty with one worker.
+      num_replicas: workers, the chief counted; synchronous without parameter servers.
       num_ps_tasks: parameter servers; 0 for a synchronous training.
-      ps_hosts: `host:port` of every parameter server.
       worker_job_name: what the user calls the workers.
       ps_job_name: what the user calls the parameter servers.
+      worker_hosts: `host:port` of every worker, in order; empty with one worker.
+      ps_hosts: `host:port` of every parameter server.
       job: one of the two names, what this process is; None is a worker.
     """
 
     num_clones: int = 1
     clone_on_cpu: bool = False
-    num_replicas: int = 1
     replica_id: int = 0
-    worker_hosts: tuple[str, ...] = ()
+    num_replicas: int = 1
     num_ps_tasks: int = 0
-    ps_hosts: tuple[str, ...] = ()
     worker_job_name: str = WORKER
     ps_job_name: str = PS
+    _: dataclasses.KW_ONLY
+    worker_hosts: tuple[str, ...] = ()
+    ps_hosts: tuple[str, ...] = ()
     job: str | None = None
 
     def __post_init__(self):

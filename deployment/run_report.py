@@ -40,10 +40,14 @@ def announce(
 def describe(start: Start, dataset: Dataset, state: TrainState) -> None:
     """Writes flags.txt, which repeats the run, and labels.txt; of a new run prints the network.
 
+    A run that is over already keeps its own.
+
     Raises:
       InputError: they could not be written.
     """
     settings = start.settings
+    if start.found and start.step >= settings.last_step:
+        return
     settings_of_all = dataclasses.replace(settings, task=None, job_name=None, overwrite=False)
     train_dir.write_text(settings.train_dir, train_dir.FLAGS, to_flagfile(settings_of_all))
     train_dir.write_text(settings.train_dir, train_dir.LABELS, dataset.labels)

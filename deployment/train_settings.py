@@ -13,6 +13,11 @@ from tf_utils import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 
 LOSS_NORMALIZERS = ("matches", "batch")
 MAX_STEPS = 2**40  # as good as for ever
+_OF_SOME_DECAYS = {
+    "decay_steps": ("exponential", "polynomial"),
+    "learning_rate_decay_boundaries": ("step",),
+    "learning_power": ("poly",),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,7 +116,9 @@ class TrainSettings:
     )
     match_threshold: float = setting(0.5, "Overlap from which an anchor is positive.")
     label_smoothing: float = setting(0.0, "Share of the target spread over all classes.")
-    weight_decay: float = setting(5e-4, "Factor of the L2 loss; decoupled decay with adamw.")
+    weight_decay: float = setting(
+        5e-4, "Factor of the L2 loss; with adamw, which decays the weights itself, that loss is 0."
+    )
     bias_gradient_multiplier: float = setting(1.0, "On gradients of biases; Caffe's SSD has 2.")
     last_layer_gradient_multiplier: float = setting(1.0, "On gradients of the predictors.")
     clip_gradient_norm: float = setting(0.0, "Largest global gradient norm; 0 clips nothing.")
@@ -242,6 +249,12 @@ class TrainSettings:
             raise InputError(f"--learning_rate_decay_factor={factor} must lie in (0, 1].")
         if not epochs > 0:
             raise InputError(f"--num_epochs_per_decay={epochs} must be above 0.")
+        kind = self.learning_rate_decay_type
+        for name, kinds in _OF_SOME_DECAYS.items():
+            needs = f"--learning_rate_decay_type={' or '.join(kinds)}"
+            refuse_unless(kind in kinds, self, name, needs=needs)
+        start = ("slow_start_learning_rate", "slow_start_type")
+        refuse_unless(self.slow_start_step, self, *start, needs="--slow_start_step")
 
     def _check_distribution(self) -> None:
         if self.master:

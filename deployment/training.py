@@ -67,7 +67,9 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
             gpu_memory_fraction=settings.gpu_memory_fraction,
         )
     settings = dataclasses.replace(
-        settings, num_replicas=deployment.num_replicas, num_ps_tasks=deployment.num_ps_tasks
+        settings,
+        num_replicas=deployment.num_replicas if deployment.has_peers else None,
+        num_ps_tasks=deployment.num_ps_tasks or None,
     )
     with leave_when_a_peer_dies(deployment):
         with _watched_start(deployment, settings.stall_timeout_secs):

@@ -71,7 +71,7 @@ def test_exit_code_is_what_main_returns(script, act, code):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--step_count=3"], "Unknown command line flag 'step_count'"),
+        (["--step_count=3"], "Unknown command line flag 'step_count'. Run with --help"),
         (["--steps=many"], "flag --steps=many: invalid literal for int()"),
         (["--steps=1.5"], "flag --steps=1.5: invalid literal for int()"),
         (["--steps"], "Missing value for flag --steps"),
@@ -147,6 +147,18 @@ def test_tensorflow_starts_without_a_word_and_stderr_comes_back(tmp_path):
     )
     done = run(path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "heard\ntoo")
+
+
+def test_interrupted_import_of_tensorflow_ends_without_a_traceback(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    path = tmp_path / "slow.py"
+    path.write_text(
+        f"import sys\nsys.path.append({str(ROOT)!r})\nimport cli\ncli.quiet_tensorflow()\n"
+    )
+    done = run(path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_tensorflow_that_cannot_be_imported_says_why(tmp_path):

@@ -133,6 +133,7 @@ def test_checkpoint_in_slims_names_is_described_by_flags(checkpoint, pictures, t
     ("flags", "said"),
     [
         (["--input=absent.jpg"], "--input=absent.jpg is not there"),
+        (["--input=camera:97"], "camera:97 cannot be opened as a camera"),
         (["--colour=red"], "Unknown command line flag 'colour'"),
         (["--classes=chair"], "knows no 'chair', only circle, ring, square"),
         (["--checkpoint_path=absent"], "absent"),
@@ -150,6 +151,18 @@ def test_wrong_flags_end_with_2_and_a_sentence(checkpoint, pictures, tmp_path, f
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_saved_model_without_its_export_json_is_named(pictures, tmp_path):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "saved_model.pb").touch()
+    done = detect(
+        f"--checkpoint_path={tmp_path / 'export'}",
+        f"--input={pictures}",
+        f"--output_dir={tmp_path / 'out'}",
+    )
+    assert done.returncode == 2
+    assert "is a SavedModel without the export.json" in done.stderr
 
 
 def test_raw_weights_of_an_export_are_refused(pictures, tmp_path):

@@ -1,5 +1,7 @@
 """What a checkpoint that says nothing of itself is taken for."""
 
+import dataclasses
+import json
 import types
 
 import numpy as np
@@ -69,6 +71,19 @@ def test_anchors_that_nobody_says_are_ssd_tensorflows_and_a_line_says_so(shapes,
 
 
 KNOWN = Description(model_name="ssd_300_vgg", labels=("cat", "dog"))
+
+
+@pytest.mark.parametrize(("name", "side"), [("ssd_300_vgg", 300), ("ssd_512_vgg", 512)])
+def test_picture_size_is_told_to_other_readers(name, side):
+    known = dataclasses.replace(KNOWN, model_name=name)
+    assert json.loads(known.to_json())["image_size"] == [side, side]
+    assert Description.from_json(known.to_json()) == known
+
+
+def test_description_of_an_earlier_version_has_no_picture_size():
+    fields = json.loads(KNOWN.to_json())
+    del fields["image_size"]
+    assert Description.from_json(json.dumps(fields)) == KNOWN
 
 
 def test_word_of_the_checkpoint_goes_before_any_guess(capsys):

@@ -6,6 +6,7 @@ import pytest
 
 from deployment.eval_settings import EvalSettings
 from deployment.inspect_settings import InspectSettings
+from deployment.train_settings import TrainSettings
 from errors import InputError
 
 # With --detections_dir; every flag of the script stands in one of the two.
@@ -98,3 +99,32 @@ def test_flag_of_an_inspection_acts_or_is_refused(mode, name, value, acts):
     else:
         with pytest.raises(InputError, match=f"--{name}={value} "):
             InspectSettings(**{**mode, name: value})
+
+
+STEP = {"learning_rate_decay_type": "step", "learning_rate_decay_boundaries": (5,)}
+WARM_UP = {"slow_start_step": 5}
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "value", "acts"),
+    [
+        (STEP, "learning_rate_decay_boundaries", (3, 7), True),
+        ({}, "learning_rate_decay_boundaries", (3, 7), False),
+        ({"learning_rate_decay_type": "poly"}, "learning_power", 3.0, True),
+        ({"learning_rate_decay_type": "polynomial"}, "learning_power", 3.0, False),
+        ({}, "decay_steps", 9, True),
+        ({"learning_rate_decay_type": "polynomial"}, "decay_steps", 9, True),
+        ({"learning_rate_decay_type": "cosine"}, "decay_steps", 9, False),
+        (WARM_UP, "slow_start_learning_rate", 0.5, True),
+        ({}, "slow_start_learning_rate", 0.5, False),
+        (WARM_UP, "slow_start_type", "constant", True),
+        ({}, "slow_start_type", "constant", False),
+    ],
+)
+def test_flag_of_a_learning_rate_acts_or_is_refused(mode, name, value, acts):
+    flags = {"train_dir": "train", "dataset_dir": "records", **mode, name: value}
+    if acts:
+        TrainSettings(**flags)
+    else:
+        with pytest.raises(InputError, match=f"--{name}=.* does nothing without --"):
+            TrainSettings(**flags)

@@ -39,7 +39,7 @@ def summarise(settings):
 
 
 def test_clean_folder_does_no_harm(folder, capsys):
-    assert not inspection.run(InspectSettings(input=str(folder)))
+    inspection.run(InspectSettings(input=str(folder)))
     text = capsys.readouterr().out
     assert "4 pictures, 8 objects and 0 difficult ones" in text
     assert text.endswith("Nothing here would harm a training.\n")
@@ -48,7 +48,8 @@ def test_clean_folder_does_no_harm(folder, capsys):
 def test_inverted_box_does_harm_and_is_named(folder, capsys):
     bad = XML[1].format("cat", 30, 2, 3, 12)
     (folder / "Annotations" / "2.xml").write_text(XML[0].format(bad))
-    assert inspection.run(InspectSettings(input=str(folder)))
+    with pytest.raises(InputError, match=r"would be harmed: inverted box\. Mend"):
+        inspection.run(InspectSettings(input=str(folder)))
     text = capsys.readouterr().out
     assert "Annotations/2.xml, object 1: cat at x 30 to 3, y 2 to 12: its ends are swapped" in text
     assert "A training would be harmed: inverted box." in text

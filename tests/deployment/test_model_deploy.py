@@ -50,6 +50,14 @@ def test_worker_hosts_alone_say_how_many_there_are():
     assert not config.is_chief
 
 
+def test_layout_is_made_by_hand_in_slims_order():
+    config = DeploymentConfig(2, True, 1, 3, 0, "learner", "store", worker_hosts=(*HOSTS, "c:1"))
+    assert (config.num_clones, config.clone_on_cpu, config.is_chief) == (2, True, False)
+    assert (config.num_in_step, config.worker_job_name, config.ps_job_name) == (
+        3, "learner", "store"
+    )  # fmt: skip
+
+
 def test_layout_is_made_by_hand_with_names_for_the_jobs():
     layout = {
         "num_clones": 1,

@@ -112,7 +112,8 @@ def test_inspection_of_a_bad_folder_exits_with_2(voc_dir, damaged):
     flags = [f"--dataset_dir={damaged}", "--dataset_name=shapes", "--split=train"]
     done = runs.run("inspect_dataset.py", *flags, code=2)
     assert "bad record: 1" in done.stdout
-    assert "A training would be harmed: bad record." in done.stdout
+    assert done.stderr.startswith("inspect_dataset.py: A training would be harmed: bad record.")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_missing_checkpoint_is_refused(tmp_path):

@@ -95,8 +95,10 @@ def test_flags_of_a_run_repeat_it_and_never_say_to_start_over(trained, tmp_path)
 
 def test_training_of_a_finished_run_does_nothing(trained, records, tmp_path):
     copy = shutil.copytree(trained, tmp_path / "copy")
-    runs.run("train_ssd_network.py", *runs.train_flags(records, copy, steps=6))
+    flags = [*runs.train_flags(records, copy, steps=6), "--loss_alpha=2"]
+    runs.run("train_ssd_network.py", *flags)
     assert_same_run(trained, copy)
+    assert (copy / "flags.txt").read_text() == (trained / "flags.txt").read_text()
 
 
 @pytest.fixture(scope="module")
