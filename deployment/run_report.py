@@ -32,6 +32,7 @@ def announce(
     for warning in (
         initialization.without_effect(settings, found and found.path),
         train_state.warn_of_schedule(settings, num_samples=dataset.num_samples),
+        *settings.idle,
     ):
         if warning:
             print(warning)

@@ -8,15 +8,43 @@ from deployment import hardware
 from errors import InputError
 from nets import nets_factory
 from preprocessing import preprocessing_factory
-from settings import check_at_least, check_at_most, check_below_one, refuse_unless, require, setting
+from settings import (
+    changed,
+    check_at_least,
+    check_at_most,
+    check_below_one,
+    refuse_unless,
+    require,
+    setting,
+)
 from tf_utils import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 
 LOSS_NORMALIZERS = ("matches", "batch")
 MAX_STEPS = 2**40  # as good as for ever
-_OF_SOME_DECAYS = {
-    "decay_steps": ("exponential", "polynomial"),
-    "learning_rate_decay_boundaries": ("step",),
-    "learning_power": ("poly",),
+# Flags that are read with some values of another one only.
+READ_WITH = {
+    "learning_rate_decay_type": {
+        "end_learning_rate": ("polynomial", "cosine"),
+        "learning_rate_decay_factor": ("exponential", "step"),
+        "num_epochs_per_decay": ("exponential", "polynomial"),
+        "decay_steps": ("exponential", "polynomial"),
+        "learning_rate_decay_boundaries": ("step",),
+        "learning_power": ("poly",),
+    },
+    "optimizer": {
+        "opt_epsilon": ("adadelta", "adam", "adamw", "rmsprop"),
+        "momentum": ("momentum",),
+        "adam_beta1": ("adam", "adamw"),
+        "adam_beta2": ("adam", "adamw"),
+        "adadelta_rho": ("adadelta",),
+        "adagrad_initial_accumulator_value": ("adagrad",),
+        "ftrl_learning_rate_power": ("ftrl",),
+        "ftrl_initial_accumulator_value": ("ftrl",),
+        "ftrl_l1": ("ftrl",),
+        "ftrl_l2": ("ftrl",),
+        "rmsprop_momentum": ("rmsprop",),
+        "rmsprop_decay": ("rmsprop",),
+    },
 }
 
 
@@ -233,6 +261,27 @@ class TrainSettings:
         workers = 1 if self.num_ps_tasks else self.num_replicas or 1
         return self.batch_size * self.accumulate_steps * self.num_clones * workers
 
+    @property
+    def idle(self) -> list[str]:
+        """Sentences about flags that do nothing beside the chosen optimizer and schedule.
+
+        Flagfiles and old scripts name those of several, so they are told and not refused.
+        """
+        given = {line[2:].partition("=")[0]: line for line in changed(self)}
+        sentences = [
+            f"WARNING: {given[name]} does nothing with --{choice}={getattr(self, choice)}."
+            for choice, readers in READ_WITH.items()
+            for name, values in readers.items()
+            if name in given and getattr(self, choice) not in values
+        ]
+        if not self.slow_start_step:
+            sentences += [
+                f"WARNING: {given[name]} does nothing without --slow_start_step."
+                for name in ("slow_start_learning_rate", "slow_start_type")
+                if name in given
+            ]
+        return sentences
+
     def _check_optimizer(self) -> None:
         check_below_one(self, "momentum", "adam_beta1", "adam_beta2", "adadelta_rho")
         check_below_one(self, "rmsprop_momentum", "rmsprop_decay")
@@ -249,12 +298,6 @@ class TrainSettings:
             raise InputError(f"--learning_rate_decay_factor={factor} must lie in (0, 1].")
         if not epochs > 0:
             raise InputError(f"--num_epochs_per_decay={epochs} must be above 0.")
-        kind = self.learning_rate_decay_type
-        for name, kinds in _OF_SOME_DECAYS.items():
-            needs = f"--learning_rate_decay_type={' or '.join(kinds)}"
-            refuse_unless(kind in kinds, self, name, needs=needs)
-        start = ("slow_start_learning_rate", "slow_start_type")
-        refuse_unless(self.slow_start_step, self, *start, needs="--slow_start_step")
 
     def _check_distribution(self) -> None:
         if self.master:

@@ -1,12 +1,14 @@
 """Flags of modes in which they would do nothing: each flag acts in a mode or is refused there."""
 
 import dataclasses
+import inspect
 
 import pytest
 
+import tf_utils
 from deployment.eval_settings import EvalSettings
 from deployment.inspect_settings import InspectSettings
-from deployment.train_settings import TrainSettings
+from deployment.train_settings import READ_WITH, TrainSettings
 from errors import InputError
 
 # With --detections_dir; every flag of the script stands in one of the two.
@@ -101,30 +103,89 @@ def test_flag_of_an_inspection_acts_or_is_refused(mode, name, value, acts):
             InspectSettings(**{**mode, name: value})
 
 
-STEP = {"learning_rate_decay_type": "step", "learning_rate_decay_boundaries": (5,)}
-WARM_UP = {"slow_start_step": 5}
+TRAINING = {"train_dir": "train", "dataset_dir": "records"}
+STEPS = {"learning_rate_decay_type": "step", "learning_rate_decay_boundaries": (5,)}
 
 
 @pytest.mark.parametrize(
-    ("mode", "name", "value", "acts"),
+    ("flags", "said"),
     [
-        (STEP, "learning_rate_decay_boundaries", (3, 7), True),
-        ({}, "learning_rate_decay_boundaries", (3, 7), False),
-        ({"learning_rate_decay_type": "poly"}, "learning_power", 3.0, True),
-        ({"learning_rate_decay_type": "polynomial"}, "learning_power", 3.0, False),
-        ({}, "decay_steps", 9, True),
-        ({"learning_rate_decay_type": "polynomial"}, "decay_steps", 9, True),
-        ({"learning_rate_decay_type": "cosine"}, "decay_steps", 9, False),
-        (WARM_UP, "slow_start_learning_rate", 0.5, True),
-        ({}, "slow_start_learning_rate", 0.5, False),
-        (WARM_UP, "slow_start_type", "constant", True),
-        ({}, "slow_start_type", "constant", False),
+        ({}, []),
+        (STEPS, []),
+        ({"optimizer": "adamw", "adam_beta1": 0.8, "opt_epsilon": 1e-7}, []),
+        ({"slow_start_step": 5, "slow_start_learning_rate": 0.5}, []),
+        ({"adam_beta1": 0.8}, ["--adam_beta1=0.8 does nothing with --optimizer=momentum."]),
+        (
+            {**STEPS, "learning_rate_decay_type": "fixed", "decay_steps": 9},
+            [
+                "--decay_steps=9 does nothing with --learning_rate_decay_type=fixed.",
+                "--learning_rate_decay_boundaries=5 does nothing with "
+                "--learning_rate_decay_type=fixed.",
+            ],
+        ),
+        (
+            {"slow_start_type": "constant"},
+            ["--slow_start_type=constant does nothing without --slow_start_step."],
+        ),
     ],
 )
-def test_flag_of_a_learning_rate_acts_or_is_refused(mode, name, value, acts):
-    flags = {"train_dir": "train", "dataset_dir": "records", **mode, name: value}
-    if acts:
-        TrainSettings(**flags)
-    else:
-        with pytest.raises(InputError, match=f"--{name}=.* does nothing without --"):
-            TrainSettings(**flags)
+def test_flags_beside_the_chosen_optimizer_and_schedule_are_named(flags, said):
+    settings = TrainSettings(**TRAINING, **flags)
+    assert settings.idle == [f"WARNING: {sentence}" for sentence in said]
+
+
+@pytest.mark.parametrize(
+    ("choice", "factory", "read_by_all"),
+    [
+        ("optimizer", tf_utils.configure_optimizer, {"optimizer", "weight_decay"}),
+        (
+            "learning_rate_decay_type",
+            tf_utils.configure_learning_rate,
+            {
+                *("learning_rate_decay_type", "learning_rate", "num_samples", "global_batch_size"),
+                *("max_number_of_steps", "slow_start_step", "slow_start_learning_rate"),
+                "slow_start_type",
+            },
+        ),
+    ],
+)
+def test_who_reads_a_flag_is_known_of_all_that_a_factory_takes(choice, factory, read_by_all):
+    assert {*READ_WITH[choice]} == {*inspect.signature(factory).parameters} - read_by_all
+
+
+OTHER_SCHEDULE = {
+    "end_learning_rate": 0.03,
+    "learning_rate_decay_factor": 0.3,
+    "num_epochs_per_decay": 5.0,
+    "decay_steps": 7,
+    "learning_rate_decay_boundaries": (3, 7),
+    "learning_power": 3.0,
+}
+
+
+@pytest.mark.parametrize("name", OTHER_SCHEDULE)
+@pytest.mark.parametrize("decay", tf_utils.LEARNING_RATE_DECAY_TYPES)
+def test_schedule_changes_with_the_flags_that_it_reads(decay, name):
+    usual = {
+        "learning_rate_decay_type": decay,
+        "learning_rate": 0.1,
+        "num_samples": 20,
+        "global_batch_size": 2,
+        "num_epochs_per_decay": 2.0,
+        "decay_steps": None,
+        "learning_rate_decay_factor": 0.5,
+        "learning_rate_decay_boundaries": (5, 15),
+        "end_learning_rate": 0.01,
+        "learning_power": 0.9,
+        "max_number_of_steps": 30,
+        "slow_start_step": 0,
+        "slow_start_learning_rate": 0.0,
+        "slow_start_type": "linear",
+    }
+
+    def rates(**flags) -> list[float]:
+        schedule = tf_utils.configure_learning_rate(**{**usual, **flags})
+        return [float(schedule(step)) for step in range(30)]
+
+    reads = decay in READ_WITH["learning_rate_decay_type"][name]
+    assert (rates() != rates(**{name: OTHER_SCHEDULE[name]})) is reads
