@@ -68,6 +68,11 @@ def changed(settings: Any) -> list[str]:
     return [line for line in to_flagfile(settings) if line not in defaults]
 
 
+def changed_by_name(settings: Any) -> dict[str, str]:
+    """The lines of `changed`, by the name of the setting."""
+    return {line.removeprefix("--").partition("=")[0]: line for line in changed(settings)}
+
+
 def require(settings: Any, *names: str) -> None:
     """Checks that settings without a usable default were given.
 
@@ -126,9 +131,9 @@ def refuse_unless(condition: Any, settings: Any, *names: str, needs: str) -> Non
     Raises:
       InputError: one is neither at its default nor empty, and the condition does not hold.
     """
-    given = {line.partition("=")[0]: line for line in changed(settings)}
+    given = changed_by_name(settings)
     for name in names:
-        line = given.get(f"--{name}", f"--{name}=")
+        line = given.get(name, f"--{name}=")
         if not condition and line != f"--{name}=":  # which takes back what a flagfile gave
             raise InputError(f"{line} does nothing without {needs}: give that, or drop the flag.")
 

@@ -9,7 +9,7 @@ from errors import InputError
 from nets import nets_factory
 from preprocessing import preprocessing_factory
 from settings import (
-    changed,
+    changed_by_name,
     check_at_least,
     check_at_most,
     check_below_one,
@@ -17,35 +17,10 @@ from settings import (
     require,
     setting,
 )
-from tf_utils import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
+from tf_utils import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS, READ_WITH
 
 LOSS_NORMALIZERS = ("matches", "batch")
 MAX_STEPS = 2**40  # as good as for ever
-# Flags that are read with some values of another one only.
-READ_WITH = {
-    "learning_rate_decay_type": {
-        "end_learning_rate": ("polynomial", "cosine"),
-        "learning_rate_decay_factor": ("exponential", "step"),
-        "num_epochs_per_decay": ("exponential", "polynomial"),
-        "decay_steps": ("exponential", "polynomial"),
-        "learning_rate_decay_boundaries": ("step",),
-        "learning_power": ("poly",),
-    },
-    "optimizer": {
-        "opt_epsilon": ("adadelta", "adam", "adamw", "rmsprop"),
-        "momentum": ("momentum",),
-        "adam_beta1": ("adam", "adamw"),
-        "adam_beta2": ("adam", "adamw"),
-        "adadelta_rho": ("adadelta",),
-        "adagrad_initial_accumulator_value": ("adagrad",),
-        "ftrl_learning_rate_power": ("ftrl",),
-        "ftrl_initial_accumulator_value": ("ftrl",),
-        "ftrl_l1": ("ftrl",),
-        "ftrl_l2": ("ftrl",),
-        "rmsprop_momentum": ("rmsprop",),
-        "rmsprop_decay": ("rmsprop",),
-    },
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -267,7 +242,7 @@ class TrainSettings:
 
         Flagfiles and old scripts name those of several, so they are told and not refused.
         """
-        given = {line[2:].partition("=")[0]: line for line in changed(self)}
+        given = changed_by_name(self)
         sentences = [
             f"WARNING: {given[name]} does nothing with --{choice}={getattr(self, choice)}."
             for choice, readers in READ_WITH.items()

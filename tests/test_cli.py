@@ -149,27 +149,24 @@ def test_tensorflow_starts_without_a_word_and_stderr_comes_back(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "heard\ntoo")
 
 
-def test_interrupted_import_of_tensorflow_ends_without_a_traceback(tmp_path):
-    (tmp_path / "tensorflow.py").write_text(
-        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
-    )
-    path = tmp_path / "slow.py"
+def start_with(tensorflow: str, folder) -> subprocess.CompletedProcess:
+    """A script that begins as all do, where TensorFlow is this module."""
+    (folder / "tensorflow.py").write_text(tensorflow)
+    path = folder / "script.py"
     path.write_text(
         f"import sys\nsys.path.append({str(ROOT)!r})\nimport cli\ncli.quiet_tensorflow()\n"
     )
-    done = run(path)
+    return run(path)
+
+
+def test_interrupted_import_of_tensorflow_ends_without_a_traceback(tmp_path):
+    interrupted = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    done = start_with(interrupted, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_tensorflow_that_cannot_be_imported_says_why(tmp_path):
-    (tmp_path / "tensorflow.py").write_text(
-        "import os\nos.write(2, b'chatter')\nimport absent_library\n"
-    )
-    path = tmp_path / "broken.py"
-    path.write_text(
-        f"import sys\nsys.path.append({str(ROOT)!r})\nimport cli\ncli.quiet_tensorflow()\n"
-    )
-    done = run(path)
+    done = start_with("import os\nos.write(2, b'chatter')\nimport absent_library\n", tmp_path)
     assert done.returncode == 1
     assert "No module named 'absent_library'" in done.stderr
     assert "chatter" not in done.stderr

@@ -359,3 +359,42 @@ def test_configuration_is_printed_and_saved_alike(capsys):
     assert capsys.readouterr().out.splitlines() == saved
     assert saved[1] == "  --seed=3"
     assert saved[-2].split() == ["net/conv1", "3x4x5", "60", "7,000"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "factory", "read_by_all"),
+    [
+        ("optimizer", tf_utils.configure_optimizer, {"optimizer", "weight_decay"}),
+        (
+            "learning_rate_decay_type",
+            tf_utils.configure_learning_rate,
+            {
+                *("learning_rate_decay_type", "learning_rate", "num_samples", "global_batch_size"),
+                *("max_number_of_steps", "slow_start_step", "slow_start_learning_rate"),
+                "slow_start_type",
+            },
+        ),
+    ],
+)
+def test_who_reads_a_flag_is_known_of_all_that_a_factory_takes(choice, factory, read_by_all):
+    assert {*tf_utils.READ_WITH[choice]} == {*inspect.signature(factory).parameters} - read_by_all
+
+
+OTHER_SCHEDULE = {
+    "end_learning_rate": 0.03,
+    "learning_rate_decay_factor": 0.3,
+    "num_epochs_per_decay": 5.0,
+    "decay_steps": 7,
+    "learning_rate_decay_boundaries": (3, 7),
+    "learning_power": 3.0,
+}
+
+
+@pytest.mark.parametrize("name", OTHER_SCHEDULE)
+@pytest.mark.parametrize("decay", tf_utils.LEARNING_RATE_DECAY_TYPES)
+def test_schedule_changes_with_the_flags_that_it_reads(decay, name):
+    steps = range(0, 120, 5)
+    usual = rates(steps, learning_rate_decay_type=decay)
+    other = rates(steps, learning_rate_decay_type=decay, **{name: OTHER_SCHEDULE[name]})
+    reads = decay in tf_utils.READ_WITH["learning_rate_decay_type"][name]
+    assert (usual != other) is reads

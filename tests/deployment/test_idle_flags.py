@@ -1,14 +1,12 @@
 """Flags of modes in which they would do nothing: each flag acts in a mode or is refused there."""
 
 import dataclasses
-import inspect
 
 import pytest
 
-import tf_utils
 from deployment.eval_settings import EvalSettings
 from deployment.inspect_settings import InspectSettings
-from deployment.train_settings import READ_WITH, TrainSettings
+from deployment.train_settings import TrainSettings
 from errors import InputError
 
 # With --detections_dir; every flag of the script stands in one of the two.
@@ -132,60 +130,3 @@ STEPS = {"learning_rate_decay_type": "step", "learning_rate_decay_boundaries": (
 def test_flags_beside_the_chosen_optimizer_and_schedule_are_named(flags, said):
     settings = TrainSettings(**TRAINING, **flags)
     assert settings.idle == [f"WARNING: {sentence}" for sentence in said]
-
-
-@pytest.mark.parametrize(
-    ("choice", "factory", "read_by_all"),
-    [
-        ("optimizer", tf_utils.configure_optimizer, {"optimizer", "weight_decay"}),
-        (
-            "learning_rate_decay_type",
-            tf_utils.configure_learning_rate,
-            {
-                *("learning_rate_decay_type", "learning_rate", "num_samples", "global_batch_size"),
-                *("max_number_of_steps", "slow_start_step", "slow_start_learning_rate"),
-                "slow_start_type",
-            },
-        ),
-    ],
-)
-def test_who_reads_a_flag_is_known_of_all_that_a_factory_takes(choice, factory, read_by_all):
-    assert {*READ_WITH[choice]} == {*inspect.signature(factory).parameters} - read_by_all
-
-
-OTHER_SCHEDULE = {
-    "end_learning_rate": 0.03,
-    "learning_rate_decay_factor": 0.3,
-    "num_epochs_per_decay": 5.0,
-    "decay_steps": 7,
-    "learning_rate_decay_boundaries": (3, 7),
-    "learning_power": 3.0,
-}
-
-
-@pytest.mark.parametrize("name", OTHER_SCHEDULE)
-@pytest.mark.parametrize("decay", tf_utils.LEARNING_RATE_DECAY_TYPES)
-def test_schedule_changes_with_the_flags_that_it_reads(decay, name):
-    usual = {
-        "learning_rate_decay_type": decay,
-        "learning_rate": 0.1,
-        "num_samples": 20,
-        "global_batch_size": 2,
-        "num_epochs_per_decay": 2.0,
-        "decay_steps": None,
-        "learning_rate_decay_factor": 0.5,
-        "learning_rate_decay_boundaries": (5, 15),
-        "end_learning_rate": 0.01,
-        "learning_power": 0.9,
-        "max_number_of_steps": 30,
-        "slow_start_step": 0,
-        "slow_start_learning_rate": 0.0,
-        "slow_start_type": "linear",
-    }
-
-    def rates(**flags) -> list[float]:
-        schedule = tf_utils.configure_learning_rate(**{**usual, **flags})
-        return [float(schedule(step)) for step in range(30)]
-
-    reads = decay in READ_WITH["learning_rate_decay_type"][name]
-    assert (rates() != rates(**{name: OTHER_SCHEDULE[name]})) is reads
