@@ -176,7 +176,8 @@ class Moment:
             return any(n >= step and self._is_new(f"ckpt-{n}_temp") for n in saving)
         saved = [path.name for path in self._folder.glob("ckpt-*.index")]
         if self._death.during == "evaluation":
-            begun = self._is_new("flags.txt")  # written when the network was made
+            events = self._folder.glob("events.out.*")  # opened when the network was made
+            begun = any(self._is_new(path.name) for path in events)
             due = f"ckpt-{step}.index" in saved and step not in steps_evaluated(self._folder)
             return begun and due
         stepped = not saved or any(map(self._is_new, saved))
