@@ -12,31 +12,33 @@ nothing that could be read.
 
 import os
 
-import cli
+from runtime import cli
 
 # Torn files are reported by us, in one line each. TensorFlow's import may bring OpenCV along.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 cli.quiet_tensorflow()
 
-from deployment import detection, hardware, picture_sources  # noqa: E402
-from deployment.description import Hints  # noqa: E402
-from deployment.detector import Detector  # noqa: E402
-from deployment.exported import ExportedDetector, is_export, open_export  # noqa: E402
-from deployment.progress import Progress  # noqa: E402
-from settings import define_flags, from_flags  # noqa: E402
+from detection import detect, sources  # noqa: E402
+from detection.settings import DetectSettings  # noqa: E402
+from model.description import CheckpointOverrides  # noqa: E402
+from model.detector import Detector  # noqa: E402
+from model.exported import ExportedDetector, is_export, open_export  # noqa: E402
+from runtime import hardware  # noqa: E402
+from runtime.progress import Progress  # noqa: E402
+from runtime.settings import define_flags, from_flags  # noqa: E402
 
 
 def main() -> None:
     """Flags -> settings -> one call."""
-    settings = from_flags(detection.DetectSettings)
+    settings = from_flags(DetectSettings)
     hardware.set_up_gpu_memory(None)
-    source = picture_sources.open_source(settings.input)
-    detection.check_outputs(source, settings)
+    source = sources.open_source(settings.input)
+    detect.check_outputs(source, settings)
     detector = _load(settings)
     unit = "frames" if source.is_video else "pictures"
     with Progress(source.total, "detecting", unit=unit, log_seconds=10.0) as progress:
-        summary = detection.run(detector, source, settings, progress=progress)
+        summary = detect.run(detector, source, settings, progress=progress)
     speed = summary.pictures / max(1e-9, summary.seconds)
     lost = f", {summary.unreadable} could not be read" if summary.unreadable else ""
     print(
@@ -45,14 +47,16 @@ def main() -> None:
     )
 
 
-def _load(settings: detection.DetectSettings) -> Detector | ExportedDetector:
+def _load(settings: DetectSettings) -> Detector | ExportedDetector:
     path = settings.checkpoint_path
     load = open_export if is_export(path) else Detector.from_checkpoint
     return load(
-        path, use_moving_average=settings.use_moving_average, hints=Hints.of_flags(settings)
+        path,
+        use_moving_average=settings.use_moving_average,
+        hints=CheckpointOverrides.of_flags(settings),
     )
 
 
 if __name__ == "__main__":
-    define_flags(detection.DetectSettings)
+    define_flags(DetectSettings)
     cli.run(main, usage=__doc__)

@@ -10,17 +10,17 @@ writes.
 Exit codes: 0 done, 2 bad input.
 """
 
-import cli
+from runtime import cli
 
 cli.quiet_tensorflow()
 
-from deployment import hardware  # noqa: E402
-from deployment.eval_settings import EvalSettings  # noqa: E402
-from deployment.evaluation import evaluate_checkpoint  # noqa: E402
-from deployment.evaluation_files import evaluate_devkit_files  # noqa: E402
-from deployment.exported import is_export  # noqa: E402
-from deployment.waiting import evaluate_as_they_come  # noqa: E402
-from settings import define_flags, from_flags  # noqa: E402
+from evaluation.continuous import evaluate_continuously  # noqa: E402
+from evaluation.devkit_files import evaluate_devkit_files  # noqa: E402
+from evaluation.evaluate import evaluate_checkpoint  # noqa: E402
+from evaluation.settings import EvalSettings  # noqa: E402
+from model.exported import is_export  # noqa: E402
+from runtime import hardware  # noqa: E402
+from runtime.settings import define_flags, from_flags  # noqa: E402
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     if settings.detections_dir:
         evaluate_devkit_files(settings)
     elif settings.wait_for_checkpoints and not is_export(settings.checkpoint_path):
-        evaluate_as_they_come(settings)
+        evaluate_continuously(settings)
     else:
         evaluate_checkpoint(settings)
 

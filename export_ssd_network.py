@@ -10,16 +10,16 @@ What each format takes and gives stands in docs/export.md. Exit codes: 0 done, 2
 
 from absl import logging
 
-import cli
+from runtime import cli
 
 cli.quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
-from deployment import hardware  # noqa: E402
-from deployment.export import export  # noqa: E402
-from deployment.export_settings import ExportSettings  # noqa: E402
-from settings import define_flags, from_flags  # noqa: E402
+from export.export import export  # noqa: E402
+from export.settings import ExportSettings  # noqa: E402
+from runtime import hardware  # noqa: E402
+from runtime.settings import define_flags, from_flags  # noqa: E402
 
 
 def main() -> None:

@@ -9,22 +9,22 @@
 Exit codes: 0 nothing that would harm a training, 2 something would, or bad input.
 """
 
-import cli
+from runtime import cli
 
 cli.quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
-from deployment import inspection  # noqa: E402
-from deployment.inspect_settings import InspectSettings  # noqa: E402
-from settings import define_flags, from_flags  # noqa: E402
+from inspection import inspect  # noqa: E402
+from inspection.settings import InspectSettings  # noqa: E402
+from runtime.settings import define_flags, from_flags  # noqa: E402
 
 
 def main() -> None:
     """Flags -> settings -> one call."""
     settings = from_flags(InspectSettings)
     tf.config.set_visible_devices([], "GPU")  # pictures are looked at on the CPU
-    inspection.run(settings)
+    inspect.run(settings)
 
 
 if __name__ == "__main__":

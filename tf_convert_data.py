@@ -14,7 +14,7 @@ import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 
-import cli
+from runtime import cli
 
 cli.quiet_tensorflow()
 
@@ -24,9 +24,9 @@ from rich.progress import track  # noqa: E402
 
 from datasets import coco_to_tfrecords, pascalvoc_to_tfrecords  # noqa: E402
 from datasets.conversion import Conversion  # noqa: E402
-from datasets.voc_tally import Tally  # noqa: E402
-from errors import InputError  # noqa: E402
-from settings import check_at_least, define_flags, from_flags, require, setting  # noqa: E402
+from datasets.conversion_stats import ConversionStats  # noqa: E402
+from runtime.errors import InputError  # noqa: E402
+from runtime.settings import check_at_least, define_flags, from_flags, require, setting  # noqa: E402
 
 LAYOUTS = {
     "pascalvoc": pascalvoc_to_tfrecords.convert,
@@ -112,7 +112,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def print_result(tally: Tally, settings: ConvertSettings) -> None:
+def print_result(tally: ConversionStats, settings: ConvertSettings) -> None:
     """Prints the table per class and where the records are."""
     print(tally.table())
     for line in tally.summary():

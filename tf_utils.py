@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
-from errors import InputError
 from nets import analysis, pretrained
 from nets.variables import in_scope
 from optimization import averages, optimizers, schedules
+from runtime.errors import InputError
 
 LEARNING_RATE_DECAY_TYPES = ("fixed", "exponential", "polynomial", "step", "poly", "cosine")
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamw", "ftrl", "momentum", "rmsprop", "sgd")

@@ -9,14 +9,14 @@ before the first step.
 
 import os
 
-import cli
+from runtime import cli
 
 cli.quiet_tensorflow()
 
-from deployment.train_settings import TrainSettings  # noqa: E402
-from deployment.training import train  # noqa: E402
-from errors import EXIT_STOPPED_EARLY  # noqa: E402
-from settings import define_flags, from_flags  # noqa: E402
+from runtime.errors import EXIT_STOPPED_EARLY  # noqa: E402
+from runtime.settings import define_flags, from_flags  # noqa: E402
+from training.settings import TrainSettings  # noqa: E402
+from training.train import train  # noqa: E402
 
 
 def main() -> int:

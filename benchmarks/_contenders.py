@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from errors import InputError
+from runtime.errors import InputError
 
 Name = TypeVar("Name")
 _PEAK = "peak memory"
@@ -186,7 +186,7 @@ def set_up_tensorflow() -> str:
     """Leaves GPU memory to the other contenders; returns TensorFlow's version and its device."""
     import tensorflow as tf
 
-    from deployment import hardware
+    from runtime import hardware
 
     hardware.set_up_gpu_memory(None)
     name = "CPU"

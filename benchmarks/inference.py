@@ -36,8 +36,8 @@ def threshold_for(scores: np.ndarray, candidates: int) -> float:
 def _detector(precision: str):
     import tensorflow as tf
 
-    from deployment.description import Description
-    from deployment.detector import Detector
+    from model.description import Description
+    from model.detector import Detector
 
     labels = tuple(f"class_{number}" for number in range(1, _CLASSES))
     description = Description(model_name="ssd_300_vgg", labels=labels, input_scale=1 / 58)
@@ -53,8 +53,8 @@ def ours(pictures: np.ndarray, candidates: int, *, precision: str) -> Contender:
     """This project's detector, as `detect_ssd_network.py` runs it."""
     import tensorflow as tf
 
-    from deployment import hardware
     from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
+    from runtime import hardware
 
     note = _contenders.set_up_tensorflow()
     detector = _detector(precision)
@@ -83,15 +83,16 @@ def ours(pictures: np.ndarray, candidates: int, *, precision: str) -> Contender:
 
 
 def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
-    """The ONNX export of the same weights; what follows the network is `deployment.exported`'s."""
+    """The ONNX export of the same weights; what follows the network is `model.exported`'s."""
     import onnxruntime
 
-    from deployment import export_onnx, exported
+    from export import onnx
+    from model import exported
 
     _contenders.set_up_tensorflow()
     detector = _detector("float32")
     with tempfile.TemporaryDirectory() as folder:
-        export_onnx.write(detector, folder)
+        onnx.write(detector, folder)
         session = onnxruntime.InferenceSession(os.path.join(folder, exported.ONNX))
     anchors, scaling = detector.anchors.numpy(), detector.parameters.prior_scaling
 

@@ -74,8 +74,8 @@ def _annotation(boxes: np.ndarray) -> str:
 
 def read_pictures(shards: Sequence[str], count: int) -> list[tuple[bytes, np.ndarray]]:
     """The first `count` pictures of records, in whole batches."""
-    from datasets.record_reader import RecordReader
-    from datasets.records import read_contents
+    from datasets.records.features import read_contents
+    from datasets.records.reader import RecordReader
 
     with RecordReader(shards) as reader:
         count = min(count, len(reader)) // _BATCH * _BATCH
@@ -172,7 +172,7 @@ def _batches(input_pipeline, recipe, match: Callable, shards: Sequence[str]):
                 preprocess=recipe.for_train,
                 match=match,
                 batch_size=_BATCH,
-                share=input_pipeline.Share(_BATCH, 0, _BATCH),
+                share=input_pipeline.WorkerSlice(_BATCH, 0, _BATCH),
                 seed=1,
                 first_step=0,
                 last_step=10**9,

@@ -86,8 +86,8 @@ def costs(scenes: Scenes, precision: str, folder: str) -> Contender:
     """The bare step, and what is done now and then between two steps."""
     import tensorflow as tf
 
-    from deployment import checkpoints
-    from deployment.train_summaries import TrainSummaries
+    from model import checkpoints
+    from training.summaries import TrainSummaries
 
     note = _contenders.set_up_tensorflow()
     state, batch, step = make_state(scenes, _CLASSES, precision)

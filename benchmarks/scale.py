@@ -65,11 +65,11 @@ def compare(table: str, precision: str, rounds: int) -> None:
 
 def write_records(folder: str, count: int) -> None:
     """A data set of `count` records that hold the same small picture with one object."""
-    from datasets import records, shards
+    from datasets.records import features, shards
 
     side = 96
     picture = make_pictures(1, side=side)[0].astype(np.uint8)
-    example = records.encode_example(
+    example = features.encode_example(
         encoded=cv2.imencode(".jpg", picture)[1].tobytes(),
         image_format="JPEG", height=side, width=side, channels=3, filename="picture.jpg",
         boxes=np.float32([[0.2, 0.2, 0.8, 0.8]]), labels=[1], names=["thing"],
@@ -90,7 +90,7 @@ def reading(folder: str, batch: int) -> Contender:
     """Opening a data set in the middle of an epoch, and batches of it without a network."""
     from datasets import input_pipeline
     from datasets.dataset_factory import get_dataset
-    from datasets.record_source import RecordSource
+    from datasets.records.source import RecordSource
     from nets import anchors, matching, nets_factory
     from preprocessing import preprocessing_factory
 
@@ -106,7 +106,7 @@ def reading(folder: str, batch: int) -> Contender:
             preprocess=recipe.for_train,
             match=lambda boxes, labels: matching.match(boxes, labels, default_boxes),
             batch_size=batch,
-            share=input_pipeline.Share(batch, 0, batch),
+            share=input_pipeline.WorkerSlice(batch, 0, batch),
             seed=1,
             first_step=dataset.num_samples // batch // 2,
             last_step=2**40,

@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks import _contenders
 from benchmarks._contenders import Contender
 from benchmarks._scenes import Scenes, make_scenes
-from errors import InputError
+from runtime.errors import InputError
 
 _LAYERS = ((150, 128), (75, 256), (38, 512))  # size and channels: conv2_2, conv3_2, conv4_2
 
@@ -36,12 +36,12 @@ def make_state(
     """A training's `TrainState`, its `Batch` (matched anew by each call), and the step on it."""
     import tensorflow as tf
 
-    from deployment.description import Description
-    from deployment.train_settings import TrainSettings
-    from deployment.train_state import TrainState
-    from deployment.train_step import Batch
+    from model.description import Description
     from nets import matching
     from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
+    from training.settings import TrainSettings
+    from training.state import TrainState
+    from training.step import Batch
 
     side = scenes.images.shape[1]
     description = Description(
@@ -148,8 +148,8 @@ def _convolve(tf) -> Callable:
 
 def operations(classes: int) -> int:
     """Of a training step for one picture, a multiplication and an addition each counting."""
-    from deployment.description import Description
-    from deployment.detector import Detector
+    from model.description import Description
+    from model.detector import Detector
 
     labels = tuple(map(str, range(1, classes)))
     layers = Detector(Description(model_name="ssd_300_vgg", labels=labels)).layers

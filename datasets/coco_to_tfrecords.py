@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from datasets.coco import Coco, read_coco
 from datasets.conversion import Conversion, Source, convert_source
-from datasets.labels import read_labels
-from datasets.voc_tally import Tally
-from datasets.voc_xml import Annotation
-from errors import InputError
+from datasets.conversion_stats import ConversionStats
+from datasets.layouts.annotations import Annotation
+from datasets.layouts.coco import Coco, read_coco
+from datasets.layouts.labels import read_labels
+from runtime.errors import InputError
 
 
 def convert(
@@ -23,7 +23,7 @@ def convert(
     *,
     report: Callable[[str], None] = print,
     progress: Callable[[Sequence[str]], Iterator[str]] = iter,
-) -> Tally:
+) -> ConversionStats:
     """Converts, or with `dry_run` only counts, a COCO file; as `convert_source`.
 
     Raises:

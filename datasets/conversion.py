@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from datasets import files
-from datasets.orientation import DrawnOn, drawn_on, orientation, turned_back
-from datasets.output_folder import check_output
-from datasets.picture_file import Header, check_picture
-from datasets.records import encode_example
-from datasets.shards import choose_num_shards, write_shards
-from datasets.voc_tally import Boxes, Tally, relative_boxes
-from datasets.voc_xml import Annotation
-from errors import InputError
+from datasets.conversion_stats import ConversionStats, RelativeBoxes, relative_boxes
+from datasets.layouts.annotations import Annotation
+from datasets.layouts.image_file import Header, check_picture
+from datasets.layouts.orientation import DrawnOn, drawn_on, orientation, turned_back
+from datasets.records.features import encode_example
+from datasets.records.output_folder import check_output
+from datasets.records.shards import choose_num_shards, write_shards
+from runtime import files
+from runtime.errors import InputError
 
 _AT_ONCE = 64
 
@@ -75,7 +75,7 @@ class Source(NamedTuple):
 class _Converted(NamedTuple):
     filename: str
     annotation: Annotation
-    boxes: Boxes
+    boxes: RelativeBoxes
     turn: int
     drawn_on: DrawnOn
     example: bytes
@@ -87,7 +87,7 @@ def convert_source(
     *,
     report: Callable[[str], None] = print,
     progress: Callable[[Sequence[str]], Iterator[str]] = iter,
-) -> Tally:
+) -> ConversionStats:
     """Converts, or with `dry_run` only counts.
 
     Args:
@@ -97,12 +97,12 @@ def convert_source(
       progress: wraps the list of picture ids to show how far the work is.
 
     Returns:
-      The counts; `Tally.table()` prints them.
+      The counts; `ConversionStats.table()` prints them.
 
     Raises:
       InputError: a rule is broken by a picture or the output folder.
     """
-    tally = Tally(source.labels, report=report)
+    tally = ConversionStats(source.labels, report=report)
     if conversion.dry_run:
         _count(source, tally, skip_bad=conversion.skip_bad)
         return tally
@@ -124,7 +124,7 @@ def convert_source(
     return tally
 
 
-def _count(source: Source, tally: Tally, *, skip_bad: int) -> None:
+def _count(source: Source, tally: ConversionStats, *, skip_bad: int) -> None:
     """Counts by the sizes that annotations claim; where one is 0, unknown, no box is clipped."""
     for image_id in source.ids:
         annotation = source.annotations[image_id]
@@ -137,7 +137,7 @@ def _count(source: Source, tally: Tally, *, skip_bad: int) -> None:
 
 
 def _examples(
-    ids: Iterator[str], source: Source, tally: Tally, *, skip_bad: int
+    ids: Iterator[str], source: Source, tally: ConversionStats, *, skip_bad: int
 ) -> Iterator[bytes]:
     """Serialized examples in the order of `ids`, made by a few threads some pictures ahead."""
     for image_id, made in in_threads(lambda i: _try_make(i, source), ids):

@@ -8,7 +8,7 @@ record sets one name, or labels to records that came without a manifest, add an 
 
 Then `--dataset_name=pets --dataset_split_name=train` reads `cats_2023_train_NNN.tfrecord` and
 `dogs_train_NNN.tfrecord`. Sizes are counted, never written down. A layout that the converters do
-not know needs a reader of annotations: `datasets/coco.py` is one.
+not know needs a reader of annotations: `datasets/layouts/coco.py` is one.
 """
 
 import dataclasses
@@ -20,13 +20,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from datasets.foreign_records import Counts, count_records
-from datasets.labels import read_labels
-from datasets.manifest import check_shards, find_partial, find_shards, read_manifest
+from datasets.layouts.labels import read_labels
+from datasets.layouts.voc import VOC_LABELS
 from datasets.order import Pool
-from datasets.record_index import shard_size
-from datasets.voc import VOC_LABELS
-from errors import InputError
+from datasets.records.foreign import Counts, count_records
+from datasets.records.index import shard_size
+from datasets.records.manifest import check_shards, find_partial, find_shards, read_manifest
+from runtime.errors import InputError
 
 
 class Named(NamedTuple):

@@ -13,15 +13,14 @@ from xml.etree import ElementTree
 import numpy as np
 import tensorflow as tf
 
-from datasets import files
-from datasets.inspection import annotation_of
-from datasets.labels import format_labels
-from datasets.output_folder import write_file
-from datasets.picture_file import read_header
-from datasets.record_reader import RecordReader
-from datasets.records import Contents, read_contents
-from datasets.voc_xml import Object
-from errors import InputError
+from datasets.layouts.annotations import Object, annotation_of
+from datasets.layouts.image_file import read_header
+from datasets.layouts.labels import format_labels
+from datasets.records.features import Contents, read_contents
+from datasets.records.output_folder import write_file
+from datasets.records.reader import RecordReader
+from runtime import files
+from runtime.errors import InputError
 
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png"}
 

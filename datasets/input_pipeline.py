@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from datasets import records
 from datasets.order import DRAW_STREAM, Pool, make_order, stream_key
-from datasets.portable_source import PortableSource
-from datasets.record_source import RecordSource
+from datasets.records import features
+from datasets.records.graph_source import GraphRecordSource
+from datasets.records.source import RecordSource
 
 
-class Share(NamedTuple):
+class WorkerSlice(NamedTuple):
     """The rows of every global batch that one worker reads.
 
     Attributes:
@@ -32,12 +32,12 @@ class Share(NamedTuple):
 
 
 def training_batches(
-    source: RecordSource | PortableSource,
+    source: RecordSource | GraphRecordSource,
     *,
     preprocess: Callable,
     match: Callable,
     batch_size: int,
-    share: Share,
+    share: WorkerSlice,
     seed: int,
     first_step: int | tf.Tensor,
     last_step: int,
@@ -75,7 +75,7 @@ def training_batches(
 
     @tf.autograph.experimental.do_not_convert
     def load(record: tf.Tensor, sample: tf.Tensor):
-        example = records.parse_example(record, labels_offset=labels_offset)
+        example = features.parse_example(record, labels_offset=labels_offset)
         boxes, labels = example["boxes"], example["labels"]
         keep = ~example["crowd" if use_difficult else "difficult"]
         boxes, labels = tf.boolean_mask(boxes, keep), tf.boolean_mask(labels, keep)
@@ -109,7 +109,7 @@ def examples_of_step(
     samples = tf.range(first, first + global_batch_size, dtype=tf.int64)
     indices = [order(sample) for sample in samples]
     return [
-        (int(index), records.parse_example(source.read(index), labels_offset=labels_offset))
+        (int(index), features.parse_example(source.read(index), labels_offset=labels_offset))
         for index in indices
     ]
 
@@ -147,7 +147,7 @@ def evaluation_batches(
 
     @tf.autograph.experimental.do_not_convert
     def load(index: tf.Tensor, data: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = records.parse_example(data, labels_offset=labels_offset)
+        example = features.parse_example(data, labels_offset=labels_offset)
         picture = decode(example.pop("encoded"))
         size = tf.shape(picture)[:2]
         return {"image": preprocess(picture), "size": size, "record": index, **example}
@@ -158,6 +158,6 @@ def evaluation_batches(
     return dataset.padded_batch(batch_size).prefetch(2)
 
 
-def _sample_number(row: tf.Tensor, share: Share) -> tf.Tensor:
+def _sample_number(row: tf.Tensor, share: WorkerSlice) -> tf.Tensor:
     step, own_row = row // share.rows, row % share.rows
     return step * share.global_batch_size + share.first_row + own_row

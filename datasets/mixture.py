@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from datasets.dataset_factory import Dataset, fingerprint, get_dataset
 from datasets.order import Pool, slots_of
-from errors import InputError
+from runtime.errors import InputError
 
 
 def get_mixture(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from errors import InputError
+from runtime.errors import InputError
 
 MAX_SLOTS = 10_000
 MAX_SEED = 2**61 - 1  # `stream_key` has four keys of a seed in 64 bits

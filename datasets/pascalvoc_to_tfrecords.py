@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from datasets.conversion import Conversion, convert_source
-from datasets.voc_source import find_source
-from datasets.voc_tally import Tally
+from datasets.conversion_stats import ConversionStats
+from datasets.layouts.voc_source import find_source
 
 __all__ = ["Conversion", "convert"]
 
@@ -14,7 +14,7 @@ def convert(
     *,
     report: Callable[[str], None] = print,
     progress: Callable[[Sequence[str]], Iterator[str]] = iter,
-) -> Tally:
+) -> ConversionStats:
     """Converts, or with `dry_run` only counts, a VOC folder; as `convert_source`.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Where and how things run: strategies, the training loop, checkpoints, evaluation, detection."""
+"""Processes that train together: strategy, cluster, rendezvous, launcher, data service."""

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deployment import watchdog
 from deployment.model_deploy import DeploymentConfig
-from errors import InputError, one_line
+from runtime import watchdog
+from runtime.errors import InputError, one_line
 
 PEER_ERRORS = (
     tf.errors.UnavailableError,
@@ -31,7 +31,7 @@ PEER_ERRORS = (
 )
 
 
-_LAST_WORDS_SECS = 0.5  # until what a worker sent last has reached its peers
+_FLUSH_SECS = 0.5  # until what a worker sent last has reached its peers
 
 
 class Cluster:
@@ -95,7 +95,7 @@ class Cluster:
         """Returns when every worker has called it; the process may end afterwards."""
         if self.num_replicas > 1:
             self._sum([np.zeros(1, np.int32)])
-            time.sleep(_LAST_WORDS_SECS)
+            time.sleep(_FLUSH_SECS)
 
     def _tell(self, text: str) -> str:
         data = np.frombuffer(text.encode(), np.uint8) if self.is_chief else np.zeros(0, np.uint8)
@@ -124,7 +124,7 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def leave_when_a_peer_dies(deployment: DeploymentConfig) -> Iterator[None]:
+def exit_when_a_peer_dies(deployment: DeploymentConfig) -> Iterator[None]:
     """Turns the errors that a peer's death causes into exit code 75, at once.
 
     At once, because the usual end of a process waits for the peers.
@@ -137,7 +137,7 @@ def leave_when_a_peer_dies(deployment: DeploymentConfig) -> Iterator[None]:
         what = f"Another worker is gone ({type(error).__name__})"
         if isinstance(error, tf.errors.InternalError):  # which CUDA's failures are, too
             what = f"Another worker is gone, or a device failed here ({one_line(error)})"
-        watchdog.leave(
+        watchdog.exit_for_restart(
             f"{what}. Run the same command again on every worker; it goes on from the last "
             "checkpoint."
         )

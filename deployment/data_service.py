@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from datasets.input_pipeline import Share
-from deployment import watchdog
-from errors import InputError
+from datasets.input_pipeline import WorkerSlice
+from runtime import watchdog
+from runtime.errors import InputError
 
 _WAIT_SECS = 60.0  # for services that are starting just now
 _ANSWER_SECS, _RETRY_SECS = 5.0, 0.5
@@ -28,8 +28,8 @@ _service = tf.data.experimental.service
 
 
 def batches(
-    pipeline: Callable[[Share, int], tf.data.Dataset],
-    share: Share,
+    pipeline: Callable[[WorkerSlice, int], tf.data.Dataset],
+    share: WorkerSlice,
     first_step: int,
     *,
     services: Sequence[str],
@@ -38,7 +38,7 @@ def batches(
     """What `pipeline(share, first_step)` gives, made by services.
 
     Args:
-      pipeline: (Share, first step) -> batches, in TensorFlow's own operations.
+      pipeline: (WorkerSlice, first step) -> batches, in TensorFlow's own operations.
       share: the rows of this worker.
       first_step: to begin with.
       services: `grpc://host:port` of each.
@@ -53,13 +53,15 @@ def batches(
         _wait_for(service)
         # To the pipeline, a step of its own is a row of `count` steps, of which it reads its rows.
         first_row = (first_step + number) * size + share.first_row
-        parts.append(_made_by(service, pipeline(Share(size * count, first_row, share.rows), 0)))
+        parts.append(
+            _made_by(service, pipeline(WorkerSlice(size * count, first_row, share.rows), 0))
+        )
     turns = tf.data.Dataset.range(count * clones).map(lambda number: number // clones).repeat()
     return tf.data.Dataset.choose_from_datasets(parts, turns)
 
 
 @contextlib.contextmanager
-def leave_when_lost() -> Iterator[None]:
+def exit_when_lost() -> Iterator[None]:
     """Around what takes batches: a service that was started again ends the process with 75.
 
     Raises:
@@ -74,7 +76,7 @@ def leave_when_lost() -> Iterator[None]:
     ) as error:
         reason = " ".join(error.message.split())[:300]
         if _LOST in reason or "Unknown iteration client" in reason:
-            watchdog.leave(
+            watchdog.exit_for_restart(
                 "A data service was started again (--data_service). Run the same command again; it "
                 "goes on from the last checkpoint."
             )

@@ -29,8 +29,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import IO, NamedTuple
 
-from deployment import interrupts
-from errors import EXIT_STOPPED_EARLY
+from runtime import signals
+from runtime.errors import EXIT_STOPPED_EARLY
 
 _POLL_SECS = 0.1
 _ALONE_AFTER_SECS = 1.0  # a lost worker may be the first sign of the whole run's end
@@ -93,7 +93,7 @@ class Launcher:
     def stop(self, number: int, frame: FrameType | None) -> None:
         """A signal's handler; `_wait` passes it on, as here workers may be about to be started."""
         del frame
-        interrupts.drop_lost_outputs(number)
+        signals.drop_lost_outputs(number)
         if number != signal.SIGHUP or not self._signals:  # a closing terminal sends more than one
             self._signals += 1
 
@@ -255,7 +255,7 @@ def main(argv: Sequence[str], environment: Mapping[str, str], stream: IO[str]) -
         environment=environment,
         stream=stream,
     )
-    for number in interrupts.stop_signals():
+    for number in signals.stop_signals():
         signal.signal(number, launcher.stop)
     return launcher.run()
 

@@ -3,7 +3,7 @@
 The rest of the code asks the strategy it is given and never which one it is. A clone is a replica
 on this host; a worker is a process, on this host or another. With parameter servers the workers do
 not wait for each other, and the chief takes no steps: it hands them out. What is not in the flags
-comes from the environment (`deployment/cluster_environment.py`), and what is said twice must agree.
+comes from the environment (`deployment/environment.py`), and what is said twice must agree.
 
 Surprising: on CPUs a worker is one clone, because TensorFlow's MultiWorkerMirroredStrategy uses
 one CPU device of each process.
@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from deployment import cluster_environment, rendezvous
-from deployment.cluster_environment import PS, WORKER, JobNames, Place
-from errors import InputError
+from deployment import environment as deployment_environment
+from deployment import rendezvous
+from deployment.environment import PS, WORKER, JobNames, Place
+from runtime.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,8 +247,8 @@ def configure(
         num_ps_tasks=_count("num_ps_tasks", num_ps_tasks, "ps_hosts", ps_hosts),
         ps_hosts=tuple(ps_hosts),
     )
-    found = cluster_environment.read(environment, names=names, num_ps_tasks=num_ps_tasks)
-    place = cluster_environment.merge([flags, *found])
+    found = deployment_environment.read(environment, names=names, num_ps_tasks=num_ps_tasks)
+    place = deployment_environment.merge([flags, *found])
     return DeploymentConfig(
         num_clones=num_clones,
         clone_on_cpu=clone_on_cpu,

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Sequence
 
-from errors import InputError
+from runtime.errors import InputError
 
 _GO = b"go"
 _RETRY_SECS = 0.2

@@ -20,8 +20,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from errors import InputError
 from metrics.voc import Detections, GroundTruth
+from runtime.errors import InputError
 
 NAMES = (
     "AP",

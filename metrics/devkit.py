@@ -15,8 +15,8 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 import tensorflow as tf
 
-from errors import InputError
 from metrics.voc import Detections, concatenate
+from runtime.errors import InputError
 
 _FIELDS = "image_id score xmin ymin xmax ymax"
 

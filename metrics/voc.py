@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from errors import InputError
 from metrics.overlaps import best_overlaps
+from runtime.errors import InputError
 
 _RECALL_THRESHOLDS = np.arange(0.0, 1.1, 0.1)
 

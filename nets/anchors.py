@@ -10,12 +10,12 @@ def make(parameters: SSDParameters, anchors: str) -> np.ndarray:
 
     Args:
       parameters: the network's geometry.
-      anchors: preset or sides of the squares, as `SSDParameters.squares` takes it.
+      anchors: preset or sides of the squares, as `SSDParameters.sizes_of` takes it.
 
     Returns:
       f32[A, 4] relative [ymin, xmin, ymax, xmax], not clipped.
     """
-    squares = parameters.squares(anchors)
+    squares = parameters.sizes_of(anchors)
     layers = [
         _layer_anchors(parameters, layer, small, large)
         for layer, (small, large) in zip(parameters.layers, squares, strict=True)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from errors import InputError
 from nets import anchors, ssd_vgg_300
+from runtime.errors import InputError
 
 TORCHVISION_ANCHORS = "coco"
 _CONVOLUTIONS = [  # of VGG-16, in their order

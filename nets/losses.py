@@ -25,7 +25,7 @@ def multibox(
     *,
     negative_ratio: float = 3.0,
     min_negatives: int = 0,
-    mined: tf.Tensor | None = None,
+    mining_progress: tf.Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> LossSums:
     """Softmax cross-entropy over positives and hard negatives; smooth L1 over positives.
@@ -36,13 +36,17 @@ def multibox(
       targets: classes i32[B, A] and offsets f32[B, A, 4].
       negative_ratio: negatives for each positive of a picture.
       min_negatives: as of `hard_negatives`.
-      mined: as of `hard_negatives`.
+      mining_progress: as of `hard_negatives`.
       label_smoothing: share of the target spread over all classes.
     """
     positive = targets.classes > 0
     entropy = cross_entropy(logits, targets.classes, label_smoothing=label_smoothing)
     chosen = positive | hard_negatives(
-        entropy, positive, negative_ratio=negative_ratio, min_negatives=min_negatives, mined=mined
+        entropy,
+        positive,
+        negative_ratio=negative_ratio,
+        min_negatives=min_negatives,
+        mining_progress=mining_progress,
     )
     distance = tf.reduce_sum(smooth_l1(offsets - targets.offsets), axis=-1)
     return LossSums(
@@ -68,7 +72,7 @@ def hard_negatives(
     *,
     negative_ratio: float,
     min_negatives: int = 0,
-    mined: tf.Tensor | None = None,
+    mining_progress: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """The background anchors that each picture learns from, most wrong first.
 
@@ -80,8 +84,8 @@ def hard_negatives(
       positive: bool[B, A].
       negative_ratio: negatives for each positive.
       min_negatives: of each picture, so that one without objects teaches too.
-      mined: f32 scalar in [0, 1], for a start with all background anchors: the share of those
-        that mining would drop which is dropped. None drops them all.
+      mining_progress: f32 scalar in [0, 1], for a start with all background anchors: the
+        share of those that mining would drop which is dropped. None drops them all.
 
     Returns:
       bool[B, A].
@@ -92,9 +96,9 @@ def hard_negatives(
     rank = tf.argsort(tf.cast(order, tf.float32), axis=1, stable=True)
     num_positive = tf.reduce_sum(tf.cast(positive, tf.float32), axis=1)
     wanted = tf.maximum(tf.floor(negative_ratio * num_positive), float(min_negatives))
-    if mined is not None:
+    if mining_progress is not None:
         available = tf.cast(tf.shape(entropy)[1], tf.float32) - num_positive
-        wanted = available - tf.floor(mined * tf.maximum(available - wanted, 0.0))
+        wanted = available - tf.floor(mining_progress * tf.maximum(available - wanted, 0.0))
     return (tf.cast(rank, tf.float32) < wanted[:, None]) & ~positive
 
 

@@ -87,10 +87,10 @@ def best_anchors(overlaps: tf.Tensor) -> tf.Tensor:
     """
     best = tf.math.top_k(overlaps, k=1).indices[:, 0]
     contested = tf.size(tf.unique(best).y) < tf.size(best)
-    return tf.cond(contested, lambda: _settle(overlaps), lambda: best)
+    return tf.cond(contested, lambda: _resolve_conflicts(overlaps), lambda: best)
 
 
-def _settle(overlaps: tf.Tensor) -> tf.Tensor:
+def _resolve_conflicts(overlaps: tf.Tensor) -> tf.Tensor:
     """`best_anchors` where objects quarrel.
 
     The greedy rule (take the largest overlap left, strike out its row and column, repeat) gives the

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from errors import InputError
 from nets import ssd_vgg_300, ssd_vgg_512
 from nets.parameters import SSDParameters
+from runtime.errors import InputError
 
 
 class Network(NamedTuple):

@@ -5,12 +5,12 @@ import math
 import re
 from typing import NamedTuple
 
-from errors import InputError
+from runtime.errors import InputError
 
 PRIOR_SCALING = (0.1, 0.1, 0.2, 0.2)  # of the reference, for every picture size
 _SIDES = re.compile(r"([1-9]\d*(?:\.\d+)?)-([1-9]\d*(?:\.\d+)?)")
 
-Squares = tuple[tuple[float, float], ...]  # sides of each layer's two, small and large, pixels
+AnchorSizes = tuple[tuple[float, float], ...]  # sides of each layer's two, small and large, pixels
 
 
 class FeatureLayer(NamedTuple):
@@ -61,7 +61,7 @@ class SSDParameters(NamedTuple):
         """A: anchors of all layers together."""
         return sum(layer.size**2 * layer.anchors_per_cell for layer in self.layers)
 
-    def squares(self, anchors: str) -> Squares:
+    def sizes_of(self, anchors: str) -> AnchorSizes:
         """Sides of each layer's two square anchors, pixels, small and large.
 
         Args:
@@ -85,6 +85,6 @@ class SSDParameters(NamedTuple):
         return squares
 
 
-def write_squares(squares: Squares) -> str:
+def write_anchor_sizes(squares: AnchorSizes) -> str:
     """The value of --anchors that stands for them, to a tenth of a pixel."""
     return ",".join("-".join(f"{round(side, 1):g}" for side in pair) for pair in squares)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from errors import InputError
 from nets.variables import in_scope
+from runtime.errors import InputError
 
 _FIRST_LAYER = "conv1/conv1_1/weights"
 _FROM_VGG = {"conv6": "fc6", "conv7": "fc7"}

@@ -9,8 +9,8 @@ import types
 from collections.abc import Callable
 from typing import NamedTuple
 
-from errors import InputError
 from preprocessing import ssd_vgg_preprocessing
+from runtime.errors import InputError
 
 MODULES: dict[str, types.ModuleType] = {
     "ssd_300_vgg": ssd_vgg_preprocessing,

@@ -17,18 +17,19 @@ import pickle
 import re
 from typing import Any
 
-import cli
+from runtime import cli
 
 cli.quiet_tensorflow()
 
 import numpy as np  # noqa: E402
 
-from datasets.labels import read_labels  # noqa: E402
-from deployment import checkpoints, disk  # noqa: E402
-from deployment.description import Description  # noqa: E402
-from errors import InputError, one_line  # noqa: E402
+from datasets.layouts.labels import read_labels  # noqa: E402
+from model import checkpoints  # noqa: E402
+from model.description import Description  # noqa: E402
 from nets import foreign_weights  # noqa: E402
-from settings import define_flags, from_flags, refuse_unless, require, setting  # noqa: E402
+from runtime import files  # noqa: E402
+from runtime.errors import InputError, one_line  # noqa: E402
+from runtime.settings import define_flags, from_flags, refuse_unless, require, setting  # noqa: E402
 
 # Where Keras has the layers: older .h5 at the top, whole models, .weights.h5, its first version.
 KERAS_GROUPS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
@@ -137,7 +138,7 @@ def convert(settings: WeightSettings) -> dict[str, Any]:
 
 def write(tensors: dict[str, Any], path: str) -> None:
     """Writes the checkpoint; InputError says why it could not be."""
-    with disk.explained(f"--output={path}"):
+    with files.explain_write_errors(f"--output={path}"):
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         checkpoints.write(path, tensors)
 

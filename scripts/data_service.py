@@ -10,15 +10,15 @@ training runs. Anyone who can reach its ports can run code in it.
 import dataclasses
 import time
 
-import cli
+from runtime import cli
 
 cli.quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
-from deployment.interrupts import Interrupts  # noqa: E402
-from errors import InputError  # noqa: E402
-from settings import define_flags, from_flags, setting  # noqa: E402
+from runtime.errors import InputError  # noqa: E402
+from runtime.settings import define_flags, from_flags, setting  # noqa: E402
+from runtime.signals import StopRequest  # noqa: E402
 
 _POLL_SECS = 0.5
 
@@ -50,7 +50,7 @@ def main() -> None:
             "choose others."
         ) from error
     print(f"Serves at grpc://{settings.host}:{own}.", flush=True)
-    with Interrupts() as interrupts:
+    with StopRequest() as interrupts:
         while not interrupts.received:
             time.sleep(_POLL_SECS)
     del worker, dispatcher

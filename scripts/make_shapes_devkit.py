@@ -2,18 +2,18 @@
 
   .venv/bin/python scripts/make_shapes_devkit.py --output_dir=demo/VOCdevkit
 
-The same seed and counts give the same files; see datasets/shapes.py.
+The same seed and counts give the same files; see datasets/shapes/folder.py.
 """
 
 import dataclasses
 
-import cli
+from runtime import cli
 
 cli.quiet_tensorflow()
 
-from datasets import shapes  # noqa: E402
-from deployment.progress import Progress  # noqa: E402
-from settings import define_flags, from_flags, require, setting  # noqa: E402
+from datasets.shapes import folder  # noqa: E402
+from runtime.progress import Progress  # noqa: E402
+from runtime.settings import define_flags, from_flags, require, setting  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ def main() -> None:
     settings = from_flags(ShapesSettings)
     total = settings.num_train + settings.num_test
     with Progress(total, "drawing", unit="pictures", log_seconds=5.0) as progress:
-        voc_dir = shapes.generate(**dataclasses.asdict(settings), on_picture=progress.update)
+        voc_dir = folder.generate(**dataclasses.asdict(settings), on_picture=progress.update)
     print(f"{settings.num_train} training and {settings.num_test} test pictures: {voc_dir}")
 
 

@@ -9,6 +9,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 
+from tests.voc_folder import (  # noqa: F401 (fixtures)
+    make_example,
+    ssd_tensorflow_record,
+    voc,
+    write_tfrecord,
+)
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deployment import checkpoints
-from deployment.description import Description
-from deployment.detector import Detector
+from model import checkpoints
+from model.description import Description
+from model.detector import Detector
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LABELS = ("circle", "ring", "square")

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 import tf_utils
-from errors import InputError
 from nets import analysis
 from optimization import optimizers
 from optimization.optimizers import Optimizer
+from runtime.errors import InputError
 
 NAMES = (
     "ssd_300_vgg/conv6/weights",

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from benchmarks import _contenders
-from errors import InputError
+from runtime.errors import InputError
 
 
 def sleeper(seconds: float) -> _contenders.Contender:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import input_pipeline
 from benchmarks._contenders import Process, Turn
-from datasets.voc_xml import read_annotation
+from datasets.layouts.voc_xml import read_annotation
 
 
 def turns(*seconds: float) -> list[Turn]:

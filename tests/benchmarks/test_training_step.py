@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks import training
 from benchmarks._scenes import make_scenes
-from deployment.description import Description
-from deployment.detector import Detector
+from model.description import Description
+from model.detector import Detector
 
 
 def test_operations_are_three_times_the_networks_less_the_first_inputs():

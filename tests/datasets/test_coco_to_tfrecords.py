@@ -9,12 +9,12 @@ import tensorflow as tf
 from datasets.coco_to_tfrecords import convert
 from datasets.conversion import Conversion
 from datasets.dataset_factory import get_dataset
-from datasets.manifest import read_manifest
+from datasets.layouts.voc import list_annotated, read_annotation
 from datasets.pascalvoc_to_tfrecords import convert as convert_voc
-from datasets.record_reader import RecordReader
-from datasets.records import parse_example, read_contents
-from datasets.voc import list_annotated, read_annotation
-from errors import InputError
+from datasets.records.features import parse_example, read_contents
+from datasets.records.manifest import read_manifest
+from datasets.records.reader import RecordReader
+from runtime.errors import InputError
 
 
 def coco_of(voc_dir) -> dict:

@@ -3,9 +3,9 @@
 import pytest
 
 from datasets.dataset_factory import NAMED, Named, get_dataset
-from datasets.shards import write_shards
-from datasets.voc import VOC_LABELS
-from errors import InputError
+from datasets.layouts.voc import VOC_LABELS
+from datasets.records.shards import write_shards
+from runtime.errors import InputError
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import input_pipeline, records
+from datasets import input_pipeline
 from datasets.order import Pool
-from datasets.record_source import RecordSource
+from datasets.records import features
+from datasets.records.source import RecordSource
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def source(tmp_path_factory):
     with tf.io.TFRecordWriter(path) as writer:
         for k in range(7):
             writer.write(
-                records.encode_example(
+                features.encode_example(
                     encoded=encoded, image_format="PNG", height=4, width=4, channels=3,
                     filename=f"{k}.png", boxes=np.array([[0, 0, 0.5, 1]], np.float32),
                     labels=[k + 1], names=["x"], difficult=[0], truncated=[0],
@@ -37,7 +38,7 @@ def labels_read(source, *, step: int, shuffle: bool, workers: int = 1) -> list[i
             preprocess=lambda encoded, boxes, labels, *, seed: (tf.zeros([1]), boxes, labels),
             match=lambda boxes, labels: (labels, boxes),
             batch_size=rows,
-            share=input_pipeline.Share(4, worker * rows, rows),
+            share=input_pipeline.WorkerSlice(4, worker * rows, rows),
             seed=5,
             first_step=step,
             last_step=step + 1,

@@ -8,11 +8,11 @@ import pytest
 from datasets.conversion import Conversion
 from datasets.dataset_factory import get_dataset
 from datasets.extraction import extract
-from datasets.manifest import read_manifest
+from datasets.layouts.voc import read_annotation, read_split
 from datasets.pascalvoc_to_tfrecords import convert
-from datasets.records import encode_example
-from datasets.voc import read_annotation, read_split
-from errors import InputError
+from datasets.records.features import encode_example
+from datasets.records.manifest import read_manifest
+from runtime.errors import InputError
 
 
 @pytest.fixture

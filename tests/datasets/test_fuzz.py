@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.coco import Coco, read_coco
-from datasets.orientation import orientation
-from datasets.picture_file import Header, check_picture
-from datasets.picture_oddities import find_oddities
-from datasets.record_reader import RecordReader
-from datasets.records import Contents, encode_example, read_contents
-from datasets.voc_xml import Annotation, read_annotation
-from errors import InputError
+from datasets.layouts.annotations import Annotation
+from datasets.layouts.coco import Coco, read_coco
+from datasets.layouts.image_file import Header, check_picture
+from datasets.layouts.orientation import orientation
+from datasets.layouts.voc_xml import read_annotation
+from datasets.records.features import Contents, encode_example, read_contents
+from datasets.records.reader import RecordReader
+from inspection.defects import find_oddities
+from runtime.errors import InputError
 
 TOKENS = (
     *(b"<object>", b"</object>", b"<bndbox>", b"nan", b"-1e999", b"<!DOCTYPE a [", b"&x;"),

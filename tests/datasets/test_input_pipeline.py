@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.input_pipeline import Share, evaluation_batches, training_batches
+from datasets.input_pipeline import WorkerSlice, evaluation_batches, training_batches
 from datasets.order import Pool
-from datasets.record_index import frame
-from datasets.record_source import RecordSource
-from datasets.records import encode_example
+from datasets.records.features import encode_example
+from datasets.records.index import frame
+from datasets.records.source import RecordSource
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def match(boxes, labels):
 
 def batches(source, *, first=0, last=4, share=None, **options):
     """(classes, seeds) of the batches of two rows."""
-    share = share or Share(global_batch_size=4, first_row=0, rows=4)
+    share = share or WorkerSlice(global_batch_size=4, first_row=0, rows=4)
     data = training_batches(
         source,
         preprocess=preprocess,
@@ -67,7 +67,9 @@ def test_beginning_later_gives_the_same_batches_and_draws(source):
 def test_workers_share_the_rows_of_every_global_batch(source):
     whole = np.reshape(batches(source)[0], [4, 4])
     for worker in (0, 1):
-        own = batches(source, share=Share(global_batch_size=4, first_row=2 * worker, rows=2))[0]
+        own = batches(source, share=WorkerSlice(global_batch_size=4, first_row=2 * worker, rows=2))[
+            0
+        ]
         assert own == whole[:, 2 * worker : 2 * worker + 2].tolist()
 
 
@@ -115,7 +117,7 @@ def test_crowds_are_never_learnt_from(tmp_path, write_tfrecord, use_difficult, e
         preprocess=preprocess,
         match=match,
         batch_size=2,
-        share=Share(2, 0, 2),
+        share=WorkerSlice(2, 0, 2),
         seed=0,
         first_step=0,
         last_step=1,

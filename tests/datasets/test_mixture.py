@@ -3,11 +3,11 @@
 import pytest
 
 from datasets.dataset_factory import NAMED, Named
+from datasets.layouts.voc import VOC_LABELS
 from datasets.mixture import get_mixture
 from datasets.order import Pool
-from datasets.shards import write_shards
-from datasets.voc import VOC_LABELS
-from errors import InputError
+from datasets.records.shards import write_shards
+from runtime.errors import InputError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from datasets.order import MAX_SLOTS, Pool, make_order, slots_of
-from errors import InputError
+from runtime.errors import InputError
 
 
 def records_of(pools, samples, *, seed=5, shuffle=True) -> list[int]:

@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from datasets.dataset_factory import get_dataset
-from datasets.manifest import read_manifest
+from datasets.layouts.voc import VOC_LABELS
 from datasets.pascalvoc_to_tfrecords import Conversion, convert
-from datasets.record_reader import RecordReader
-from datasets.records import parse_example
-from datasets.voc import VOC_LABELS
-from errors import InputError
-from tests.datasets.conftest import with_exif
+from datasets.records.features import parse_example
+from datasets.records.manifest import read_manifest
+from datasets.records.reader import RecordReader
+from runtime.errors import InputError
+from tests.voc_folder import with_exif
 
 BOX = (2, 4, 12, 24)  # pixels of a picture of 20 x 40: relative [.1, .1, .6, .6]
 

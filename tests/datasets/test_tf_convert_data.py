@@ -10,9 +10,9 @@ import time
 import pytest
 
 from datasets.dataset_factory import get_dataset
-from datasets.manifest import find_partial, read_manifest
 from datasets.pascalvoc_to_tfrecords import Conversion, convert
-from errors import InputError
+from datasets.records.manifest import find_partial, read_manifest
+from runtime.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deployment.cluster import Cluster, leave_when_a_peer_dies
+from deployment.cluster import Cluster, exit_when_a_peer_dies
 from deployment.model_deploy import DeploymentConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RAISE = """
 import tensorflow as tf
-from deployment.cluster import leave_when_a_peer_dies
+from deployment.cluster import exit_when_a_peer_dies
 from deployment.model_deploy import DeploymentConfig
 hosts = ("localhost:1", "localhost:2")
-with leave_when_a_peer_dies(DeploymentConfig(num_replicas=2, worker_hosts=hosts)):
+with exit_when_a_peer_dies(DeploymentConfig(num_replicas=2, worker_hosts=hosts)):
     raise tf.errors.{error}(None, None, "cuDNN has no\\nplan")
 """
 
@@ -45,5 +45,5 @@ def test_peers_death_ends_with_75_and_says_what_may_have_been_a_device(error, sa
 
 
 def test_error_of_a_process_without_peers_is_raised():
-    with pytest.raises(tf.errors.InternalError), leave_when_a_peer_dies(DeploymentConfig()):
+    with pytest.raises(tf.errors.InternalError), exit_when_a_peer_dies(DeploymentConfig()):
         raise tf.errors.InternalError(None, None, "cuDNN has no plan")

@@ -7,7 +7,7 @@ import pytest
 
 from deployment import model_deploy
 from deployment.model_deploy import DeploymentConfig
-from errors import InputError
+from runtime.errors import InputError
 
 HOSTS = ("a:1", "b:1")
 

@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deployment import checkpoints, parameter_server
+from deployment import parameter_server
 from deployment.launcher import free_ports
 from deployment.model_deploy import DeploymentConfig
-from deployment.train_settings import TrainSettings
-from errors import InputError
+from model import checkpoints
+from runtime.errors import InputError
+from training import remote_steps
+from training.settings import TrainSettings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHIEF = """
 import sys, time
-from deployment.lifelines import Lifelines
-chief = Lifelines(int(sys.argv[1]), ["worker 0"], on_lost=print, on_life=int)
+from deployment.peers import PeerMonitor
+chief = PeerMonitor(int(sys.argv[1]), ["worker 0"], on_lost=print, on_life=int)
 time.sleep(600)
 """
 WORKER = """
@@ -50,16 +52,16 @@ GIVEN = {"train_dir": "train", "dataset_dir": "records"}
 def test_flags_that_need_the_chief_to_see_a_batch_are_refused(flag):
     name = next(iter(flag))
     with pytest.raises(InputError, match=f"--{name}=.* does not go with parameter servers"):
-        parameter_server.check(TrainSettings(**GIVEN, **flag))
+        remote_steps.check(TrainSettings(**GIVEN, **flag))
 
 
 def test_compilation_is_refused():
     with pytest.raises(InputError, match="--jit=True does not go with parameter servers: XLA"):
-        parameter_server.check(TrainSettings(**GIVEN, jit=True))
+        remote_steps.check(TrainSettings(**GIVEN, jit=True))
 
 
 def test_flags_of_the_step_itself_go_with_parameter_servers():
-    parameter_server.check(TrainSettings(**GIVEN, accumulate_steps=2, moving_average_decay=0.9))
+    remote_steps.check(TrainSettings(**GIVEN, accumulate_steps=2, moving_average_decay=0.9))
 
 
 @pytest.mark.parametrize(
@@ -77,14 +79,14 @@ def test_training_is_over_once_its_last_step_is_saved(tmp_path, saved, flags, ex
     for step in saved:
         checkpoints.save(str(tmp_path), step, {"global_step": np.int64(step)})
     given = {**GIVEN, "train_dir": str(tmp_path), "max_number_of_steps": 8, **flags}
-    assert parameter_server.is_over(TrainSettings(**given)) is expected
+    assert remote_steps.is_over(TrainSettings(**given)) is expected
 
 
 def test_training_whose_last_checkpoint_is_damaged_is_not_over(tmp_path):
     checkpoints.save(str(tmp_path), 8, {"global_step": np.int64(8)})
     (tmp_path / "ckpt-8.data-00000-of-00001").write_bytes(b"")
     given = {**GIVEN, "train_dir": str(tmp_path), "max_number_of_steps": 8}
-    assert not parameter_server.is_over(TrainSettings(**given))
+    assert not remote_steps.is_over(TrainSettings(**given))
 
 
 @pytest.mark.parametrize(
@@ -105,10 +107,10 @@ def test_step_that_is_out_for_longest_counts_until_it_ends():
     now = time.monotonic()
     first, second = Future(), Future()
     pending = {first: now - 100.0, second: now - 10.0}
-    assert parameter_server.longest_out(pending) == pytest.approx(100.0, abs=5.0)
+    assert remote_steps.longest_out(pending) == pytest.approx(100.0, abs=5.0)
     first.set_result(None)
-    assert parameter_server.longest_out(pending) == pytest.approx(10.0, abs=5.0)
-    assert parameter_server.longest_out({first: now - 100.0}) == 0.0
+    assert remote_steps.longest_out(pending) == pytest.approx(10.0, abs=5.0)
+    assert remote_steps.longest_out({first: now - 100.0}) == 0.0
 
 
 def test_chief_that_stands_still_ends_its_servers():
@@ -141,5 +143,5 @@ def test_what_a_worker_could_not_read_is_told_in_one_sentence(several):
     said = f"{where}{several}corrupted record at 12\n\t [[{{{{node IteratorGetNext}}}}]]"
     error = tf.errors.DataLossError(None, None, said)
     refused = pytest.raises(InputError, match=r"its records \(corrupted record at 12\): each needs")
-    with refused, parameter_server._refusing_bad_records():
+    with refused, remote_steps._refusing_bad_records():
         raise error

@@ -8,7 +8,7 @@ import pytest
 
 from deployment import rendezvous
 from deployment.launcher import free_ports
-from errors import InputError
+from runtime.errors import InputError
 
 
 @pytest.fixture

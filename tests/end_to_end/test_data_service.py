@@ -9,10 +9,10 @@ import pytest
 import runs
 import tensorflow as tf
 
-from datasets.input_pipeline import Share
+from datasets.input_pipeline import WorkerSlice
 from deployment import data_service
 from deployment.launcher import free_ports
-from errors import InputError
+from runtime.errors import InputError
 from tests.faults import clusters
 from tests.faults.asynchronous import wait_until
 
@@ -54,7 +54,7 @@ def services():
         end(process)
 
 
-def numbers(share: Share, first_step: int) -> tf.data.Dataset:
+def numbers(share: WorkerSlice, first_step: int) -> tf.data.Dataset:
     """Sample numbers in batches of two, as `training_batches` has them, in order of rows."""
     rows = tf.data.Dataset.range(first_step * share.rows, 1000)
 
@@ -65,7 +65,9 @@ def numbers(share: Share, first_step: int) -> tf.data.Dataset:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize(("share", "clones"), [(Share(2, 0, 2), 1), (Share(8, 4, 4), 2)])
+@pytest.mark.parametrize(
+    ("share", "clones"), [(WorkerSlice(2, 0, 2), 1), (WorkerSlice(8, 4, 4), 2)]
+)
 @pytest.mark.parametrize("first_step", [0, 3])
 def test_batches_and_their_order_are_those_without(services, count, share, clones, first_step):
     made = data_service.batches(
@@ -107,4 +109,4 @@ def test_address_where_nobody_answers_is_refused(monkeypatch):
     monkeypatch.setattr(data_service, "_WAIT_SECS", 0.0)
     address = f"grpc://localhost:{free_ports(1)[0]}"
     with pytest.raises(InputError, match=f"--data_service={address} does not answer"):
-        data_service.batches(numbers, Share(2, 0, 2), 0, services=[address], clones=1)
+        data_service.batches(numbers, WorkerSlice(2, 0, 2), 0, services=[address], clones=1)

@@ -13,9 +13,9 @@ import pytest
 import runs
 import tensorflow as tf
 
-from deployment import checkpoints
-from deployment.description import Description
-from deployment.detector import Detector
+from model import checkpoints
+from model.description import Description
+from model.detector import Detector
 from nets.pretrained import reduce_vgg
 
 pytestmark = pytest.mark.slow

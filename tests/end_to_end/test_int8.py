@@ -8,15 +8,16 @@ import shutil
 import numpy as np
 import pytest
 
-from datasets import dataset_factory, voc
-from datasets.record_source import RecordSource
-from deployment.detector import Detector
-from deployment.eval_settings import EvalSettings
-from deployment.evaluation_run import run_detector, to_pixels
-from deployment.export import export
-from deployment.export_settings import ExportSettings
-from deployment.exported import ExportedDetector
+from datasets import dataset_factory
+from datasets.layouts import voc
+from datasets.records.source import RecordSource
+from evaluation.predictions import run_detector, to_pixels
+from evaluation.settings import EvalSettings
+from export.export import export
+from export.settings import ExportSettings
 from metrics.voc import concatenate, evaluate
+from model.detector import Detector
+from model.exported import ExportedDetector
 from preprocessing import ssd_vgg_preprocessing
 
 pytestmark = pytest.mark.slow

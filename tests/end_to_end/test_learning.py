@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import tf_utils
-from deployment.train_settings import TrainSettings
-from deployment.training import train
+from training.settings import TrainSettings
+from training.train import train
 
 pytestmark = pytest.mark.slow
 

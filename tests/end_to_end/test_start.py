@@ -8,9 +8,9 @@ import pytest
 import runs
 import tensorflow as tf
 
-from deployment import checkpoints
-from deployment.description import Description
-from deployment.detector import Detector
+from model import checkpoints
+from model.description import Description
+from model.detector import Detector
 
 LABELS = ("circle", "cross", "ring", "square", "star", "triangle")
 WIDTH = 0.0625

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import runs
 
-from deployment import checkpoints
+from model import checkpoints
 
 EVALS = ("--eval_split=test", "--eval_every_n_steps=2")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import runs
 
-from deployment import checkpoints
+from model import checkpoints
 
 
 def weights_of(train_dir: pathlib.Path) -> dict[str, np.ndarray]:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deployment import checkpoints, launcher
+from deployment import launcher
+from model import checkpoints
 from tests.faults import damage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -3,8 +3,8 @@
 import pathlib
 from collections.abc import Callable
 
-from deployment import checkpoints
-from errors import InputError
+from model import checkpoints
+from runtime.errors import InputError
 
 ENDINGS = {"data": ".data-00000-of-00001", "index": ".index"}
 

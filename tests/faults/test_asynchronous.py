@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.record_index import frame
-from deployment import checkpoints
+from datasets.records.index import frame
+from model import checkpoints
 from tests.faults import clusters
 from tests.faults.asynchronous import (
     CHIEF,

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deployment import checkpoints
-from errors import InputError
+from model import checkpoints
+from runtime.errors import InputError
 from tests.faults import damage
 from tests.faults.damage import DAMAGES, ENDINGS, HARMS
 

@@ -11,7 +11,8 @@ import time
 import pytest
 import runs
 
-from deployment import checkpoints, launcher, rendezvous
+from deployment import launcher, rendezvous
+from model import checkpoints
 from tests.faults import clusters
 from tests.faults.asynchronous import wait_until
 from tests.faults.clusters import BATCH, EVAL_EVERY, LIMIT_SECS, PEER_SECS, STEPS, Death

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import runs
 
-from deployment import checkpoints
+from model import checkpoints
 from tests.faults import clusters
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]

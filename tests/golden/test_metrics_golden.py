@@ -6,7 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from datasets import voc as voc_folder
+from datasets.layouts import voc as voc_folder
 from metrics import coco, devkit, voc
 
 pytestmark = pytest.mark.golden

@@ -5,8 +5,8 @@ import copy
 import numpy as np
 import pytest
 
-from errors import InputError
 from metrics import coco, voc
+from runtime.errors import InputError
 
 TRUTH = {
     "images": [{"id": 7}, {"id": 8}],

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import evaluation
-from errors import InputError
 from metrics import devkit, voc
+from runtime.errors import InputError
 
 LABELS = ("cat", "dog")
 IDS = ("000010", "000003", "2008_000007")

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from errors import InputError
 from metrics import voc
 from metrics.voc import Outcome
+from runtime.errors import InputError
 
 CAT = (0.0, 0.0, 9.0, 9.0)  # ten by ten pixels
 FAR = (200.0, 200.0, 240.0, 240.0)

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from errors import InputError
 from nets import anchors
 from nets.ssd_vgg_300 import PARAMETERS
+from runtime.errors import InputError
 
 CELLS = (38, 19, 10, 5, 3, 1)
 STEPS = (8, 16, 32, 64, 100, 300)

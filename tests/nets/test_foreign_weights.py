@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from errors import InputError
 from nets import foreign_weights
+from runtime.errors import InputError
 
 DEPTHS = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 

@@ -163,13 +163,18 @@ def test_picture_has_its_least_number_of_negatives_where_there_are_so_many(posit
     assert made[0].nonzero()[0].tolist() == list(range(20 - expected, 20))
 
 
-@pytest.mark.parametrize(("mined", "expected"), [(0.0, [18, 20]), (0.25, [15, 15]), (1.0, [6, 0])])
-def test_mining_sets_in_between_all_negatives_and_the_hard_ones(mined, expected):
+@pytest.mark.parametrize(
+    ("mining_progress", "expected"), [(0.0, [18, 20]), (0.25, [15, 15]), (1.0, [6, 0])]
+)
+def test_mining_sets_in_between_all_negatives_and_the_hard_ones(mining_progress, expected):
     positive = np.zeros((2, 20), bool)
     positive[0, :2] = True
     entropy = f32(np.tile(np.arange(20.0), (2, 1)))
     made = losses.hard_negatives(
-        entropy, tf.constant(positive), negative_ratio=3.0, mined=tf.constant(mined)
+        entropy,
+        tf.constant(positive),
+        negative_ratio=3.0,
+        mining_progress=tf.constant(mining_progress),
     ).numpy()
     assert made.sum(axis=1).tolist() == expected
     assert all(row[20 - count :].all() for row, count in zip(made, expected, strict=True))

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 import tf_slim as slim
 
-from deployment.description import Description
-from deployment.detector import Detector
-from errors import InputError
+from model.description import Description
+from model.detector import Detector
 from nets import nets_factory, ssd_vgg_300
 from nets.parameters import FeatureLayer, SSDParameters
 from preprocessing import preprocessing_factory
+from runtime.errors import InputError
 
 
 def test_ssd_300_vgg_is_found_with_its_geometry():

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from errors import InputError
-from nets.parameters import FeatureLayer, SSDParameters, write_squares
+from nets.parameters import FeatureLayer, SSDParameters, write_anchor_sizes
 from nets.ssd_vgg_300 import PARAMETERS
+from runtime.errors import InputError
 
 TINY = SSDParameters(
     name="tiny",
@@ -27,19 +27,19 @@ def test_number_of_anchors_is_summed_over_cells():
 
 
 def test_squares_of_a_preset_are_its_sizes_and_their_geometric_means():
-    assert TINY.squares("one") == ((1.0, pytest.approx(2**0.5)), (2.0, pytest.approx(6**0.5)))
-    assert [small for small, _ in PARAMETERS.squares("voc")] == [30, 60, 111, 162, 213, 264]
-    assert [small for small, _ in PARAMETERS.squares("coco")] == [21, 45, 99, 153, 207, 261]
-    assert PARAMETERS.squares("coco")[-1][1] == pytest.approx((261 * 315) ** 0.5)
+    assert TINY.sizes_of("one") == ((1.0, pytest.approx(2**0.5)), (2.0, pytest.approx(6**0.5)))
+    assert [small for small, _ in PARAMETERS.sizes_of("voc")] == [30, 60, 111, 162, 213, 264]
+    assert [small for small, _ in PARAMETERS.sizes_of("coco")] == [21, 45, 99, 153, 207, 261]
+    assert PARAMETERS.sizes_of("coco")[-1][1] == pytest.approx((261 * 315) ** 0.5)
 
 
 def test_squares_may_be_given_in_pixels():
-    assert TINY.squares("2-5,7.5-9") == ((2.0, 5.0), (7.5, 9.0))
+    assert TINY.sizes_of("2-5,7.5-9") == ((2.0, 5.0), (7.5, 9.0))
 
 
 def test_squares_are_written_as_they_are_read():
-    assert write_squares(((2.0, 5.04), (7.5, 9.0))) == "2-5,7.5-9"
-    assert write_squares(TINY.squares("2-5,7.5-9")) == "2-5,7.5-9"
+    assert write_anchor_sizes(((2.0, 5.04), (7.5, 9.0))) == "2-5,7.5-9"
+    assert write_anchor_sizes(TINY.sizes_of("2-5,7.5-9")) == "2-5,7.5-9"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_squares_are_written_as_they_are_read():
 def test_other_anchors_are_refused_with_both_rules(anchors):
     rule = f"--anchors={anchors} is not a preset of tiny: use one of one, or give 2 pairs"
     with pytest.raises(InputError, match=re.escape(rule)):
-        TINY.squares(anchors)
+        TINY.sizes_of(anchors)
 
 
 def test_every_preset_has_one_size_more_than_there_are_layers():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from errors import InputError
 from nets import pretrained
 from nets.pretrained import Request, Row
+from runtime.errors import InputError
 
 MODEL = "ssd_300_vgg"
 NETWORK = {

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deployment import checkpoints, export_tflite
-from deployment.description import Description
-from deployment.detector import Detector
-from deployment.export import export
-from deployment.export_settings import ExportSettings
-from errors import InputError
+from export import tflite
+from export.export import export
+from export.settings import ExportSettings
+from model import checkpoints
+from model.description import Description
+from model.detector import Detector
 from preprocessing import preprocessing_factory as factory
+from runtime.errors import InputError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, [40, 60, 3], np.uint8)
 
@@ -51,7 +52,7 @@ def test_own_preprocessing_and_its_mean_are_added_in_a_module_and_a_line(monkeyp
     inputs = detector.preprocess(picture)
     assert inputs[0, 0].numpy().tolist() == [40.0, 30.0, 20.0]
     images = tf.cast(picture, tf.float32)[None]
-    exported = export_tflite.network_of_pictures(detector, batch=1)(images=images)
+    exported = tflite.network_of_pictures(detector, batch=1)(images=images)
     np.testing.assert_allclose(exported["logits"], detector.predict(inputs[None]).logits, atol=1e-5)
 
     tensors = {**detector.variables_by_name, "description": tf.constant(description.to_json())}

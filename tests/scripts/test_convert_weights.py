@@ -6,10 +6,10 @@ import runs
 import tensorflow as tf
 
 from benchmarks import inference
-from deployment.detector import Detector
-from errors import InputError
+from model.detector import Detector
 from nets import boxes, pretrained, ssd_vgg_300
 from nets.variables import SlimVariables
+from runtime.errors import InputError
 from scripts import convert_weights
 from tests.limits import file_size_limit
 

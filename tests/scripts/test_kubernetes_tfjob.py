@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from deployment.train_settings import TrainSettings
+from training.settings import TrainSettings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -1,0 +1,1 @@
+"""Layouts of annotated images: VOC and COCO, and the image files themselves."""

@@ -1,0 +1,1 @@
+"""TFRecord shards on disk: index, manifest, reading and writing."""

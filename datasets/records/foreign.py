@@ -1,0 +1,136 @@
+"""Records that came without a manifest: counted once, the counts kept beside them.
+
+Such are the records of SSD-Tensorflow's converter and of the TF Object Detection API. The counts
+stand in `NAME.counts.json` and hold as long as the shards keep their names and sizes. A record that
+cannot be read is counted as a picture without objects: whether to go on without it is for its
+reader to say. When no record can be read, these are not pictures at all, and that is said here.
+"""
+
+import collections
+import dataclasses
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from datasets.records.features import Contents, read_contents
+from datasets.records.index import RecordError, shard_size
+from datasets.records.reader import RecordReader
+from runtime.errors import InputError
+from runtime.files import keep_beside
+
+_FORMAT = "ssd-counts-1"
+_SILENCE_SECS = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What a data set holds, by class id as the records have it.
+
+    Attributes:
+      num_images: records.
+      objects: objects that are not difficult and have an area, by class id; every id that occurs
+        is a key, be its count 0.
+      names: class names, for the ids that the records name.
+    """
+
+    num_images: int
+    objects: dict[int, int]
+    names: dict[int, str]
+
+
+def count_records(folder: str, name: str, files: Sequence[str]) -> Counts:
+    """Counts the data set `name`, whose shards are `files` in `folder`, or recalls the counts.
+
+    Raises:
+      InputError: a shard cannot be indexed, or a record is no annotated picture.
+    """
+    paths = [os.path.join(folder, file) for file in files]
+    sizes = {file: shard_size(path) for file, path in zip(files, paths, strict=True)}
+    cache = os.path.join(folder, name + ".counts.json")
+    counts = _recall(cache, sizes)
+    if counts is None:
+        counts = _count(name, paths)
+        fields = {"format": _FORMAT, "shards": sizes} | dataclasses.asdict(counts)
+        keep_beside(cache, json.dumps(fields, indent=1).encode())
+    return counts
+
+
+def _recall(path: str, sizes: dict[str, int]) -> Counts | None:
+    if not tf.io.gfile.exists(path):
+        return None
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            fields = json.loads(file.read())
+        if (fields["format"], fields["shards"]) != (_FORMAT, sizes):
+            return None
+        objects, names = (
+            {int(k): v for k, v in fields[key].items()} for key in ("objects", "names")
+        )
+        return Counts(fields["num_images"], objects, names)
+    except (KeyError, TypeError, ValueError, AttributeError, tf.errors.OpError):
+        return None
+
+
+def _count(name: str, paths: Sequence[str]) -> Counts:
+    objects = collections.Counter()
+    names: dict[int, str] = {}
+    error = None
+    with RecordReader(paths) as reader:
+        bad = 0
+        for index in _numbers_told(len(reader), name=name):
+            where = "{}, byte {}".format(*reader.locate(index))
+            try:
+                contents = read_contents(reader.read(index))
+            except (RecordError, ValueError) as problem:
+                bad, error = bad + 1, error or InputError(_why(problem, where))
+                continue
+            _check_ids(contents, where=where)
+            counted = _has_area(contents.boxes) & ~np.array(contents.difficult, bool)
+            for label, one in zip(contents.labels, counted, strict=True):
+                objects[label] += int(one)
+            _add_names(names, contents, where=where)
+        if error and bad == len(reader):
+            raise error
+        return Counts(len(reader), dict(sorted(objects.items())), dict(sorted(names.items())))
+
+
+def _numbers_told(count: int, *, name: str) -> Iterator[int]:
+    """0 to count - 1, with a line on stderr at the first and whenever there was none for long."""
+    told = -math.inf
+    for index in range(count):
+        if time.monotonic() - told >= _SILENCE_SECS:
+            line = f"Counting {name}, which has no manifest: record {index} of {count}."
+            print(line, file=sys.stderr, flush=True)
+            told = time.monotonic()
+        yield index
+
+
+def _why(problem: ValueError, where: str) -> str:
+    if isinstance(problem, RecordError):
+        return str(problem)
+    return f"{where}: this record is no annotated picture: {problem}."
+
+
+def _check_ids(contents: Contents, *, where: str) -> None:
+    if contents.names and not contents.labels:
+        raise InputError(
+            f"{where}: objects have names ({contents.names[0]}) but no class ids: write the ids "
+            "under image/object/class/label."
+        )
+
+
+def _has_area(boxes: np.ndarray) -> np.ndarray:
+    ymin, xmin, ymax, xmax = np.clip(boxes, 0, 1).T
+    return (ymax > ymin) & (xmax > xmin)
+
+
+def _add_names(names: dict[int, str], contents: Contents, *, where: str) -> None:
+    for label, name in zip(contents.labels, contents.names, strict=bool(contents.names)):
+        if names.setdefault(label, name) != name:
+            raise InputError(f"{where}: class {label} is called {name!r} and {names[label]!r}.")

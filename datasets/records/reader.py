@@ -1,0 +1,140 @@
+"""Random access to the records of TFRecord shards, by number, from any thread.
+
+Records are numbered through all shards in the order given. Every read checks both CRCs: a flipped
+byte in a JPEG's scan decodes without an error, so only the CRC notices it.
+"""
+
+import bisect
+import itertools
+import os
+import threading
+import weakref
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from datasets.records.index import (
+    FRAME_BYTES,
+    RecordError,
+    build_index,
+    load_or_build,
+    masked_crc,
+    read_length,
+    shard_size,
+)
+from runtime import files
+
+__all__ = ["RecordError", "RecordReader", "build_index"]
+
+MAX_RECORD_BYTES = 500_000_000  # what a stranger's record may claim of our memory
+
+
+class RecordReader:
+    """Reads record i of a list of shards; thread-safe.
+
+    Local shards are read by `os.pread`, which needs no lock; others through `tf.io.gfile`, one read
+    at a time. Files stay open until the reader is closed or collected, so a reader goes on with the
+    old records when a data set is replaced under it.
+
+    Raises:
+      RecordError: a shard is missing or cannot be indexed.
+    """
+
+    def __init__(self, shard_paths: Sequence[str]):
+        self._shards = [_Shard(path) for path in shard_paths]
+        self._starts = [0, *itertools.accumulate(len(shard.offsets) for shard in self._shards)]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def read(self, index: int) -> bytes:
+        """The data of record `index`, 0 <= index < len(self).
+
+        Raises:
+          IndexError: there is no such record.
+          RecordError: the record is damaged; names file and offset.
+        """
+        shard, number = self._find(index)
+        return shard.read(number)
+
+    def locate(self, index: int) -> tuple[str, int]:
+        """The shard and the byte offset of record `index`, for messages."""
+        shard, number = self._find(index)
+        return shard.path, int(shard.offsets[number])
+
+    def close(self) -> None:
+        """Closes the files; reading is over."""
+        for shard in self._shards:
+            shard.close()
+
+    def __enter__(self) -> "RecordReader":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _find(self, index: int) -> tuple["_Shard", int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"record {index} of {len(self)}")
+        shard = bisect.bisect_right(self._starts, index) - 1
+        return self._shards[shard], index - self._starts[shard]
+
+
+class _Shard:
+    """One shard: its offsets u64[N] and its open file."""
+
+    def __init__(self, path: str):
+        self.path = path
+        self.offsets = load_or_build(path)
+        self._size = shard_size(path)
+        self._file = _LocalFile(path) if files.is_local(path) else _RemoteFile(path)
+        self.close = self._file.close
+
+    def read(self, number: int) -> bytes:
+        offset = int(self.offsets[number])
+        last = number + 1 == len(self.offsets)
+        end = self._size if last else int(self.offsets[number + 1])
+        if end - offset > MAX_RECORD_BYTES:
+            raise RecordError(
+                self.path, offset, f"a record of {end - offset} bytes is no picture: remove it"
+            )
+        raw = self._read_at(offset, end - offset)
+        length = read_length(raw[:12], path=self.path, offset=offset, limit=len(raw))
+        if length + FRAME_BYTES != end - offset:
+            raise RecordError(
+                self.path, offset, "the index does not fit the shard: delete the index"
+            )
+        data = raw[12:-4]
+        if masked_crc(data) != int.from_bytes(raw[-4:], "little"):
+            raise RecordError(self.path, offset, "the record's data do not match their CRC")
+        return data
+
+    def _read_at(self, offset: int, length: int) -> bytes:
+        try:
+            return self._file.read_at(offset, length)
+        except (OSError, tf.errors.OpError) as error:
+            raise RecordError(self.path, offset, f"reading failed ({error})") from error
+
+
+class _LocalFile:
+    def __init__(self, path: str):
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise RecordError(path, 0, f"the shard cannot be opened ({error.strerror})") from error
+        self.close = weakref.finalize(self, os.close, self._descriptor)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return os.pread(self._descriptor, length, offset)
+
+
+class _RemoteFile:
+    def __init__(self, path: str):
+        self._lock = threading.Lock()
+        self._file = tf.io.gfile.GFile(path, "rb")
+        self.close = self._file.close
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.read(length)

@@ -1,0 +1,206 @@
+"""A data set of drawn objects in the layout of the Pascal VOC devkit.
+
+`generate` writes pictures, annotations and split files as VOC2007 has them, so that every tool for
+VOC reads them. Six classes, textured grounds, shapes that lie on one another, that the picture's
+edge cuts off, that are faint or mostly hidden (`difficult`), and now and then an empty picture.
+
+Picture number k of a split depends on the seed, the split and k only: more training pictures leave
+the first ones and the test pictures as they were. The folder appears under its name when it is
+whole, never before.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from datasets.shapes import drawing, scene
+from runtime.errors import InputError
+
+LABELS = drawing.NAMES
+_SPLITS = ("train", "test")
+
+_ANNOTATION = """<annotation>
+\t<folder>{folder}</folder>
+\t<filename>{image_id}.jpg</filename>
+\t<source>
+\t\t<database>Drawn shapes, seed {seed}</database>
+\t\t<annotation>PASCAL VOC2007</annotation>
+\t\t<image>generated</image>
+\t</source>
+\t<size>
+\t\t<width>{width}</width>
+\t\t<height>{height}</height>
+\t\t<depth>3</depth>
+\t</size>
+\t<segmented>0</segmented>
+{objects}</annotation>
+"""
+_OBJECT = """\t<object>
+\t\t<name>{name}</name>
+\t\t<pose>Unspecified</pose>
+\t\t<truncated>{truncated:d}</truncated>
+\t\t<difficult>{difficult:d}</difficult>
+\t\t<bndbox>
+\t\t\t<xmin>{xmin}</xmin>
+\t\t\t<ymin>{ymin}</ymin>
+\t\t\t<xmax>{xmax}</xmax>
+\t\t\t<ymax>{ymax}</ymax>
+\t\t</bndbox>
+\t</object>
+"""
+
+
+class _Entry(NamedTuple):
+    """A line of a split file: the picture and what is on it."""
+
+    image_id: str
+    objects: tuple[scene.Labelled, ...]
+
+
+def generate(
+    output_dir: str,
+    *,
+    seed: int = 0,
+    num_train: int = 2400,
+    num_test: int = 200,
+    folder: str = "VOC2007",
+    on_picture: Callable[[int], None] | None = None,
+) -> str:
+    """Writes `num_train + num_test` pictures with annotations under `output_dir/folder`.
+
+    There: `Annotations/ID.xml`, `JPEGImages/ID.jpg` and `ImageSets/Main/` with `train.txt`,
+    `trainval.txt` (the same pictures) and `test.txt`, and `CLASS_SPLIT.txt` beside each (1 present,
+    -1 absent, 0 difficult ones only). Ids count from 000001, the test pictures after the others.
+    Boxes follow VOC: whole pixels, counted from 1, both ends included.
+
+    Args:
+      output_dir: the devkit folder, made where it is missing.
+      seed: 0 or more; the same seed and counts give the same files.
+      num_train, num_test: numbers of pictures, each at least 1.
+      folder: name of the data set's folder.
+      on_picture: called with 1, 2, ... after each picture is written.
+
+    Returns:
+      Path of the new folder.
+
+    Raises:
+      InputError: a number out of range, or the folder is there already.
+    """
+    _check(seed=seed, num_train=num_train, num_test=num_test)
+    voc_dir = os.path.join(output_dir, folder)
+    if tf.io.gfile.exists(voc_dir):
+        raise InputError(f"{voc_dir} is there already: delete it or choose another output_dir.")
+    tf.io.gfile.makedirs(output_dir)
+    # One folder further down, so that nothing takes what a kill leaves behind for a data set.
+    unfinished = os.path.join(output_dir, f".unfinished-{os.getpid()}")
+    counts = {"train": num_train, "test": num_test}
+    try:
+        _write(os.path.join(unfinished, folder), folder, seed, counts, on_picture)
+        tf.io.gfile.rename(os.path.join(unfinished, folder), voc_dir)
+    finally:
+        if tf.io.gfile.exists(unfinished):
+            tf.io.gfile.rmtree(unfinished)
+    return voc_dir
+
+
+def _check(*, seed: int, num_train: int, num_test: int) -> None:
+    if seed < 0:
+        raise InputError(f"seed is {seed}: give 0 or a positive number.")
+    for name, number in (("num_train", num_train), ("num_test", num_test)):
+        if not 1 <= number < 500_000:
+            raise InputError(f"{name} is {number}: each split needs 1 to 499,999 pictures.")
+
+
+def _write(
+    voc_dir: str,
+    folder: str,
+    seed: int,
+    counts: Mapping[str, int],
+    on_picture: Callable[[int], None] | None,
+) -> None:
+    for name in ("Annotations", "JPEGImages", os.path.join("ImageSets", "Main")):
+        tf.io.gfile.makedirs(os.path.join(voc_dir, name))
+    entries: dict[str, list[_Entry]] = {split: [] for split in counts}
+    for number, (split, picture) in enumerate(_pictures(seed, counts), start=1):
+        entry = _Entry(f"{number:06d}", picture.objects)
+        height, width = picture.image.shape[:2]
+        text = annotation(entry.image_id, picture.objects, height, width, folder=folder, seed=seed)
+        _put(os.path.join(voc_dir, "Annotations", f"{entry.image_id}.xml"), text.encode())
+        _put(os.path.join(voc_dir, "JPEGImages", f"{entry.image_id}.jpg"), _jpeg(picture.image))
+        entries[split].append(entry)
+        if on_picture is not None:
+            on_picture(number)
+    _write_splits(os.path.join(voc_dir, "ImageSets", "Main"), entries)
+
+
+def _pictures(seed: int, counts: Mapping[str, int]) -> Iterator[tuple[str, scene.Picture]]:
+    for split, count in counts.items():
+        for k in range(count):
+            rng = np.random.default_rng([seed, _SPLITS.index(split), k])
+            yield split, scene.draw(rng)
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return data.tobytes()
+
+
+def _put(path: str, data: bytes) -> None:
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(data)
+
+
+def annotation(
+    image_id: str,
+    objects: Sequence[scene.Labelled],
+    height: int,
+    width: int,
+    *,
+    folder: str = "VOC2007",
+    seed: int = 0,
+) -> str:
+    """Text of the XML file of one picture, `height` x `width` pixels."""
+    return _ANNOTATION.format(
+        folder=folder,
+        image_id=image_id,
+        seed=seed,
+        width=width,
+        height=height,
+        objects="".join(_object(each) for each in objects),
+    )
+
+
+def _object(labelled: scene.Labelled) -> str:
+    ymin, xmin, ymax, xmax = labelled.box
+    return _OBJECT.format(
+        name=labelled.name,
+        truncated=labelled.truncated,
+        difficult=labelled.difficult,
+        ymin=int(np.floor(ymin)) + 1,
+        xmin=int(np.floor(xmin)) + 1,
+        ymax=int(np.ceil(ymax)),
+        xmax=int(np.ceil(xmax)),
+    )
+
+
+def _write_splits(folder: str, entries: Mapping[str, Sequence[_Entry]]) -> None:
+    named = {"train": entries["train"], "trainval": entries["train"], "test": entries["test"]}
+    for split, pictures in named.items():
+        lines = [f"{entry.image_id}\n" for entry in pictures]
+        _put(os.path.join(folder, f"{split}.txt"), "".join(lines).encode())
+        for label in LABELS:
+            lines = [f"{entry.image_id} {_presence(label, entry):2d}\n" for entry in pictures]
+            _put(os.path.join(folder, f"{label}_{split}.txt"), "".join(lines).encode())
+
+
+def _presence(label: str, entry: _Entry) -> int:
+    """1 where a picture has such an object, -1 where it has none, 0 where all are difficult."""
+    difficult = [each.difficult for each in entry.objects if each.name == label]
+    if not difficult:
+        return -1
+    return 0 if all(difficult) else 1

@@ -1,0 +1,218 @@
+"""What a cluster's environment says of this worker: TF_CONFIG, and the variables of a SLURM step.
+
+Reads a mapping that it is given, never the process's own environment.
+
+Surprising: only the variables that srun sets for each task of a step count. A batch script's own
+(SLURM_NTASKS, SLURM_PROCID=0) do not mean that other workers were started. SLURM hands out no
+ports, so they are reckoned from the job's number.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from runtime.errors import InputError
+
+WORKER, PS = "worker", "ps"
+_FIRST_PORT, _PORTS = 12000, 20000
+_REPEATED = re.compile(r"(\d+)(?:\(x(\d+)\))?")
+
+
+class Place(NamedTuple):
+    """A worker among workers, as one source tells it; what it does not tell is None or empty.
+
+    Attributes:
+      source: who says so, for error messages.
+      num_replicas: workers.
+      task: number of this worker.
+      hosts: `host:port` of every worker.
+      hosts_are_given: False where the ports are our own choice, which any other source overrides.
+      job: WORKER or PS; the task is a number within it.
+      num_ps_tasks: parameter servers.
+      ps_hosts: `host:port` of every parameter server.
+    """
+
+    source: str
+    num_replicas: int | None = None
+    task: int | None = None
+    hosts: tuple[str, ...] = ()
+    hosts_are_given: bool = True
+    job: str | None = None
+    num_ps_tasks: int | None = None
+    ps_hosts: tuple[str, ...] = ()
+
+
+class JobNames(NamedTuple):
+    """What whoever starts the processes calls workers and parameter servers."""
+
+    worker: str = WORKER
+    ps: str = PS
+
+
+USUAL_NAMES = JobNames()
+
+
+def read(
+    environment: Mapping[str, str],
+    *,
+    names: JobNames = USUAL_NAMES,
+    num_ps_tasks: int | None = None,
+) -> list[Place]:
+    """The places that an environment tells: none, one, or both of TF_CONFIG's and SLURM's.
+
+    Args:
+      environment: such as `os.environ`.
+      names: of the jobs in TF_CONFIG.
+      num_ps_tasks: how many of a SLURM step's tasks, the last ones, are parameter servers.
+
+    Raises:
+      InputError: TF_CONFIG or a variable of SLURM is malformed.
+    """
+    places = []
+    if environment.get("TF_CONFIG", "").strip():
+        places.append(_from_tf_config(environment["TF_CONFIG"], names))
+    if (environment.get("SLURM_STEP_NUM_TASKS") or "1") != "1":
+        places.append(_from_slurm(environment, num_ps_tasks or 0))
+    return places
+
+
+def merge(places: Sequence[Place]) -> Place:
+    """What all sources say together.
+
+    Raises:
+      InputError: two of them differ; the sentence names both.
+    """
+    named = [place for place in places if place.hosts or place.ps_hosts]
+    given = [place for place in named if place.hosts_are_given]
+    chosen = [place for place in named if not place.hosts_are_given]
+    return Place(
+        "all",
+        _agreed("number of workers", [(p.source, p.num_replicas) for p in places]),
+        _agreed("task", [(p.source, p.task) for p in places]),
+        _agreed("list of workers", [(p.source, p.hosts) for p in given or chosen]) or (),
+        job=_agreed("job", [(p.source, p.job) for p in places]),
+        num_ps_tasks=_agreed(
+            "number of parameter servers", [(p.source, p.num_ps_tasks) for p in places]
+        ),
+        ps_hosts=_agreed(
+            "list of parameter servers", [(p.source, p.ps_hosts) for p in given or chosen]
+        )
+        or (),
+    )
+
+
+def _agreed(what: str, said: Sequence[tuple[str, Any]]) -> Any:
+    said = [(source, value) for source, value in said if value is not None and value != ()]
+    for source, value in said[1:]:
+        if value != said[0][1]:
+            raise InputError(
+                f"The {what} is {_text(said[0][1])} by {said[0][0]} and {_text(value)} by "
+                f"{source}: leave one of the two out, or make them agree."
+            )
+    return said[0][1] if said else None
+
+
+def _text(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _from_tf_config(text: str, names: JobNames) -> Place:
+    """{"cluster": {"chief": [...], "worker": [...]}, "task": {"type": "worker", "index": 0}}."""
+    try:
+        config = json.loads(text)
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        chief, workers, servers = (
+            tuple(map(str, cluster.get(job, ()))) for job in ("chief", names.worker, names.ps)
+        )
+        kind, index = task.get("type", names.worker), int(task.get("index", 0))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"TF_CONFIG={text} is not a cluster ({error}): it must look like "
+            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}.'
+        ) from error
+    if kind not in ("chief", *names) or (kind == names.ps and not servers):
+        raise InputError(
+            f"TF_CONFIG gives this process the task {kind!r} of {', '.join(cluster)}: a training "
+            f"knows chief, {names.worker} and {names.ps} (--worker_job_name, --ps_job_name)."
+        )
+    if not workers + chief:
+        return Place("TF_CONFIG")
+    place = Place(
+        "TF_CONFIG",
+        len(chief + workers),
+        index + (len(chief) if kind == names.worker else 0),
+        chief + workers,
+    )
+    if not servers:
+        return place
+    job = PS if kind == names.ps else WORKER
+    return place._replace(job=job, num_ps_tasks=len(servers), ps_hosts=servers)
+
+
+def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> Place:
+    try:
+        total = int(environment["SLURM_STEP_NUM_TASKS"])
+        number = int(environment["SLURM_PROCID"])
+        nodes = list(expand_hostlist(environment["SLURM_STEP_NODELIST"]))
+        tasks = list(_expand_counts(environment["SLURM_STEP_TASKS_PER_NODE"]))
+        first_port = _FIRST_PORT + int(environment.get("SLURM_JOB_ID", "0")) % _PORTS
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"SLURM's variables of this step cannot be understood ({error!r}): give "
+            "--worker_hosts, or TF_CONFIG."
+        ) from error
+    hosts = tuple(
+        f"{node}:{first_port + i}"
+        for node, count in zip(nodes, tasks, strict=False)
+        for i in range(count)
+    )
+    if len(hosts) != total:
+        raise InputError(
+            f"SLURM starts {total} tasks and names places for {len(hosts)} "
+            f"({environment['SLURM_STEP_NODELIST']}): give --worker_hosts, or TF_CONFIG."
+        )
+    if not num_ps_tasks:
+        return Place("SLURM", total, number, hosts, hosts_are_given=False)
+    workers = total - num_ps_tasks
+    return Place(
+        "SLURM",
+        workers,
+        number if number < workers else number - workers,
+        hosts[:workers],
+        hosts_are_given=False,
+        job=WORKER if number < workers else PS,
+        num_ps_tasks=num_ps_tasks,
+        ps_hosts=hosts[workers:],
+    )
+
+
+def expand_hostlist(text: str) -> Iterator[str]:
+    """SLURM's short form: `a[01-03,7],b` -> a01, a02, a03, a7, b.
+
+    Raises:
+      ValueError: a bracket stays open, or a range is none.
+    """
+    if text.count("[") != text.count("]"):
+        raise ValueError(f"node list {text!r}")
+    for part in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text):
+        match = re.fullmatch(r"([^\[\]]*)(?:\[([\d,-]+)\])?([^\[\]]*)", part)
+        if not match:
+            raise ValueError(f"node list {text!r}")
+        prefix, ranges, suffix = match.groups()
+        if ranges is None:
+            yield part
+            continue
+        for each in ranges.split(","):
+            low, _, high = each.partition("-")
+            for number in range(int(low), int(high or low) + 1):
+                yield f"{prefix}{number:0{len(low)}d}{suffix}"
+
+
+def _expand_counts(text: str) -> Iterator[int]:
+    """`2(x3),1` -> 2, 2, 2, 1."""
+    for part in text.split(","):
+        match = _REPEATED.fullmatch(part)
+        if not match:
+            raise ValueError(f"tasks per node {text!r}")
+        yield from [int(match.group(1))] * int(match.group(2) or 1)

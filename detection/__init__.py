@@ -1,0 +1,1 @@
+"""Detects on images, videos and cameras; writes JSON, CSV, XML and drawings."""

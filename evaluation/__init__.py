@@ -1,0 +1,1 @@
+"""Scores a checkpoint, an export or devkit files, and writes the report."""

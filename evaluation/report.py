@@ -1,0 +1,351 @@
+"""The report of an evaluation: one HTML page that needs nothing but itself, and its PNG files.
+
+The charts lie beside the page as files too, for papers and slides.
+"""
+
+import dataclasses
+import html
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from evaluation import report_charts, report_pictures
+from evaluation.report_pictures import SURE, Tally
+from metrics import errors_by_kind
+from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
+from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
+from metrics.voc import Detections, GroundTruth, Outcome, Result
+from visualization import page
+
+_PICTURE = re.compile(r"(worst_class|worst|best)_\d+\.png")
+
+
+class Evaluation(NamedTuple):
+    """What the report is made of.
+
+    Attributes:
+      detections: in pixels, of D rows.
+      truth: in pixels, of M rows, as it was scored.
+      result: of `voc.evaluate` for these.
+      labels: class k has the name labels[k - 1].
+      names: file name of each of the P pictures.
+      sizes: [P, 2], height and width of each, pixels.
+      load: number of a picture -> uint8[H, W, 3] RGB; None where there are no pictures.
+      title: of the page.
+    """
+
+    detections: Detections
+    truth: GroundTruth
+    result: Result
+    labels: Sequence[str]
+    names: Sequence[str]
+    sizes: np.ndarray
+    load: Callable[[int], np.ndarray] | None
+    title: str
+
+
+def write(report_dir: str, evaluation: Evaluation) -> None:
+    """Writes `index.html` and the PNG files it shows into `report_dir`.
+
+    Pictures of an earlier report that this one does not show go.
+    """
+    tf.io.gfile.makedirs(report_dir)
+    text, pngs = make(evaluation)
+    for name, data in pngs.items():
+        page.write_file(report_dir, name, data)
+    page.write_file(report_dir, "index.html", text.encode())
+    for name in tf.io.gfile.listdir(report_dir):
+        if _PICTURE.fullmatch(name) and name not in pngs:
+            tf.io.gfile.remove(tf.io.gfile.join(report_dir, name))
+
+
+def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:
+    """The page, and the PNG files by name."""
+    detections, truth, result, labels = evaluation[:4]
+    diagnosis = errors_by_kind.diagnose(detections, truth, result)
+    costs = errors_by_kind.costs(
+        detections, truth, diagnosis, labels=labels, iou_threshold=result.iou_threshold
+    )
+    best = errors_by_kind.count_best(detections, truth, diagnosis, num_classes=len(labels))
+    matrix = errors_by_kind.confusion(
+        detections,
+        truth,
+        num_classes=len(labels),
+        score_threshold=SURE,
+        iou_threshold=result.iou_threshold,
+    )
+    pngs = _charts(evaluation, diagnosis, costs, best, matrix)
+    sections = [
+        _summary(evaluation, diagnosis, costs, matrix),
+        _class_table(evaluation, diagnosis, costs),
+        "<h2>Precision over recall</h2>",
+        page.figure(pngs, "precision_recall.png", "Beside each name: its AP (VOC12, every point)."),
+        _errors(pngs, costs),
+        _confusion(pngs),
+        _sizes(evaluation, pngs),
+        "<h2>Scores</h2>",
+        page.figure(pngs, "scores.png", "Counts on a logarithmic axis, without ignored ones."),
+        _pictures(evaluation, diagnosis, pngs),
+    ]
+    return page.document(evaluation.title, sections), pngs
+
+
+def _charts(
+    evaluation: Evaluation,
+    diagnosis: Diagnosis,
+    costs: Mapping[str, np.ndarray],
+    best: np.ndarray,
+    matrix: np.ndarray,
+) -> dict[str, bytes]:
+    detections, truth, result, labels = evaluation[:4]
+    counted = result.outcomes != Outcome.IGNORED
+    right = result.outcomes == Outcome.TRUE_POSITIVE
+    sized = _sized(evaluation, truth.images)
+    areas = relative_areas(truth.boxes[sized], truth.images[sized], evaluation.sizes)
+    unfound = diagnosis.unfound[sized]
+    found = ~unfound & ~truth.difficult[sized]
+    return {
+        "precision_recall.png": report_charts.precision_recall(result.classes),
+        "scores.png": report_charts.score_histogram(
+            detections.scores[right], detections.scores[counted & ~right]
+        ),
+        "sizes.png": report_charts.size_histogram(
+            areas[found], areas[unfound], [LIMITS["small"][1], LIMITS["medium"][1]]
+        ),
+        "confusion.png": report_charts.confusion_matrix(matrix, labels),
+        "errors.png": report_charts.kinds_by_class(_shares(best, result), labels),
+        "costs.png": report_charts.cost_bars({name: _mean(gain) for name, gain in costs.items()}),
+    }
+
+
+def _shares(best: np.ndarray, result: Result) -> dict[str, np.ndarray]:
+    """Kinds as shares of each class's objects; what is left over has no detection at all."""
+    objects = np.maximum(1, [row.num_objects for row in result.classes])
+    return {kind.name.lower(): best[:, kind] / objects for kind in (Kind.RIGHT, *ERRORS)}
+
+
+def _summary(
+    evaluation: Evaluation,
+    diagnosis: Diagnosis,
+    costs: Mapping[str, np.ndarray],
+    matrix: np.ndarray,
+) -> str:
+    result, truth = evaluation.result, evaluation.truth
+    sentences = [
+        f"{len(evaluation.names)} pictures, {int(np.sum(~truth.difficult))} objects that count "
+        f"({int(np.sum(truth.difficult))} difficult ones beside them), "
+        f"{len(evaluation.detections.scores)} detections. Mean AP "
+        f"{page.number(result.mean_ap_voc12)} (VOC12), {page.number(result.mean_ap_voc07)} "
+        f"(VOC07), at an IoU above {result.iou_threshold:g}."
+    ]
+    k = _worst_class(result)
+    if k is not None:
+        worst = result.classes[k]
+        unfound = int(np.sum(diagnosis.unfound & (truth.classes == k + 1)))
+        sentences.append(
+            f"Worst class: <b>{html.escape(worst.label)}</b>, AP {page.number(worst.ap_voc12)}. "
+            f"{_main_error(costs, k)} {_taken_for(matrix, k, evaluation.labels)} Without a right "
+            f"detection at any score: {unfound}."
+        )
+        means = {name: _mean(gain) for name, gain in costs.items()}
+        kind = max(means, key=lambda name: means[name])
+        if means[kind] >= 0.0005:  # which is shown as 0.001
+            sentences.append(
+                f"Over all classes, <b>{kind}</b> errors cost most: without them the mean AP would "
+                f"be {means[kind]:.3f} higher."
+            )
+    return "".join(f"<p>{sentence}</p>" for sentence in sentences)
+
+
+def _worst_class(result: Result) -> int | None:
+    """Row of the class with the lowest AP; None where none has any."""
+    k, worst = min(enumerate(result.classes), key=lambda pair: _or_two(pair[1].ap_voc12))
+    return None if worst.ap_voc12 is None else k
+
+
+def _taken_for(matrix: np.ndarray, k: int, labels: Sequence[str]) -> str:
+    """What the objects of class k + 1 were taken for, most frequent first."""
+    row, own = matrix[k + 1], matrix[k + 1, k + 1]
+    others = [other for other in np.argsort(-row, kind="stable") if row[other] and other != k + 1]
+    names = ["missed" if other == 0 else f"taken for {labels[other - 1]}" for other in others]
+    fates = [f"{own} found", *(f"{row[j]} {name}" for j, name in zip(others, names, strict=True))]
+    return (
+        f"Of its {row.sum()} objects, at a score of {SURE} or more: "
+        f"{html.escape(', '.join(fates))}; {matrix[0, k + 1]} detections of it lie on nothing."
+    )
+
+
+def _main_error(costs: Mapping[str, np.ndarray], k: int) -> str:
+    kind = max(costs, key=lambda name: np.nan_to_num(costs[name][k]))
+    if np.nan_to_num(costs[kind][k]) <= 0:
+        return "No kind of error costs it anything."
+    return f"<b>{kind}</b> errors cost it most: {costs[kind][k]:.3f}."
+
+
+def _class_table(
+    evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, np.ndarray]
+) -> str:
+    headings = (
+        *("class", "objects", "not found", "detections", "AP VOC07", "AP VOC12"),
+        *(f"precision at {SURE}", f"recall at {SURE}", "main error", "its cost"),
+    )
+    rows = []
+    for k, row in enumerate(evaluation.result.classes):
+        unfound = int(np.sum(diagnosis.unfound & (evaluation.truth.classes == k + 1)))
+        sure = int(np.sum(row.scores >= SURE))
+        precision, recall = (row.precision[sure - 1], row.recall[sure - 1]) if sure else (None, 0.0)
+        of_class = {name: float(np.nan_to_num(cost[k])) for name, cost in costs.items()}
+        kind, gain = max(of_class.items(), key=lambda pair: pair[1])
+        cells = (
+            *(row.label, row.num_objects, unfound, row.num_detections),
+            *(page.number(row.ap_voc07), page.number(row.ap_voc12), page.number(precision)),
+            *(page.number(recall if row.num_objects else None),),
+            *((kind, page.number(gain)) if gain > 0 else ("-", "-")),
+        )
+        rows.append((_or_two(row.ap_voc12), cells))
+    ordered = [cells for _, cells in sorted(rows, key=lambda pair: pair[0])]
+    note = (
+        "The worst class comes first. The main error is the kind whose repair would gain most AP "
+        "(VOC12), which is its cost; not found are objects without a right detection at any score."
+    )
+    return f"<h2>Classes</h2>{page.table(headings, ordered)}{page.note(note)}"
+
+
+def _errors(pngs: Mapping[str, bytes], costs: Mapping[str, np.ndarray]) -> str:
+    note = (
+        "localisation: overlaps an object of its class, but not enough. class: lies on an object "
+        "of another class. both: near an object of another class. duplicate: the object has a "
+        "better detection. background: nothing there. missed: an object that no right detection, "
+        "class or localisation error lies on. A class's N best-scored detections, N the number of "
+        "its objects, would all be right in a perfect detector."
+    )
+    return "".join(
+        (
+            "<h2>Errors by kind</h2>",
+            page.figure(pngs, "costs.png", "What each kind costs, mean over the classes."),
+            page.figure(pngs, "errors.png", "What the N best detections of each class are."),
+            page.note(note),
+        )
+    )
+
+
+def _confusion(pngs: Mapping[str, bytes]) -> str:
+    caption = (
+        f"Objects by true class (row) and the class of the best detection of score {SURE} or more "
+        "that lies on them; the last row counts detections that lie on nothing."
+    )
+    return f"<h2>Confusion between classes</h2>{page.figure(pngs, 'confusion.png', caption)}"
+
+
+def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
+    results = _by_size(evaluation)
+    headings = ["class"]
+    for name in results:
+        headings += [f"{name}: AP VOC12", "objects"]
+    rows = []
+    for k, label in enumerate(evaluation.labels):
+        classes = [result.classes[k] for result in results.values()]
+        pairs = ((page.number(row.ap_voc12), row.num_objects) for row in classes)
+        rows.append((label, *(cell for pair in pairs for cell in pair)))
+    totals = [
+        (page.number(one.mean_ap_voc12), sum(row.num_objects for row in one.classes))
+        for one in results.values()
+    ]
+    rows.append(("mean, sum", *(cell for pair in totals for cell in pair)))
+    note = (
+        f"By share of the picture's area: small below {LIMITS['small'][1]:.2%}, large from "
+        f"{LIMITS['large'][0]:.0%} (COCO's limits on a picture of 640 x 480; dashed lines)."
+    )
+    if unsized := int(np.sum(~_sized(evaluation, np.arange(len(evaluation.names))))):
+        note += f" Pictures whose annotation says 0 x 0 are left out: {unsized}."
+    return (
+        f"<h2>Object size</h2>{page.table(headings, rows)}{page.note(note)}"
+        f"{page.figure(pngs, 'sizes.png', 'Objects found at some score, by size.')}"
+    )
+
+
+def _by_size(evaluation: Evaluation) -> dict[str, Result]:
+    """The score for each size, of the pictures that have one."""
+    detections, truth, result, labels = evaluation[:4]
+    rows, objects = _sized(evaluation, detections.images), _sized(evaluation, truth.images)
+    return evaluate_by_size(
+        Detections(*(column[rows] for column in detections)),
+        GroundTruth(*(column[objects] for column in truth)),
+        dataclasses.replace(result, matches=result.matches[rows]),
+        labels=labels,
+        sizes=evaluation.sizes,
+    )
+
+
+def _sized(evaluation: Evaluation, images: np.ndarray) -> np.ndarray:
+    """Which of these pictures have a size: some tools' annotations say 0 x 0."""
+    return np.all(np.asarray(evaluation.sizes)[images] > 0, axis=1)
+
+
+def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, bytes]) -> str:
+    if evaluation.load is None:
+        return page.note("The pictures were not at hand, so the best and the worst are not shown.")
+
+    def count(number: int | None = None) -> Tally:
+        tables = evaluation.detections, evaluation.truth, diagnosis
+        return report_pictures.tally(*tables, num_images=len(evaluation.names), number=number)
+
+    text, every, k, chosen = "", count(), _worst_class(evaluation.result), []
+    if k is not None:
+        of_class = count(k + 1)
+        title = f"The worst pictures of {evaluation.labels[k]}, the worst class"
+        chosen, _ = report_pictures.choose(of_class)
+        text += _drawn(title, "worst_class", chosen, evaluation, diagnosis, of_class, pngs)
+    worst, best = report_pictures.choose(every, shown=chosen)
+    others = "The worst of the other pictures" if chosen else "The worst pictures"
+    text += _drawn(others, "worst", worst, evaluation, diagnosis, every, pngs)
+    text += _drawn("The best pictures", "best", best, evaluation, diagnosis, every, pngs)
+    note = (
+        f"Truth on the left, thin where difficult, with {report_pictures.UNFOUND} where no right "
+        f"detection of score {SURE} or more is; those detections on the right, wrong ones with "
+        f"their kind ({', '.join(report_pictures.SHORT.values())}). Under the worst class's "
+        "pictures stand the counts of that class alone."
+    )
+    return text + page.note(note)
+
+
+def _drawn(
+    title: str,
+    name: str,
+    chosen: Sequence[int],
+    evaluation: Evaluation,
+    diagnosis: Diagnosis,
+    counts: Tally,
+    pngs: dict[str, bytes],
+) -> str:
+    """A heading and its pictures, which are added to `pngs` as NAME_1.png and so on."""
+    if evaluation.load is None:
+        return ""
+    drawn = report_pictures.draw(
+        chosen,
+        evaluation.load,
+        evaluation.detections,
+        evaluation.truth,
+        diagnosis,
+        counts,
+        labels=evaluation.labels,
+        names=evaluation.names,
+    )
+    text = f"<h2>{html.escape(title)}</h2>" + ("" if drawn else page.note("There are none."))
+    for place, shown in enumerate(drawn, 1):
+        pngs[f"{name}_{place}.png"] = shown.png
+        text += page.figure(pngs, f"{name}_{place}.png", shown.caption)
+    return text
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _or_two(value: float | None) -> float:
+    """Classes without an AP sort behind all others."""
+    return 2.0 if value is None else value

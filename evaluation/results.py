@@ -1,0 +1,145 @@
+"""What becomes of detections: their score, printed and written, whoever made them."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from evaluation import report, results
+from evaluation.settings import EvalSettings
+from metrics import coco, tables
+from metrics.voc import Detections, GroundTruth, Result, evaluate
+from runtime import files
+from runtime.files import write_text
+
+
+class EvaluationInputs(NamedTuple):
+    """Detections and what they are held to.
+
+    Attributes:
+      detections: in pixels, of D rows.
+      truth: in pixels, of M rows.
+      labels: class k has the name labels[k - 1].
+      names: of each of the P pictures.
+      sizes: [P, 2], height and width of each, pixels.
+      load: number of a picture -> uint8[H, W, 3] RGB; None where there are no pictures.
+      title: of the report.
+      step: of the checkpoint; None where there is none.
+    """
+
+    detections: Detections
+    truth: GroundTruth
+    labels: Sequence[str]
+    names: Sequence[str]
+    sizes: np.ndarray
+    load: Callable[[int], np.ndarray] | None
+    title: str
+    step: int | None
+
+
+def make_folders(settings: EvalSettings) -> None:
+    """Makes the folders for the results, before the network runs over every picture.
+
+    Raises:
+      InputError: one cannot be written.
+    """
+    sheet = settings.contact_sheet
+    for name, folder in (
+        ("eval_dir", settings.eval_dir),
+        ("report_dir", settings.report_dir),
+        ("contact_sheet", (os.path.dirname(sheet) or ".") if sheet else ""),
+    ):
+        if folder:
+            files.make_folder(folder, given=f"--{name}={getattr(settings, name)}")
+
+
+def score_and_write(
+    scored: EvaluationInputs,
+    settings: EvalSettings,
+    *,
+    drawings: Mapping[str, np.ndarray] | None = None,
+) -> Result:
+    """Scores, prints the tables, and writes metrics, TensorBoard's events and the report.
+
+    With remove_difficult off, difficult objects count as any other.
+
+    Args:
+      scored: what was found and what is there.
+      settings: how to score and where to write.
+      drawings: file name -> picture for TensorBoard.
+
+    Raises:
+      InputError: something cannot be written.
+    """
+    if not settings.remove_difficult:
+        none = np.zeros_like(scored.truth.difficult)
+        scored = scored._replace(truth=scored.truth._replace(difficult=none))
+    result = evaluate(
+        scored.detections,
+        scored.truth,
+        labels=scored.labels,
+        iou_threshold=settings.matching_threshold,
+    )
+    print(tables.format_table(result))
+    extra = {}
+    if settings.coco:
+        extra["COCO"] = _score_as_coco(scored)
+        print(tables.format_coco(extra["COCO"]))
+    values = tables.metrics_json(result, step=scored.step, num_images=len(scored.names), **extra)
+    if settings.eval_dir:
+        with files.explain_write_errors(settings.eval_dir):
+            write_text(settings.eval_dir, "metrics.json", json.dumps(values, indent=2).split("\n"))
+            results.write(settings.eval_dir, values, drawings or {})
+    if settings.report_dir:
+        _write_report(settings.report_dir, scored, result)
+    return result
+
+
+def _score_as_coco(scored: EvaluationInputs) -> dict[str, float | None]:
+    objects = coco.truth_of(scored.truth, num_images=len(scored.names), labels=scored.labels)
+    return coco.evaluate(coco.results_of(scored.detections), objects)
+
+
+def _write_report(report_dir: str, scored: EvaluationInputs, result: Result) -> None:
+    data = report.Evaluation(
+        detections=scored.detections,
+        truth=scored.truth,
+        result=result,
+        labels=scored.labels,
+        names=scored.names,
+        sizes=scored.sizes,
+        load=scored.load,
+        title=scored.title,
+    )
+    with files.explain_write_errors(report_dir):
+        report.write(report_dir, data)
+
+
+def write(eval_dir: str, values: Mapping, drawings: Mapping[str, np.ndarray]) -> None:
+    """Adds an events file to `eval_dir`.
+
+    Args:
+      eval_dir: exists.
+      values: of metrics.json. Numbers that are None, of a class without objects, are left out.
+      drawings: file name of a picture -> uint8[H, W, 3] RGB, shown as `pictures/NAME`.
+    """
+    writer = tf.summary.create_file_writer(eval_dir)
+    with writer.as_default(step=values["step"] or 0):
+        for tag, value in scalars(values).items():
+            tf.summary.scalar(tag, value)
+        for name, drawing in drawings.items():
+            tf.summary.image(f"pictures/{name}", drawing[None])
+    writer.close()  # which says what could not be written
+
+
+def scalars(values: Mapping) -> dict[str, float]:
+    """`AP_VOC07/mAP`, `AP_VOC07/CLASS`, likewise for VOC12, and `COCO/AP` and so on, if there."""
+    tags = {}
+    for metric in ("AP_VOC07", "AP_VOC12"):
+        tags[f"{metric}/mAP"] = values[f"m{metric}"]
+        tags |= {f"{metric}/{label}": value for label, value in values[metric].items()}
+    tags |= {f"COCO/{name}": value for name, value in values.get("COCO", {}).items()}
+    return {tag: value for tag, value in tags.items() if value is not None}

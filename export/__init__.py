@@ -1,0 +1,1 @@
+"""A checkpoint as SavedModel, TFLite, ONNX or slim checkpoint."""

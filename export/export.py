@@ -1,0 +1,129 @@
+"""Exports a checkpoint: `export_ssd_network.py` as a call.
+
+The folder is made beside its final place and renamed when it is whole, so that a name never stands
+for half an export. `export.json`, which every export holds, marks a folder as ours to replace; any
+other folder with something in it is refused. Nothing else is ever removed: the names beside it are
+new in every export.
+"""
+
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from export import slim
+from export.saved_model import write_saved_model
+from export.settings import THRESHOLDS, ExportSettings
+from model import checkpoints
+from model.description import CheckpointOverrides
+from model.detector import Detector
+from model.exported import ABOUT, ANCHORS
+from optimization.averages import averaged
+from runtime import files
+from runtime.errors import InputError
+from runtime.files import write_text
+
+
+def export(settings: ExportSettings) -> list[str]:
+    """Writes every format that `settings` asks for and returns the names in export_dir.
+
+    Raises:
+      InputError: the checkpoint cannot be used, export_dir holds something else, or a package that
+        a format needs is not installed.
+    """
+    folder = settings.export_dir.rstrip("/")
+    _check_place(folder)
+    path = checkpoints.resolve(settings.checkpoint_path)
+    partial = files.unused_name(folder, "partial")
+    files.make_folder(partial, given=f"--export_dir={folder}")
+    try:
+        tensors = checkpoints.read(path)
+        description = CheckpointOverrides.of_flags(settings).describe(tensors)
+        weights = averaged(tensors) if settings.use_moving_average else tensors
+        detector = Detector(description, precision="float32")
+        detector.load(weights)
+        _write_formats(partial, detector, weights, settings)
+        _write_about(partial, detector, settings, step=checkpoints.step_of(path))
+        with files.explain_write_errors(folder):
+            _move_in(partial, folder)
+    finally:
+        _remove(partial)
+    return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+
+
+def _write_formats(
+    folder: str,
+    detector: Detector,
+    weights: dict[str, np.ndarray],
+    settings: ExportSettings,
+) -> None:
+    anchors = tf.io.gfile.join(folder, ANCHORS)
+    with files.explain_write_errors(anchors), tf.io.gfile.GFile(anchors, "wb") as file:
+        np.save(file, detector.anchors.numpy())
+    if "saved_model" in settings.format:
+        served = detector
+        if settings.precision != "float32":
+            served = Detector(detector.description, precision=settings.precision)
+            served.load(weights)
+        thresholds = {name: getattr(settings, name) for name in THRESHOLDS}
+        write_saved_model(served, folder, **thresholds)
+    if "slim" in settings.format:
+        slim.write(detector, folder)
+    if {"tflite", "onnx"} & set(settings.format):
+        _write_raw_formats(detector, folder, settings)
+
+
+def _write_raw_formats(detector: Detector, folder: str, settings: ExportSettings) -> None:
+    from export import onnx, tflite  # here, because converters load slowly
+
+    if "tflite" in settings.format:
+        tflite.write(
+            detector,
+            folder,
+            quantization=settings.tflite_quantization,
+            calibration_dir=settings.calibration_dir,
+        )
+    if "onnx" in settings.format:
+        onnx.write(detector, folder)
+
+
+def _write_about(folder: str, detector: Detector, settings: ExportSettings, *, step: int) -> None:
+    description = detector.description
+    about = {
+        "formats": list(settings.format),
+        "step": step,
+        "description": json.loads(description.to_json()),
+        "image_size": detector.image_size,
+        "prior_scaling": detector.parameters.prior_scaling,
+        "rgb_means": detector.preprocessing.rgb_means,
+        "thresholds": {name: getattr(settings, name) for name in THRESHOLDS},
+    }
+    write_text(folder, "labels.txt", description.labels)
+    write_text(folder, ABOUT, json.dumps(about, indent=2).split("\n"))
+
+
+def _check_place(folder: str) -> None:
+    if not tf.io.gfile.exists(folder):
+        return
+    if not tf.io.gfile.isdir(folder):
+        raise InputError(f"--export_dir={folder} is a file: choose another name.")
+    if tf.io.gfile.listdir(folder) and not tf.io.gfile.exists(tf.io.gfile.join(folder, ABOUT)):
+        raise InputError(
+            f"--export_dir={folder} holds files that are no earlier export: choose an empty or "
+            "new folder."
+        )
+
+
+def _move_in(partial: str, folder: str) -> None:
+    """Renames the whole export to its place; an earlier one steps aside first."""
+    _check_place(folder)  # again, since making the export took its time
+    earlier = files.unused_name(folder, "earlier")
+    if tf.io.gfile.exists(folder):
+        tf.io.gfile.rename(folder, earlier)
+    tf.io.gfile.rename(partial, folder)
+    _remove(earlier)
+
+
+def _remove(folder: str) -> None:
+    if tf.io.gfile.exists(folder):
+        tf.io.gfile.rmtree(folder)

@@ -1,0 +1,62 @@
+"""The settings of an inspection: the flags of `inspect_dataset.py`, with their defaults."""
+
+import dataclasses
+
+from datasets.order import MAX_SEED
+from nets import nets_factory
+from runtime.errors import InputError
+from runtime.settings import check_at_least, check_at_most, refuse_unless, setting
+
+FORMATS = ("text", "json", "html")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InspectSettings:
+    """What is looked at is `input`, or else the records of a data set."""
+
+    input: str = setting("", "VOC folder, or COCO's JSON of instances with its --dataset_dir.")
+    dataset_dir: str = setting("", "Folder of the records, or of the pictures of a COCO file.")
+    dataset_name: str = setting("", "Names of the records; see docs/data.md.")
+    split: str = setting("", "Split of the records or of the VOC folder; all of a folder if empty.")
+    labels_file: str | None = setting(None, "Classes that there may be, one a line.")
+    labels_offset: int = setting(0, "Subtracted from the labels in the records.")
+
+    format: tuple[str, ...] = setting(("text",), "Comma list of text, json and html.")
+    output_dir: str = setting("", "Folder for inspection.json, index.html and the views.")
+    model_name: str = setting("ssd_300_vgg", "Network whose anchors are held to the boxes.")
+    anchors: str = setting("voc", "Preset voc or coco, or sides, as in training.")
+    propose_anchors: int = setting(
+        6, "Box shapes to propose by k-means, of which --anchors is made; 0 for none."
+    )
+    view: int = setting(0, "Draw so many pictures as the network sees them in training.")
+    seed: int = setting(0, "Of the augmentation of --view.")
+    extract: str = setting("", "New folder to turn records back into, in VOC layout.")
+
+    def __post_init__(self):
+        check_at_least(self, 0, "propose_anchors", "view", "seed")
+        check_at_most(self, MAX_SEED, "seed")
+        nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
+        if bool(self.input) == bool(self.dataset_name):
+            raise InputError(
+                "Give either --input=FOLDER or --dataset_name=NAME with --dataset_dir: it is one "
+                "data set that is inspected."
+            )
+        refuse_unless(not self.is_coco, self, "split", needs="records or a VOC folder")
+        has_folder = self.is_coco or self.dataset_name
+        refuse_unless(has_folder, self, "dataset_dir", needs="records or a COCO file")
+        refuse_unless(self.dataset_name, self, "labels_offset", needs="--dataset_name")
+        if self.dataset_name and not self.dataset_dir:
+            raise InputError(f"--dataset_name={self.dataset_name} needs its --dataset_dir.")
+        if self.extract and not self.dataset_name:
+            raise InputError(f"--extract={self.extract} is for records: give --dataset_name.")
+        unknown = set(self.format) - set(FORMATS)
+        if unknown:
+            listed = ", ".join(FORMATS)
+            raise InputError(f"--format={sorted(unknown)[0]} is none of {listed}.")
+        if ("html" in self.format or self.view) and not self.output_dir:
+            raise InputError("--format=html and --view need a folder for it: give --output_dir.")
+
+    @property
+    def is_coco(self) -> bool:
+        """Whether `input` is COCO's JSON and not a VOC folder."""
+        return self.input.endswith(".json")

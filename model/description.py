@@ -1,0 +1,199 @@
+"""What a checkpoint says of itself, so that evaluation, detection and export need no flags.
+
+One in slim's names says nothing. Its shapes tell network, classes and width; of its anchors they
+tell nothing, and these are taken as `coco`, SSD-Tensorflow's, in training, evaluation, detection
+and export alike, unless the user says otherwise.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from datasets.layouts.labels import read_labels
+from nets import nets_factory
+from nets.ssd_vgg_300 import WIDTHS, find_depth_multiplier
+from runtime.errors import InputError
+
+FORMAT = 1
+SLIM_CHECKPOINT_ANCHORS = "coco"
+UNSAID_ANCHORS_NOTE = (
+    "NOTE: the checkpoint does not say its anchors; it is taken as made for "
+    f"--anchors={SLIM_CHECKPOINT_ANCHORS}, as SSD-Tensorflow's are. Pass --anchors=voc if it was "
+    "made for these."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Description:
+    """Everything that a network's arithmetic depends on, besides its weights.
+
+    Attributes:
+      model_name: a name of `nets_factory`.
+      labels: class names; class id k has the name labels[k - 1].
+      anchors: preset of the anchors, or the sides of their squares.
+      depth_multiplier: factor on the channels of every layer.
+      input_scale: factor on RGB minus mean.
+      precision: what the network was trained with: float32, bfloat16 or mixed_float16.
+      preprocessing_name: a name of `preprocessing_factory`; None for the network's own.
+    """
+
+    model_name: str
+    labels: tuple[str, ...]
+    anchors: str = "voc"
+    depth_multiplier: float = 1.0
+    input_scale: float = 1.0
+    precision: str = "float32"
+    preprocessing_name: str | None = None
+
+    def __post_init__(self):
+        nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
+        if not self.depth_multiplier > 0:
+            raise InputError(
+                f"--depth_multiplier={self.depth_multiplier} must be above 0: 1 is full width."
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """C: the labels and background."""
+        return len(self.labels) + 1
+
+    def to_json(self) -> str:
+        """One line of JSON, with the network's picture size for readers that know no networks."""
+        image_size = nets_factory.get_network(self.model_name).parameters.image_size
+        own = dataclasses.asdict(self)
+        return json.dumps({"format": FORMAT, "image_size": image_size, **own})
+
+    @classmethod
+    def from_shapes(
+        cls,
+        shapes: Mapping[str, Sequence[int]],
+        *,
+        model_name: str,
+        labels: tuple[str, ...] | None,
+        anchors: str,
+    ) -> "Description":
+        """What a slim checkpoint is, which says nothing of itself; its input is not scaled.
+
+        Args:
+          shapes: of its variables, by name. The first predictor tells the number of classes, the
+            backbone the width.
+          model_name: scope of the variables.
+          labels: class names; None makes them class_1, class_2, ...
+          anchors: preset.
+
+        Raises:
+          InputError: it is not of this network, or the labels are of another number.
+        """
+        try:
+            outputs = shapes[f"{model_name}/block4_box/conv_cls/weights"][-1]
+            anchors_per_cell = shapes[f"{model_name}/block4_box/conv_loc/weights"][-1] // 4
+            widths = {name: shapes[f"{model_name}/{name}/weights"][-1] for name in WIDTHS}
+            depth_multiplier = find_depth_multiplier(widths)
+        except KeyError as error:
+            raise InputError(
+                f"The checkpoint has no {error.args[0]}, so it is not of {model_name}: give "
+                "--model_name, or another checkpoint."
+            ) from error
+        except ValueError as error:
+            raise InputError(
+                f"The checkpoint's layers have widths of no --depth_multiplier of {model_name} "
+                f"({error}): give another checkpoint."
+            ) from error
+        num_classes = outputs // anchors_per_cell
+        if labels and len(labels) + 1 != num_classes:
+            raise InputError(
+                f"The checkpoint tells {num_classes} classes apart, background counted, and there "
+                f"are {len(labels)} labels: give the labels that it was trained with."
+            )
+        return cls(
+            model_name=model_name,
+            labels=labels or tuple(f"class_{k}" for k in range(1, num_classes)),
+            anchors=anchors,
+            depth_multiplier=depth_multiplier,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Description":
+        """The inverse of `to_json`.
+
+        Raises:
+          InputError: written by a newer version of this project.
+        """
+        values = json.loads(text)
+        if values.pop("format") != FORMAT:
+            raise InputError("The checkpoint comes from a newer version: update this project.")
+        values.pop("image_size", None)  # told by model_name
+        return cls(**{**values, "labels": tuple(values["labels"])})
+
+
+class CheckpointOverrides(NamedTuple):
+    """What the user says of a checkpoint: needed where it says nothing, else only checked.
+
+    Attributes:
+      model_name: its network; ssd_300_vgg where nobody says.
+      num_classes: with background.
+      anchors: preset.
+      labels: class names; class_1, class_2, ... where nobody says.
+      labels_from: who says the labels.
+    """
+
+    model_name: str | None = None
+    num_classes: int | None = None
+    anchors: str | None = None
+    labels: tuple[str, ...] | None = None
+    labels_from: str = "--labels_file"
+
+    @classmethod
+    def of_flags(cls, settings: Any) -> "CheckpointOverrides":
+        """Those of settings with the flags model_name, num_classes, anchors and labels_file.
+
+        Raises:
+          InputError: there is no such file of labels.
+        """
+        return cls(
+            model_name=settings.model_name,
+            num_classes=settings.num_classes,
+            anchors=settings.anchors,
+            labels=read_labels(settings.labels_file) if settings.labels_file else None,
+        )
+
+    def describe(self, tensors: Mapping[str, np.ndarray]) -> Description:
+        """What a checkpoint is; prints a line where its anchors are a guess.
+
+        Args:
+          tensors: all of it, by name.
+
+        Raises:
+          InputError: it disagrees with what the user says, or is not of this network.
+        """
+        if "description" in tensors:
+            description = Description.from_json(tensors["description"].item().decode())
+        else:
+            if not self.anchors:
+                print(UNSAID_ANCHORS_NOTE)
+            description = Description.from_shapes(
+                {name: value.shape for name, value in tensors.items()},
+                model_name=self.model_name or "ssd_300_vgg",
+                labels=self.labels,
+                anchors=self.anchors or SLIM_CHECKPOINT_ANCHORS,
+            )
+        self.check(description)
+        return description
+
+    def check(self, description: Description) -> None:
+        """Raises InputError where a checkpoint is not what the user says."""
+        for name in ("model_name", "num_classes", "anchors"):
+            asked, true = getattr(self, name), getattr(description, name)
+            if asked not in (None, true):
+                raise InputError(
+                    f"--{name}={asked} differs from the checkpoint's {true}: drop the flag."
+                )
+        if self.labels and self.labels != description.labels:
+            raise InputError(
+                f"The checkpoint knows the classes {', '.join(description.labels)} and "
+                f"{self.labels_from} has {', '.join(self.labels)}: give those that it was trained "
+                "on."
+            )

@@ -1,0 +1,278 @@
+"""The detector: one object for scripts, notebooks and services, with four verbs.
+
+`preprocess` (any picture -> network input), `predict` (input -> logits and offsets), `postprocess`
+(-> boxes, classes, scores) and `loss` (predictions and targets -> named scalars).
+
+    detector = Detector.from_checkpoint("train_dir")
+    found = detector.detect([picture])[0]
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from model import checkpoints
+from model.description import CheckpointOverrides, Description
+from nets import analysis, anchors, detections, losses, nets_factory, variables
+from nets.matching import Targets
+from optimization.averages import averaged
+from preprocessing import preprocessing_factory
+from runtime import hardware
+from runtime.errors import InputError
+
+NO_HINTS = CheckpointOverrides()
+
+
+class Predictions(NamedTuple):
+    """What the network says.
+
+    Attributes:
+      logits: f32[B, A, C].
+      offsets: f32[B, A, 4] in the order x, y, w, h.
+    """
+
+    logits: tf.Tensor
+    offsets: tf.Tensor
+
+
+class PictureDetections(NamedTuple):
+    """Detections of one picture, best first.
+
+    Attributes:
+      boxes: f32[K, 4] relative.
+      classes: i64[K], from 1.
+      scores: f32[K].
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+
+
+class Detector(tf.Module):
+    """A network with its anchors, labels and weights.
+
+    Attributes:
+      description: what it is.
+      parameters: the geometry of the network.
+      anchors: f32[A, 4].
+      preprocessing: from pictures to what the network takes, and its mean.
+      variables_by_name: the weights by slim name.
+      layers: what it consists of, with parameters and multiply-adds.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        *,
+        precision: str | None = None,
+        initializer: str = "he",
+        seed: int = 0,
+    ):
+        """Makes the variables, with random weights; inside `strategy.scope()` to distribute them.
+
+        Args:
+          description: the network, its classes and anchors.
+          precision: type of the arithmetic; that of the description by default.
+          initializer: "he" from scratch, "xavier" below imported weights.
+          seed: of the random weights.
+        """
+        super().__init__(name="detector")
+        network = nets_factory.get_network(description.model_name)
+        self.description, self.parameters = description, network.parameters
+        self.anchors = tf.constant(anchors.make(network.parameters, description.anchors))
+        self._build, self._initializer = network.build, initializer
+        self._dtype = hardware.compute_dtype(precision or description.precision)
+        self._variables = variables.SlimVariables(seed=seed)
+        self.preprocessing = preprocessing_factory.get_preprocessing(
+            description.preprocessing_name or description.model_name, self.image_size
+        )
+        self._detect = self._compile(frozen=False)
+        # Tracing makes the variables without computing anything.
+        spec = tf.TensorSpec([1, *self.image_size, 3], tf.float32)
+        traced = tf.function(self.predict, autograph=False).get_concrete_function(spec)
+        self.layers = analysis.layers(traced.graph, self.variables_by_name)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint_path: str,
+        *,
+        precision: str = "auto",
+        use_moving_average: bool = True,
+        hints: CheckpointOverrides = NO_HINTS,
+    ) -> "Detector":
+        """The detector that a checkpoint (or the newest of a train_dir) holds.
+
+        Args:
+          checkpoint_path: a checkpoint or a folder of some.
+          precision: type of the arithmetic; auto is the fastest that the machine has.
+          use_moving_average: take averaged weights where the checkpoint has them.
+          hints: what the user says of it.
+
+        Raises:
+          InputError: no checkpoint there, or not one of such a network.
+        """
+        tensors = checkpoints.read(checkpoints.resolve(checkpoint_path))
+        precision = hardware.resolve_precision(precision)
+        detector = cls(hints.describe(tensors), precision=precision)
+        detector.load(averaged(tensors) if use_moving_average else tensors)
+        detector.freeze()
+        return detector
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class id k has the name labels[k - 1]."""
+        return self.description.labels
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the network's input, pixels."""
+        return self.parameters.image_size
+
+    @property
+    def variables_by_name(self) -> dict[str, tf.Variable]:
+        """The weights by slim name, in the order of the network."""
+        return self._variables.by_name
+
+    def load(self, tensors: dict[str, np.ndarray]) -> None:
+        """Sets every weight from a map of names.
+
+        Raises:
+          InputError: a weight is missing or has another shape.
+        """
+        for name, variable in self.variables_by_name.items():
+            if name not in tensors or tensors[name].shape != tuple(variable.shape):
+                there = tensors[name].shape if name in tensors else "missing"
+                raise InputError(
+                    f"The checkpoint's {name} is {there}, the network's is "
+                    f"{tuple(variable.shape)}: it belongs to another network or class count."
+                )
+            variable.assign(tensors[name])
+        self._detect = self._compile(frozen=False)
+
+    def freeze(self) -> None:
+        """Says that the weights stay as they are until `load`: detecting compiles them in."""
+        self._detect = self._compile(frozen=True)
+
+    def preprocess(self, image: tf.Tensor) -> tf.Tensor:
+        """uint8[H, W, 3] RGB of any size -> f32[S, S, 3] network input, RGB minus mean."""
+        return self.preprocessing.for_eval(image)
+
+    def predict(self, inputs: tf.Tensor, *, frozen: bool = False) -> Predictions:
+        """f32[B, S, S, 3] -> logits and offsets.
+
+        `frozen` is for a function that is traced once and called often, and never differentiated:
+        the weights' present values become constants in it, which TensorFlow casts and reorders once
+        and not in every call.
+        """
+        logits, offsets, _ = self._run(inputs, frozen=frozen)
+        return Predictions(tf.cast(logits, tf.float32), tf.cast(offsets, tf.float32))
+
+    def feature_maps(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """f32[B, S, S, 3] -> what each predicting layer reads, f32[B, H, W, D] by layer name."""
+        end_points = self.end_points(inputs)
+        return {layer.name: end_points[layer.name] for layer in self.parameters.layers}
+
+    def end_points(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """f32[B, S, S, 3] -> activations at the end of every block, f32[B, H, W, D] by its name."""
+        *_, end_points = self._run(inputs)
+        return {name: tf.cast(values, tf.float32) for name, values in end_points.items()}
+
+    def postprocess(self, predictions: Predictions, **thresholds) -> detections.Detections:
+        """Predictions -> detections; the thresholds are those of `detections.detect`."""
+        return detections.detect(
+            predictions.logits,
+            predictions.offsets,
+            self.anchors,
+            prior_scaling=self.parameters.prior_scaling,
+            **thresholds,
+        )
+
+    def loss(
+        self,
+        predictions: Predictions,
+        targets: Targets,
+        *,
+        normalizer: tf.Tensor | None = None,
+        loss_alpha: float = 1.0,
+        negative_ratio: float = 3.0,
+        min_negatives_per_image: int = 0,
+        mining_progress: tf.Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> dict[str, tf.Tensor]:
+        """The multibox loss: {"classification", "localisation"}, f32 scalars.
+
+        Args:
+          predictions: of a batch.
+          targets: of the same batch.
+          normalizer: what the sums are divided by; by default the batch's positives, at least 1.
+          loss_alpha: weight of the localisation.
+          negative_ratio: hard negatives for each positive.
+          min_negatives_per_image: hard negatives of a picture with few positives or none.
+          mining_progress: how far mining has set in, f32 scalar; see `losses.hard_negatives`.
+          label_smoothing: share of the target spread over all classes.
+        """
+        if normalizer is None:
+            normalizer = tf.maximum(1.0, count_positives(targets))
+        sums = losses.multibox(
+            predictions.logits,
+            predictions.offsets,
+            targets,
+            negative_ratio=negative_ratio,
+            min_negatives=min_negatives_per_image,
+            mining_progress=mining_progress,
+            label_smoothing=label_smoothing,
+        )
+        return {
+            "classification": sums.classification / normalizer,
+            "localisation": loss_alpha * sums.localisation / normalizer,
+        }
+
+    def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
+        """All four steps on pictures of any size: uint8[H, W, 3] RGB each.
+
+        Thresholds are those of `detections.detect`.
+        """
+        if not images:
+            return []
+        inputs = tf.stack([self.preprocess(tf.constant(image)) for image in images])
+        return unpad(self._detect(inputs, **thresholds))
+
+    def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> detections.Detections:
+        """f32[B, S, S, 3] network inputs -> padded detections, as one compiled function."""
+        return self._detect(inputs, **thresholds)
+
+    def _compile(self, *, frozen: bool) -> Callable[..., detections.Detections]:
+        def detect(inputs: tf.Tensor, **thresholds) -> detections.Detections:
+            return self.postprocess(self.predict(inputs, frozen=frozen), **thresholds)
+
+        return tf.function(detect, autograph=False, reduce_retracing=True)
+
+    def _run(
+        self, inputs: tf.Tensor, *, frozen: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+        scaled = tf.cast(inputs * self.description.input_scale, self._dtype)
+        with self._variables.scope(self.parameters.name, dtype=self._dtype, frozen=frozen):
+            return self._build(
+                scaled,
+                num_classes=self.description.num_classes,
+                depth_multiplier=self.description.depth_multiplier,
+                initializer=self._initializer,
+            )
+
+
+def count_positives(targets: Targets) -> tf.Tensor:
+    """Matched anchors of a batch, f32 scalar."""
+    return tf.reduce_sum(tf.cast(targets.classes > 0, tf.float32))
+
+
+def unpad(found: detections.Detections) -> list[PictureDetections]:
+    """Padded detections of a batch -> NumPy detections picture by picture."""
+    boxes, classes, scores, counts = (value.numpy() for value in found)
+    return [
+        PictureDetections(boxes[i, :count], classes[i, :count], scores[i, :count])
+        for i, count in enumerate(counts)
+    ]

@@ -1,0 +1,107 @@
+"""The folder of a run: its lock, flags.txt, labels.txt and metrics.jsonl."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from model import train_dir
+from runtime import files, json_log
+from runtime.errors import InputError
+
+METRIC = "mAP_VOC07"
+Line = dict[str, Any]
+
+
+METRICS = "metrics.jsonl"
+EVALUATIONS = "evaluations.jsonl"
+FLAGS = "flags.txt"
+LABELS = "labels.txt"
+CONFIGURATION = "configuration.txt"
+_OURS = re.compile(
+    r"ckpt-\d+(_temp|\..*)?|checkpoint|events\.out\..*|metrics\.jsonl|flags\.txt|labels\.txt"
+    r"|evaluations(\.jsonl)?|best|configuration\.txt"
+)
+
+
+@contextlib.contextmanager
+def locked(train_dir: str) -> Iterator[None]:
+    """Makes the folder and holds it until the end; the kernel lets go when the process dies.
+
+    Not locked are folders of TensorFlow's filesystem plugins (gs:// and the like), and those whose
+    filesystem has no locks. The lock is on a file because NFS locks no folders.
+
+    Raises:
+      InputError: another training holds it, or it cannot be written.
+    """
+    if not files.is_local(train_dir):
+        with files.explain_write_errors(f"--train_dir={train_dir}"):
+            tf.io.gfile.makedirs(train_dir)
+        yield
+        return
+    try:
+        os.makedirs(train_dir, exist_ok=True)
+        lock = open(os.path.join(train_dir, ".lock"), "w")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise InputError(
+            f"--train_dir={train_dir} cannot be written ({error.strerror}): choose another folder."
+        ) from error
+    with lock:
+        try:
+            files.lock(lock.fileno(), wait=False)
+        except BlockingIOError as error:
+            raise InputError(
+                f"--train_dir={train_dir} is in use by another training: wait for its end or "
+                "choose another folder."
+            ) from error
+        yield
+
+
+def clear(train_dir: str) -> None:
+    """Removes what an earlier run left, and nothing else."""
+    for name in tf.io.gfile.listdir(train_dir):
+        path = tf.io.gfile.join(train_dir, name.rstrip("/"))
+        if _OURS.fullmatch(name.rstrip("/")):
+            (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+
+
+def clears(train_dir: str, path: str) -> bool:
+    """Whether `clear` would remove this path."""
+    first = os.path.relpath(os.path.realpath(path), os.path.realpath(train_dir)).split(os.sep)[0]
+    return bool(_OURS.fullmatch(first))
+
+
+def read_number(train_dir: str, flag: str) -> int | None:
+    """The whole number that the run's flags.txt has for a flag; None where it has none."""
+    path = tf.io.gfile.join(train_dir, FLAGS)
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path) as file:
+        match = re.search(rf"^--{flag}=(\d+)$", file.read(), re.MULTILINE)
+    return int(match.group(1)) if match else None
+
+
+def last_step(folder: str) -> int | None:
+    """Where the training of a train_dir ended early, or where it is to end by its flags, if at all.
+
+    Its files are read; any process may ask.
+    """
+    history = json_log.read_lines(folder, train_dir.EVALUATIONS)
+    if has_converged(history, train_dir.read_number(folder, "early_stopping_evals") or 0):
+        return history[-1]["step"]
+    return train_dir.read_number(folder, "max_number_of_steps")
+
+
+def best_of(history: list[Line]) -> Line:
+    """The line of the highest score, the first of equals; no score is the lowest of all."""
+    return max(history, key=lambda line: -1.0 if line[METRIC] is None else line[METRIC])
+
+
+def has_converged(history: list[Line], patience: int) -> bool:
+    """Whether the last `patience` evaluations were no better than one before; 0 says never."""
+    if not patience or not history:
+        return False
+    return len(history) - 1 - history.index(best_of(history)) >= patience

@@ -1,0 +1,90 @@
+"""What the command-line scripts share: flag parsing, exit codes and quiet start-up.
+
+Exit codes: 0 done; 2 bad usage or bad input; 75 stopped early with a checkpoint saved; 130 ended by
+Ctrl-C with nothing saved; 1 a defect.
+absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
+"""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from absl import app, flags
+
+from runtime.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError
+
+
+def quiet_tensorflow() -> None:
+    """Imports TensorFlow without its start-up chatter; call before anything else imports it.
+
+    Its C++ part writes to file descriptor 2 before any log level counts. Ctrl-C in these seconds
+    ends the script without a traceback.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import tensorflow  # noqa: F401
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+def run(main: Callable[[], int | None], *, usage: str) -> NoReturn:
+    """Parses the flags, runs `main()` and ends the process with its code.
+
+    The process ends without Python's own clean-up: a tf.data thread that waits for Python to read a
+    record would hang it for ever.
+
+    Args:
+      main: takes nothing, returns an exit code or None for 0. `InputError` becomes exit code 2.
+      usage: first lines of `--help`; usually the script's docstring.
+    """
+    sys.modules["__main__"].__doc__ = usage
+    code: Any = 1
+    try:
+        app.run(lambda _: _guarded(main), flags_parser=_parse)
+    except SystemExit as stop:
+        code = stop.code or 0
+    except BaseException:
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        said = str(error).strip()
+        end = "" if said.endswith((".", "?")) else "."
+        _fail(f"{said}{end} Run with --help for the list of flags.")
+    except SystemExit:
+        sys.exit(0)  # absl prints --help while it parses, and exits with 1
+    if len(rest) > 1:
+        _fail(f"Unexpected argument {rest[1]!r}: every option is a --flag=value.")
+    return rest
+
+
+def _guarded(main: Callable[[], int | None]) -> int:
+    try:
+        return main() or 0
+    except InputError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _fail(sentence: str) -> NoReturn:
+    sentence = " ".join(sentence.split())
+    print(f"{os.path.basename(sys.argv[0])}: {sentence}", file=sys.stderr)
+    sys.exit(EXIT_BAD_INPUT)

@@ -1,0 +1,204 @@
+"""Whole files, and durability and locks on local folders, which remote filesystems see to.
+
+A folder is locked by `flock` on the folder itself, so that no lock file stays behind and a killed
+process frees its lock. Filesystems that cannot lock folders (some NFS) go without.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import tensorflow as tf
+
+from runtime.errors import InputError, one_line
+
+_NO_ROOM = (
+    tf.errors.ResourceExhaustedError,
+    tf.errors.OutOfRangeError,  # of a limit on the size of files
+)
+_NO_ROOM_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What such a disk raises; a lost peer's errors (`cluster.PEER_ERRORS`) are not among them.
+DISK_ERRORS = (
+    *_NO_ROOM,
+    tf.errors.UnknownError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.NotFoundError,
+    tf.errors.FailedPreconditionError,
+    OSError,
+)
+
+
+def is_local(path: str) -> bool:
+    """Whether the path is one of this machine's (has no `scheme://`)."""
+    return "://" not in path
+
+
+def opened(path: str, *, buffering: int = -1) -> IO[bytes]:
+    """A file to be read; a local one without TensorFlow, whose files cost more, most to seek in."""
+    return open(path, "rb", buffering) if is_local(path) else tf.io.gfile.GFile(path, "rb")
+
+
+def read(path: str, limit: int = -1) -> bytes:
+    """A file's bytes, or the first `limit` of them.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    try:
+        with opened(path) as file:
+            return file.read(limit)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    except tf.errors.OpError as error:
+        raise InputError(f"{path} cannot be read ({error.message}).") from error
+
+
+def size(path: str) -> int:
+    """A file's size in bytes; 0 where it cannot be told, as for a dangling link."""
+    try:
+        return os.stat(path).st_size if is_local(path) else tf.io.gfile.stat(path).length
+    except (OSError, tf.errors.OpError):
+        return 0
+
+
+def sync(path: str) -> None:
+    """Forces a file's content, or a folder's list of names, onto the disk."""
+    if not is_local(path):
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some filesystems sync no folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def unused_name(path: str, kind: str) -> str:
+    """A name beside `path` that nothing has; `kind` says what has it while it is there."""
+    return f"{path.rstrip('/')}.{kind}-{uuid.uuid4().hex}"
+
+
+@contextlib.contextmanager
+def locked(folder: str, *, wait: bool = True) -> Iterator[None]:
+    """Holds the folder's lock.
+
+    Raises:
+      BlockingIOError: another process holds it and `wait` is False.
+    """
+    if not is_local(folder):
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        lock(descriptor, wait=wait)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock(descriptor: int, *, wait: bool) -> None:
+    """Locks an open file or folder until it is closed, where the filesystem can.
+
+    Raises:
+      BlockingIOError: another process holds it and `wait` is False.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # no locks here, such as on NFS without its lock service
+
+
+@contextlib.contextmanager
+def explain_write_errors(what: str, *, hope: str = "") -> Iterator[None]:
+    """Around what writes and nothing else: memory that ends is told like a disk that is full.
+
+    Args:
+      what: is written.
+      hope: what the user still has; " ..." behind the sentence.
+
+    Raises:
+      InputError: it could not be written.
+    """
+    try:
+        yield
+    except DISK_ERRORS as error:
+        no_room = isinstance(error, _NO_ROOM) or getattr(error, "errno", None) in _NO_ROOM_NUMBERS
+        remedy = "make room" if no_room else "see that its folder is there and may be written"
+        raise InputError(
+            f"{what} could not be written ({one_line(error)}): {remedy} and run again{hope}."
+        ) from error
+
+
+def make_folder(folder: str, *, given: str) -> None:
+    """Makes a folder and writes into it: whether that goes is known before hours of work.
+
+    Args:
+      folder: there already or not.
+      given: the flag with its value, such as "--eval_dir=eval".
+
+    Raises:
+      InputError: it cannot be written.
+    """
+    probe = tf.io.gfile.join(folder, f".probe-{uuid.uuid4().hex}")
+    try:
+        tf.io.gfile.makedirs(folder)
+        with tf.io.gfile.GFile(probe, "w") as file:
+            file.write("")
+        tf.io.gfile.remove(probe)
+    except (tf.errors.OpError, OSError) as error:
+        raise InputError(
+            f"{given} cannot be written ({one_line(error)}): choose another folder."
+        ) from error
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """Gives a path to write to; what was written there takes the place of `path` when it is whole.
+
+    An error leaves what was there, and nothing beside it.
+    """
+    temporary = f"{path}.temp"
+    try:
+        yield temporary
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    except BaseException:
+        with contextlib.suppress(tf.errors.OpError):
+            tf.io.gfile.remove(temporary)
+        raise
+
+
+def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
+    """Writes a text file whole or not at all.
+
+    Raises:
+      InputError: it could not be written, such as on a full disk; what was there stays.
+    """
+    path = tf.io.gfile.join(train_dir, name)
+    with (
+        explain_write_errors(path),
+        replacing(path) as temporary,
+        tf.io.gfile.GFile(temporary, "w") as file,
+    ):
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+def keep_beside(path: str, data: bytes) -> bool:
+    """Writes a cache file, whole or not at all; False where the folder refuses it."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with tf.io.gfile.GFile(temporary, "wb") as file:
+            file.write(data)
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    except tf.errors.OpError:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.remove(temporary)
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Locks and durability on local folders."""
+
+import os
+
+import pytest
+
+from runtime.errors import InputError
+from runtime.files import is_local, lock, locked, read, size, sync
+
+
+@pytest.mark.parametrize(
+    "path, expected", [("/a/b", True), ("./a:b", True), ("gs://x/y", False), ("file:///a", False)]
+)
+def test_paths_with_a_scheme_are_remote(path, expected):
+    assert is_local(path) is expected
+
+
+def test_sync_takes_files_and_folders(tmp_path):
+    (tmp_path / "a").write_text("a")
+    sync(str(tmp_path / "a"))
+    sync(str(tmp_path))
+    sync("gs://nowhere/a")
+
+
+def test_sync_of_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        sync(str(tmp_path / "a"))
+
+
+def test_locked_folder_is_refused_to_a_second_holder(tmp_path):
+    with locked(str(tmp_path)), pytest.raises(BlockingIOError):  # noqa: SIM117
+        with locked(str(tmp_path), wait=False):
+            pass
+
+
+def test_lock_is_free_afterwards_and_leaves_no_file(tmp_path):
+    with locked(str(tmp_path)):
+        pass
+    with locked(str(tmp_path), wait=False):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lock_is_free_after_an_error(tmp_path):
+    with pytest.raises(KeyError), locked(str(tmp_path)):
+        raise KeyError
+    with locked(str(tmp_path), wait=False):
+        pass
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_what_cannot_be_locked_is_not_taken_for_locked(tmp_path, wait):
+    descriptor = os.open(tmp_path, os.O_PATH)  # flock refuses it with another error than "busy"
+    lock(descriptor, wait=wait)
+    os.close(descriptor)
+
+
+def test_remote_folders_go_without_a_lock():
+    with locked("gs://a/b"), locked("gs://a/b", wait=False):
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_files_are_read_whole_or_up_to_a_limit(tmp_path, scheme):
+    (tmp_path / "a").write_bytes(b"\xff\x00abc")
+    path = f"{scheme}{tmp_path}/a"
+    assert (read(path), read(path, 2), size(path)) == (b"\xff\x00abc", b"\xff\x00", 5)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_file_that_cannot_be_read_is_named(tmp_path, scheme):
+    path = f"{scheme}{tmp_path}/none"
+    with pytest.raises(InputError, match=r"none cannot be read \(.*[Nn]o such file"):
+        read(path)
+    assert size(path) == 0

@@ -1,0 +1,221 @@
+"""Settings to flags and back, through absl's real parser."""
+
+import dataclasses
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+from absl import flags
+
+from runtime import settings
+from runtime.errors import InputError
+from runtime.settings import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Example:
+    """One of every kind."""
+
+    folder: str = setting("", "A text.")
+    note: str | None = setting(None, "A text that may be absent.")
+    steps: int = setting(10, "A number.")
+    limit: int | None = setting(None, "A number that may be absent.")
+    rate: float = setting(0.1, "A fraction.")
+    epsilon: float | None = setting(None, "A fraction that may be absent.")
+    fast: bool = setting(False, "Yes or no.")
+    safe: bool = setting(True, "Yes or no.")
+    kind: str = setting("linear", "One of two.", choices=("linear", "constant"))
+    names: tuple[str, ...] = setting((), "Texts.")
+    boundaries: tuple[int, ...] = setting((80, 100), "Numbers.")
+    sizes: tuple[float, ...] = setting((), "Fractions.")
+
+
+def parse(*arguments: str) -> Example:
+    """What `script ARGUMENTS` gives; takes the flags away again."""
+    settings.define_flags(Example)
+    try:
+        flags.FLAGS(["script", *arguments])
+        return settings.from_flags(Example)
+    finally:
+        for field in dataclasses.fields(Example):
+            delattr(flags.FLAGS, field.name)
+        flags.FLAGS.unparse_flags()
+
+
+def test_no_flags_give_the_defaults():
+    assert parse() == Example()
+
+
+@pytest.mark.parametrize(
+    ("argument", "name", "value"),
+    [
+        ("--folder=a b/c=d", "folder", "a b/c=d"),
+        ("--folder=", "folder", ""),
+        ("--note=x", "note", "x"),
+        ("--steps=-3", "steps", -3),
+        ("--limit=7", "limit", 7),
+        ("--rate=1e-3", "rate", 0.001),
+        ("--rate=2", "rate", 2.0),
+        ("--epsilon=1e-10", "epsilon", 1e-10),
+        ("--fast", "fast", True),
+        ("--fast=True", "fast", True),
+        ("--nosafe", "safe", False),
+        ("--safe=False", "safe", False),
+        ("--kind=constant", "kind", "constant"),
+        ("--names=cat,dog", "names", ("cat", "dog")),
+        ("--names=cat, big dog", "names", ("cat", "big dog")),
+        ("--names=", "names", ()),
+        ("--boundaries=1,2,3", "boundaries", (1, 2, 3)),
+        ("--boundaries= 5 , 6 ", "boundaries", (5, 6)),
+        ("--boundaries=", "boundaries", ()),
+        ("--sizes=.5,1e3", "sizes", (0.5, 1000.0)),
+    ],
+)
+def test_flag_sets_its_field_and_no_other(argument, name, value):
+    found = parse(argument)
+    assert found == dataclasses.replace(Example(), **{name: value})
+    assert type(getattr(found, name)) is type(value)
+
+
+@pytest.mark.parametrize("argument", ["--boundaries=10,x", "--boundaries=1.5", "--sizes=1,two"])
+def test_list_of_numbers_with_something_else_in_it_is_refused(argument):
+    name, _, value = argument.partition("=")
+    with pytest.raises(InputError, match=f"{name}={value}: give numbers with commas between them"):
+        parse(argument)
+
+
+@pytest.mark.parametrize("argument", ["--steps=x", "--rate=fast", "--kind=cubic", "--fast=maybe"])
+def test_malformed_value_is_absls_error(argument):
+    with pytest.raises(flags.IllegalFlagValueError):
+        parse(argument)
+
+
+def test_unknown_flag_is_absls_error():
+    with pytest.raises(flags.UnrecognizedFlagError):
+        parse("--batch_size=3")
+
+
+def test_help_stands_with_the_flag():
+    settings.define_flags(Example)
+    try:
+        found = {f.name: flags.FLAGS[f.name].help for f in dataclasses.fields(Example)}
+    finally:
+        for name in found:
+            delattr(flags.FLAGS, name)
+    assert found["steps"] == "A number."
+    assert "One of two." in found["kind"]
+    assert all(found.values())
+
+
+def test_flagfile_has_a_line_for_every_setting_that_is_set():
+    lines = settings.to_flagfile(Example(rate=1e-4, names=("a", "b"), fast=True))
+    assert lines == [
+        "--folder=",
+        "--steps=10",
+        "--rate=0.0001",
+        "--fast=True",
+        "--safe=True",
+        "--kind=linear",
+        "--names=a,b",
+        "--boundaries=80,100",
+        "--sizes=",
+    ]
+
+
+WORDS = st.text("abcXYZ09_-./=: äß", max_size=12).map(str.strip)
+FLOATS = st.floats(allow_nan=False)
+EXAMPLES = st.builds(
+    Example,
+    folder=WORDS,
+    note=st.none() | WORDS,
+    steps=st.integers(),
+    limit=st.none() | st.integers(),
+    rate=FLOATS,
+    epsilon=st.none() | FLOATS,
+    fast=st.booleans(),
+    safe=st.booleans(),
+    kind=st.sampled_from(["linear", "constant"]),
+    names=st.lists(WORDS.filter(bool), max_size=3).map(tuple),
+    boundaries=st.lists(st.integers(), max_size=4).map(tuple),
+    sizes=st.lists(FLOATS, max_size=4).map(tuple),
+)
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(EXAMPLES)
+def test_flagfile_gives_the_same_settings_again(tmp_path_factory, example):
+    path = tmp_path_factory.getbasetemp() / "example.flags"
+    path.write_text("\n".join(["# Made by a test.", *settings.to_flagfile(example)]) + "\n")
+    assert parse(f"--flagfile={path}") == example
+
+
+def test_flag_after_a_flagfile_wins(tmp_path):
+    path = tmp_path / "example.flags"
+    path.write_text("\n".join(settings.to_flagfile(Example(steps=5, names=("a",)))))
+    found = parse(f"--flagfile={path}", "--steps=6", "--names=b")
+    assert (found.steps, found.names) == (6, ("b",))
+
+
+def test_changed_lists_what_is_not_at_its_default():
+    assert settings.changed(Example()) == []
+    lines = settings.changed(Example(steps=11, names=("a",), epsilon=0.1, rate=0.1))
+    assert lines == ["--steps=11", "--epsilon=0.1", "--names=a"]
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Example().steps = 3
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+def test_score_that_nothing_exceeds_is_refused(value):
+    settings.check_below_one(Example(rate=0.0), "rate")
+    settings.check_below_one(Example(rate=0.999), "rate")
+    with pytest.raises(InputError, match=rf"--rate={value} must lie in \[0, 1\)"):
+        settings.check_below_one(Example(rate=value), "rate")
+
+
+def test_require_names_the_first_that_is_missing():
+    settings.require(Example(folder="a", note="b"), "folder", "note")
+    with pytest.raises(InputError, match=r"--folder is missing: give --folder=PATH"):
+        settings.require(Example(note="b"), "note", "folder")
+    with pytest.raises(InputError, match="--note is missing"):
+        settings.require(Example(folder="a"), "folder", "note")
+
+
+def test_setting_that_would_do_nothing_is_refused():
+    given = Example(names=("a", "b"), safe=False)
+    settings.refuse_unless(True, given, "names", "safe", needs="--folder")
+    settings.refuse_unless("", given, "steps", "kind", needs="--folder")
+    settings.refuse_unless("", Example(note=""), "note", needs="--folder")
+    said = "--names=a,b does nothing without --folder: give that, or drop the flag"
+    with pytest.raises(InputError, match=said):
+        settings.refuse_unless("", given, "steps", "names", "safe", needs="--folder")
+    with pytest.raises(InputError, match="--safe=False does nothing"):
+        settings.refuse_unless("", given, "safe", needs="--folder")
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({"steps": 1}, ["steps"]),
+        ({"steps": 1, "limit": None}, ["steps", "limit"]),
+        ({"rate": float("inf")}, ["rate"]),
+    ],
+)
+def test_numbers_at_or_above_the_minimum_pass_and_so_do_absent_ones(values, names):
+    settings.check_at_least(Example(**values), 1, *names)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 0}, "--steps=0 must be 1 or more"),
+        ({"limit": -2}, "--limit=-2 must be 1 or more"),
+        ({"rate": 0.999}, "--rate=0.999 must be 1 or more"),
+        ({"rate": float("nan")}, "--rate=nan must be 1 or more"),
+    ],
+)
+def test_number_below_the_minimum_is_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        settings.check_at_least(Example(**{"rate": 1.0, **values}), 1, "steps", "limit", "rate")

@@ -1,0 +1,1 @@
+"""A run from records to checkpoints, resumable at any step."""

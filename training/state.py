@@ -1,0 +1,253 @@
+"""Everything of a training that a checkpoint holds, and what may not change when it goes on."""
+
+import dataclasses
+import inspect
+import json
+import math
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import tf_utils
+from model.description import Description
+from model.detector import Detector
+from optimization.averages import MovingAverages
+from optimization.loss_scale import LossScale
+from optimization.optimizers import Optimizer
+from runtime import hardware
+from runtime.errors import InputError
+from training.initial_weights import InitialWeights, check_fits
+from training.settings import TrainSettings
+from training.step import StepOptions, TrainStep, is_decayed
+
+_IMMUTABLE_ON_RESUME = (
+    *("seed", "optimizer", "global_batch_size", "shuffle", "augment", "moving_average_decay"),
+    *("dataset_name", "dataset_split_name", "dataset_weights"),
+)
+# What a fact is called that is no flag; the others are, under their names.
+_FLAG_NAMES = {
+    "labels": "The list of classes in the records",
+    "num_samples": "The number of pictures in the records",
+    "fingerprint": "The checksum of the records",
+    "global_batch_size": "The number of pictures a step takes (--batch_size of every clone)",
+}
+
+
+class TrainState:
+    """Network, optimizer and step counter of one run. Make it inside `strategy.scope()`.
+
+    Attributes:
+      detector: the network.
+      step: the compiled training step and its counter.
+      description: stands in every checkpoint.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        description: Description,
+        *,
+        num_samples: int,
+        fingerprint: str = "",
+        initializer: str = "he",
+    ):
+        self.description = description
+        self._facts = resume_invariants(settings, num_samples=num_samples, fingerprint=fingerprint)
+        self._train_dir = settings.train_dir
+        self.detector = Detector(description, seed=settings.seed or 0, initializer=initializer)
+        trained = tf_utils.get_variables_to_train(
+            self.detector.variables_by_name, settings.trainable_scopes
+        )
+        self._optimizer = Optimizer(
+            _configure(tf_utils.configure_optimizer, settings),
+            trained,
+            decayed=[name for name in trained if is_decayed(name)],
+        )
+        decay = settings.moving_average_decay
+        self._averages = (
+            None if decay is None else MovingAverages(decay, self.detector.variables_by_name)
+        )
+        is_float16 = description.precision == "mixed_float16"
+        self._loss_scale = LossScale() if is_float16 else None
+        schedule = _configure(tf_utils.configure_learning_rate, settings, num_samples=num_samples)
+        options = {name: getattr(settings, name) for name in StepOptions._fields}
+        if settings.optimizer == "adamw":
+            options["weight_decay"] = 0.0  # decoupled: a part of the update, not of the loss
+        self.step = TrainStep(
+            self.detector,
+            self._optimizer,
+            schedule,
+            trained=trained,
+            options=StepOptions(**options),
+            averages=self._averages,
+            multipliers=_configure(
+                tf_utils.get_gradient_multipliers, settings, variables=trained.keys()
+            ),
+            loss_scale=self._loss_scale,
+        )
+
+    def tensors(self) -> dict[str, tf.Tensor | tf.Variable]:
+        """What a checkpoint holds, by name."""
+        return {
+            **self.variables(),
+            "description": tf.constant(self.description.to_json()),
+            "training": tf.constant(json.dumps(self._facts)),
+        }
+
+    def check_fits(self, tensors: dict[str, np.ndarray]) -> InputError | None:
+        """What keeps a checkpoint from being restored: a variable missing or of another shape."""
+        for name, variable in self.variables().items():
+            if name not in tensors or tensors[name].shape != tuple(variable.shape):
+                return InputError(
+                    f"The checkpoint in --train_dir={self._train_dir} does not fit these "
+                    f"flags at {name}: start a new train_dir, or pass --overwrite to start over."
+                )
+        return None
+
+    def restore(self, tensors: dict[str, np.ndarray]) -> None:
+        """Goes on from the tensors of a checkpoint that fits."""
+        for name, variable in self.variables().items():
+            variable.assign(tensors[name])
+
+    def begin_with(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Starts a new run from other weights than its random ones."""
+        for name, variable in self.detector.variables_by_name.items():
+            variable.assign(weights[name])
+        if self._averages:
+            self._averages.restart()
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Weights, slots, moving averages, loss scale and step counter by name."""
+        return {
+            **self.detector.variables_by_name,
+            **self._optimizer.slots,
+            **(self._averages.slots if self._averages else {}),
+            **(self._loss_scale.slots if self._loss_scale else {}),
+            "global_step": self.step.step,
+        }
+
+
+def resolve(
+    settings: TrainSettings,
+    labels: tuple[str, ...],
+    earlier: dict[str, np.ndarray] | None,
+    origin: InitialWeights,
+    *,
+    num_samples: int,
+    fingerprint: str = "",
+) -> tuple[TrainSettings, Description]:
+    """Fills in what was left to the program: seed, precision, anchors, input scale.
+
+    Args:
+      settings: as the flags say.
+      labels: of the data set.
+      earlier: the checkpoint to go on from; None for a new run.
+      origin: where the weights of a new run come from.
+      num_samples: pictures of the data set.
+      fingerprint: of its records.
+
+    Raises:
+      InputError: a flag or the data differ from the earlier run's in what may not change, or from
+        what the weights of `origin` were made for; or the checkpoint is not one of a training.
+    """
+    was, facts = _read_earlier(earlier, settings) if earlier else (None, {})
+    seed = settings.seed if settings.seed is not None else facts.get("seed", _draw_seed())
+    precision = was.precision if was and settings.precision == "auto" else settings.precision
+    scale = _input_scale(settings.input_scale, was.input_scale if was else origin.input_scale)
+    settings = dataclasses.replace(
+        settings,
+        seed=seed,
+        precision=hardware.resolve_precision(precision),
+        input_scale=str(scale),
+        anchors=settings.anchors or (was.anchors if was else origin.anchors),
+    )
+    description = describe(settings, labels)
+    check_fits(origin, description)
+    if was:
+        _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), settings)
+        now = resume_invariants(settings, num_samples=num_samples, fingerprint=fingerprint)
+        _refuse_changes(facts, now, settings)
+    return settings, description
+
+
+def warn_of_schedule(settings: TrainSettings, *, num_samples: int) -> str:
+    """What a user may not expect of the learning rate, in a sentence; else ""."""
+    return _configure(tf_utils.warn_of_early_floor, settings, num_samples=num_samples)
+
+
+def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
+    """What checkpoints say of themselves, from settings without gaps."""
+    preprocessing = settings.preprocessing_name
+    return Description(
+        model_name=settings.model_name,
+        labels=labels,
+        anchors=settings.anchors or "",
+        depth_multiplier=settings.depth_multiplier,
+        input_scale=float(settings.input_scale),
+        precision=settings.precision,
+        preprocessing_name=None if preprocessing == settings.model_name else preprocessing,
+    )
+
+
+def resume_invariants(
+    settings: TrainSettings, *, num_samples: int, fingerprint: str = ""
+) -> dict[str, Any]:
+    """What decides the course of a run and must stay when it is resumed."""
+    facts = {name: getattr(settings, name) for name in _IMMUTABLE_ON_RESUME}
+    facts |= {"num_samples": num_samples, "fingerprint": fingerprint}
+    return json.loads(json.dumps(facts))  # as a checkpoint gives them back
+
+
+def _read_earlier(
+    earlier: dict[str, np.ndarray], settings: TrainSettings
+) -> tuple[Description, dict[str, Any]]:
+    if not {"description", "training"} <= earlier.keys():
+        raise InputError(
+            f"--train_dir={settings.train_dir} holds a checkpoint that is not one of a training of "
+            "this program: use another folder for the training."
+        )
+    description = Description.from_json(earlier["description"].item().decode())
+    return description, json.loads(earlier["training"].item())
+
+
+def _refuse_changes(before: dict, now: dict, settings: TrainSettings) -> None:
+    for name, value in before.items():
+        if now[name] != value:
+            own, earlier = _shown(now[name]), _shown(value)
+            what = f"{_FLAG_NAMES[name]}, {own}," if name in _FLAG_NAMES else f"--{name}={own}"
+            raise InputError(
+                f"{what} differs from the {earlier} of the run in "
+                f"--train_dir={settings.train_dir}: keep to {earlier}, start a new train_dir, or "
+                "start over with --overwrite."
+            )
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _input_scale(text: str, otherwise: float) -> float:
+    if text == "auto":
+        return otherwise
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = math.nan
+    if not 0 < scale < math.inf:
+        raise InputError(f"--input_scale={text} must be auto or a number above 0.")
+    return scale
+
+
+def _draw_seed() -> int:
+    return random.SystemRandom().randrange(2**31)
+
+
+def _configure(factory, settings: TrainSettings, **values):
+    """Calls a factory of `tf_utils` with the settings of its arguments' names."""
+    names = inspect.signature(factory).parameters
+    return factory(
+        **{name: values[name] if name in values else getattr(settings, name) for name in names}
+    )

@@ -1,0 +1,202 @@
+"""Training, put together: records in, checkpoints and metrics out, resumable at any step."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+from datasets.dataset_factory import Dataset
+from datasets.mixture import get_mixture
+from datasets.records.graph_source import GraphRecordSource
+from datasets.records.source import RecordSource
+from deployment import model_deploy, parameter_server
+from deployment.cluster import Cluster, exit_when_a_peer_dies
+from deployment.model_deploy import DeploymentConfig
+from model import train_dir
+from model.detector import Detector
+from runtime import hardware
+from runtime.errors import InputError
+from runtime.signals import StopRequest
+from runtime.watchdog import ProcessTimer, Watchdog
+from training import evaluations, initial_weights, remote_steps
+from training import start as run_start
+from training import state as train_state
+from training.input import make_pipeline
+from training.local_steps import LocalSteps
+from training.loop import Loop
+from training.numerics import NumericsCheck
+from training.remote_steps import RemoteSteps
+from training.settings import TrainSettings
+from training.start import Start
+from training.state import TrainState
+from training.summaries import TrainSummaries
+from training.writer import NullWriter, RunWriter
+
+
+def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
+    """Trains until the last step, an early end, or a signal that asks any worker to stop.
+
+    A stall and the death of another worker end the process with exit code 75.
+
+    Args:
+      settings: the flags.
+      environment: may name a cluster, by TF_CONFIG or SLURM's variables.
+
+    Returns:
+      Whether the run is done; False after a signal, with a checkpoint saved.
+
+    Raises:
+      InputError: flags, data or an earlier run do not allow it.
+    """
+    hardware.set_up_gpu_memory(settings.gpu_memory_fraction)
+    if settings.dry_run:
+        return _dry_run(settings)
+    run_start.check_overwrite(settings, environment)
+    deployment = _deployment(settings, environment)
+    if deployment.num_ps_tasks:
+        remote_steps.check(settings)
+        if remote_steps.is_over(settings):
+            return True
+    if deployment.is_server:
+        return parameter_server.serve(
+            deployment,
+            stall_timeout_secs=settings.stall_timeout_secs,
+            gpu_memory_fraction=settings.gpu_memory_fraction,
+        )
+    settings = dataclasses.replace(
+        settings,
+        num_replicas=deployment.num_replicas if deployment.has_peers else None,
+        num_ps_tasks=deployment.num_ps_tasks or None,
+    )
+    with exit_when_a_peer_dies(deployment):
+        with _watched_start(deployment, settings.stall_timeout_secs):
+            servers = parameter_server.gather(
+                deployment, stall_timeout_secs=settings.stall_timeout_secs
+            )
+            strategy = deployment.strategy()
+        # Not watched: records without a manifest are read from end to end, however long it takes.
+        dataset = _dataset(settings)
+        if deployment.is_chief:
+            evaluations.check_split(settings, dataset.labels)
+        return _train(settings, dataset, deployment, strategy, servers)
+
+
+@contextlib.contextmanager
+def _watched_start(deployment: DeploymentConfig, stall_timeout_secs: float) -> Iterator[None]:
+    """Ends the process with 75 when the others do not come, or die while TensorFlow starts.
+
+    Workers that keep step wait in TensorFlow for each other, with Python standing still.
+    """
+    switch = ProcessTimer(
+        stall_timeout_secs if deployment.num_in_step > 1 else 0,
+        f"TensorFlow could not start in {stall_timeout_secs:g} seconds (--stall_timeout_secs): "
+        "another worker is gone or stuck. Run the same command again; it goes on from the last "
+        "checkpoint.",
+    )
+    with switch, Watchdog(stall_timeout_secs, on_look=switch.reset):
+        yield
+
+
+def _train(
+    settings: TrainSettings, dataset: Dataset, deployment: DeploymentConfig, strategy, servers
+) -> bool:
+    cluster = Cluster(deployment, strategy)
+    with Watchdog(settings.stall_timeout_secs) as watchdog, contextlib.ExitStack() as until:
+        start = run_start.agree(settings, dataset, cluster, until=until)
+        with strategy.scope():
+            state = TrainState(
+                start.settings,
+                start.description,
+                num_samples=dataset.num_samples,
+                fingerprint=dataset.fingerprint,
+                initializer=start.origin.initializer,
+            )
+        run_start.begin(state, start, cluster)
+        watchdog.beat("the network was made")
+        interrupts = until.enter_context(StopRequest())
+        source, steps = _steps(start, state, dataset, strategy, servers)
+        numerics = NumericsCheck(start.settings, source, dataset)
+        writer = NullWriter()
+        if cluster.is_chief:
+            if start.settings.overwrite:  # only now is all else known to be possible
+                train_dir.clear(start.settings.train_dir)
+            run_start.describe(start, dataset, state)
+            writer = _writer(start, state, strategy)
+            run_start.announce(start, state, dataset, deployment)
+        loop = Loop(start, steps, numerics, writer, cluster, num_samples=dataset.num_samples)
+        return loop.run(interrupts, watchdog)
+
+
+def _writer(start: Start, state: TrainState, strategy) -> RunWriter:
+    settings = start.settings
+    summaries = TrainSummaries(
+        state.detector,
+        strategy,
+        histograms=settings.summarize_gradients,
+        images=settings.save_summaries_images,
+    )
+    return RunWriter(settings, start=start.step, tensors=state.tensors, summaries=summaries)
+
+
+def _dry_run(settings: TrainSettings) -> bool:
+    """Prints where each variable would start from; writes nothing."""
+    origin = initial_weights.find_initial_weights(settings)
+    dataset = _dataset(settings)
+    settings, description = train_state.resolve(
+        settings, dataset.labels, None, origin, num_samples=dataset.num_samples
+    )
+    print(initial_weights.describe_plan(Detector(description), origin, settings))
+    return True
+
+
+def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> DeploymentConfig:
+    return model_deploy.configure(
+        num_clones=settings.num_clones,
+        clone_on_cpu=settings.clone_on_cpu,
+        num_replicas=settings.num_replicas,
+        task=settings.task,
+        worker_hosts=settings.worker_hosts,
+        num_ps_tasks=settings.num_ps_tasks,
+        ps_hosts=settings.ps_hosts,
+        job_name=settings.job_name,
+        worker_job_name=settings.worker_job_name,
+        ps_job_name=settings.ps_job_name,
+        environment=environment,
+    )
+
+
+def _dataset(settings: TrainSettings) -> Dataset:
+    dataset = get_mixture(
+        settings.dataset_name,
+        settings.dataset_split_name,
+        settings.dataset_dir,
+        weights=settings.dataset_weights,
+        labels_file=settings.labels_file,
+        labels_offset=settings.labels_offset,
+    )
+    if settings.num_classes not in (None, len(dataset.labels) + 1):
+        raise InputError(
+            f"--num_classes={settings.num_classes} differs from the {len(dataset.labels)} labels "
+            f"of {dataset.name} and background: drop the flag, or mend the labels."
+        )
+    return dataset
+
+
+def _steps(
+    start: Start, state: TrainState, dataset: Dataset, strategy, servers
+) -> tuple[RecordSource | None, LocalSteps | RemoteSteps]:
+    """Who takes the steps: this process, from a source, or workers that it hands them to."""
+    settings = start.settings
+    if servers is None:
+        source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
+        return source, LocalSteps(start, state, dataset, source, strategy)
+    return None, RemoteSteps(
+        state,
+        strategy,
+        servers,
+        pipeline=make_pipeline(start, state, dataset, GraphRecordSource(dataset.shards)),
+        workers=(settings.num_replicas or 0) - 1,
+        rows=settings.global_batch_size,
+        first_step=start.step,
+        last_step=settings.last_step,
+        stall_timeout_secs=settings.stall_timeout_secs,
+    )
