@@ -12,10 +12,10 @@ RUN := .venv/bin/python
 BENCHMARKS := $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench clean distclean
+.PHONY: help venv demo test test-all lint bench clean distclean
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 venv: $(STAMP)  ## build .venv with everything installed (the other targets do this themselves)
 
@@ -25,11 +25,15 @@ $(STAMP): pyproject.toml scripts/make_venv.sh
 demo: $(STAMP)  ## draw a data set, train on it, score it and draw detections, all under demo/
 	@scripts/demo.sh
 
-# Hundreds of tests start processes and send them signals, and a machine may stall for seconds: up to
+PYTEST := $(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+test: $(STAMP)  ## run the tests, in two processes: minutes
+	@$(PYTEST) -m "not slow"
+
+# The long tests start many processes and send them signals, and a machine may stall for seconds: up to
 # three that fail run once more. Both tracebacks are shown, and the last line counts the reruns.
-test: $(STAMP)  ## run every test, in two processes
-	@$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
-	  --reruns=1 --max-suite-reruns=3 --rerun-show-tracebacks
+test-all: test  ## run the long tests too: the demo, faults, every layout
+	@$(PYTEST) -m slow --reruns=1 --max-suite-reruns=3 --rerun-show-tracebacks
 
 lint: $(STAMP)  ## ruff (lint and format) and mypy
 	@$(RUN) -m ruff check .

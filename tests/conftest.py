@@ -31,7 +31,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     That is the tests of a file, and all that look at the demo.
     """
     looks = {"demo", "trained_demo"} & set(getattr(item, "fixturenames", ()))
-    item.add_marker(pytest.mark.xdist_group("demo" if looks else item.path.stem))
+    item.add_marker(pytest.mark.xdist_group("demo" if looks else str(item.path.relative_to(ROOT))))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,8 @@ import shutil
 import pytest
 import runs
 
+pytestmark = pytest.mark.slow
+
 
 def refused(script: str, *flags: str) -> str:
     done = runs.run(script, *flags, code=2)

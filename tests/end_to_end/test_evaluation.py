@@ -8,6 +8,8 @@ import runs
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2
 
+pytestmark = pytest.mark.slow
+
 
 def eval_flags(trained, records, folder) -> list[str]:
     return [

@@ -10,9 +10,8 @@ import pytest
 
 from tests.faults import clusters
 
-pytestmark = pytest.mark.slow
-
 STEPS, GLOBAL_BATCH = 20, 12
+SLOW = pytest.mark.slow
 
 
 def train(records, folder, *, workers: int = 1, clones: int = 1, steps: int = STEPS) -> np.ndarray:
@@ -31,7 +30,11 @@ def one_clone(records, tmp_path_factory):
     return train(records, tmp_path_factory.mktemp("layouts") / "one")
 
 
-@pytest.mark.parametrize(("workers", "clones"), [(1, 2), (1, 4), (2, 1), (3, 1)])
+@pytest.mark.parametrize(
+    ("workers", "clones"),
+    [pytest.param(1, 2, marks=SLOW), pytest.param(1, 4, marks=SLOW), (2, 1),
+     pytest.param(3, 1, marks=SLOW)],
+)  # fmt: skip
 def test_losses_do_not_depend_on_the_layout(workers, clones, one_clone, records, tmp_path):
     losses = train(records, tmp_path / "run", workers=workers, clones=clones)
     assert losses[0] == pytest.approx(one_clone[0], rel=1e-6)
@@ -39,6 +42,7 @@ def test_losses_do_not_depend_on_the_layout(workers, clones, one_clone, records,
     np.testing.assert_allclose(losses, one_clone, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_another_layout_at_a_resume_continues_the_curve(one_clone, records, tmp_path):
     train(records, tmp_path / "run", clones=2, steps=10)
     losses = train(records, tmp_path / "run", workers=2)

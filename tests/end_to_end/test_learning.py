@@ -9,8 +9,6 @@ import tf_utils
 from training.settings import TrainSettings
 from training.train import train
 
-pytestmark = pytest.mark.slow
-
 # optimizer: (schedule, learning rate)
 RUNS = {
     "sgd": ("fixed", 0.003),
@@ -29,7 +27,13 @@ def test_every_optimizer_and_schedule_has_a_run():
     assert {decay for decay, _ in RUNS.values()} == {*tf_utils.LEARNING_RATE_DECAY_TYPES}
 
 
-@pytest.mark.parametrize("optimizer", RUNS)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "momentum",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in RUNS if name != "momentum"),
+    ],
+)
 def test_loss_falls_in_fifty_steps(optimizer, records, tmp_path):
     decay, rate = RUNS[optimizer]
     settings = TrainSettings(

@@ -12,6 +12,8 @@ from model import checkpoints
 from model.description import Description
 from model.detector import Detector
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("circle", "cross", "ring", "square", "star", "triangle")
 WIDTH = 0.0625
 NEW_SCOPES = ",".join(

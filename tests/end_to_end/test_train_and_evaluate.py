@@ -8,6 +8,8 @@ import runs
 
 from model import checkpoints
 
+pytestmark = pytest.mark.slow
+
 EVALS = ("--eval_split=test", "--eval_every_n_steps=2")
 
 

@@ -11,6 +11,8 @@ from tensorflow.core.util import event_pb2
 
 from tests.faults import clusters
 
+pytestmark = pytest.mark.slow
+
 
 def flags(train_dir, records, folder) -> list[str]:
     return [
@@ -50,7 +52,6 @@ def test_last_checkpoint_ends_the_wait_and_one_that_cannot_be_read_is_passed_ove
     assert f"{train_dir}/ckpt-6: mAP_VOC07 " in done.stdout
 
 
-@pytest.mark.slow
 def test_checkpoints_are_scored_beside_two_workers_as_these_score_them(records, tmp_path):
     train_dir, folder = tmp_path / "run", tmp_path / "eval"
     command = runs.command("eval_ssd_network.py", *flags(train_dir, records, folder))
