@@ -46,6 +46,7 @@ def small(commands: str) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_commands_of_the_readme_run_one_after_the_other(checkout, voc_dir):
     (checkout / "my_pictures").symlink_to(voc_dir)
     for heading in ("Your own pictures", "Ship it", "Several workers"):
