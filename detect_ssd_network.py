@@ -12,30 +12,33 @@ nothing that could be read.
 
 import os
 
+from detection.settings import DetectSettings
 from runtime import cli
-
-# Torn files are reported by us, in one line each. TensorFlow's import may bring OpenCV along.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-cli.quiet_tensorflow()
-
-from detection import detect, sources  # noqa: E402
-from detection.settings import DetectSettings  # noqa: E402
-from model.description import CheckpointOverrides  # noqa: E402
-from model.detector import Detector  # noqa: E402
-from model.exported import ExportedDetector, is_export, open_export  # noqa: E402
-from runtime import hardware  # noqa: E402
-from runtime.progress import Progress  # noqa: E402
-from runtime.settings import define_flags, from_flags  # noqa: E402
+from runtime.settings import define_flags, from_flags
 
 
 def main() -> None:
     """Flags -> settings -> one call."""
+    # Torn files are reported by us, in one line each. TensorFlow's import may bring OpenCV along.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cli.quiet_tensorflow()
+
+    from detection import detect, sources
+    from model.description import CheckpointOverrides
+    from model.detector import Detector
+    from model.exported import is_export, open_export
+    from runtime import hardware
+    from runtime.progress import Progress
+
     settings = from_flags(DetectSettings)
     hardware.set_up_gpu_memory(None)
     source = sources.open_source(settings.input)
     detect.check_outputs(source, settings)
-    detector = _load(settings)
+    path = settings.checkpoint_path
+    load = open_export if is_export(path) else Detector.from_checkpoint
+    overrides = CheckpointOverrides.of_flags(settings)
+    detector = load(path, use_moving_average=settings.use_moving_average, hints=overrides)
     unit = "frames" if source.is_video else "pictures"
     with Progress(source.total, "detecting", unit=unit, log_seconds=10.0) as progress:
         summary = detect.run(detector, source, settings, progress=progress)
@@ -44,16 +47,6 @@ def main() -> None:
     print(
         f"{summary.pictures} {unit}{lost}, {summary.detections} detections, "
         f"{speed:.1f} pictures/s: {settings.output_dir}"
-    )
-
-
-def _load(settings: DetectSettings) -> Detector | ExportedDetector:
-    path = settings.checkpoint_path
-    load = open_export if is_export(path) else Detector.from_checkpoint
-    return load(
-        path,
-        use_moving_average=settings.use_moving_average,
-        hints=CheckpointOverrides.of_flags(settings),
     )
 
 

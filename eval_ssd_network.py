@@ -10,21 +10,21 @@ writes.
 Exit codes: 0 done, 2 bad input.
 """
 
+from evaluation.settings import EvalSettings
 from runtime import cli
-
-cli.quiet_tensorflow()
-
-from evaluation.continuous import evaluate_continuously  # noqa: E402
-from evaluation.devkit_files import evaluate_devkit_files  # noqa: E402
-from evaluation.evaluate import evaluate_checkpoint  # noqa: E402
-from evaluation.settings import EvalSettings  # noqa: E402
-from model.exported import is_export  # noqa: E402
-from runtime import hardware  # noqa: E402
-from runtime.settings import define_flags, from_flags  # noqa: E402
+from runtime.settings import define_flags, from_flags
 
 
 def main() -> None:
     """Flags -> settings -> one call."""
+    cli.quiet_tensorflow()
+
+    from evaluation.continuous import evaluate_continuously
+    from evaluation.devkit_files import evaluate_devkit_files
+    from evaluation.evaluate import evaluate_checkpoint
+    from model.exported import is_export
+    from runtime import hardware
+
     settings = from_flags(EvalSettings)
     hardware.set_up_gpu_memory(settings.gpu_memory_fraction)
     if settings.detections_dir:

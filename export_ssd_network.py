@@ -8,22 +8,21 @@
 What each format takes and gives stands in docs/export.md. Exit codes: 0 done, 2 bad input.
 """
 
-from absl import logging
-
+from export.settings import ExportSettings
 from runtime import cli
-
-cli.quiet_tensorflow()
-
-import tensorflow as tf  # noqa: E402
-
-from export.export import export  # noqa: E402
-from export.settings import ExportSettings  # noqa: E402
-from runtime import hardware  # noqa: E402
-from runtime.settings import define_flags, from_flags  # noqa: E402
+from runtime.settings import define_flags, from_flags
 
 
 def main() -> None:
     """Flags -> settings -> one call."""
+    cli.quiet_tensorflow()
+
+    import tensorflow as tf
+    from absl import logging
+
+    from export.export import export
+    from runtime import hardware
+
     settings = from_flags(ExportSettings)
     hardware.set_up_gpu_memory(None)
     logging.set_verbosity(logging.ERROR)  # the converters tell of every function they see

@@ -9,19 +9,19 @@
 Exit codes: 0 nothing that would harm a training, 2 something would, or bad input.
 """
 
+from inspection.settings import InspectSettings
 from runtime import cli
-
-cli.quiet_tensorflow()
-
-import tensorflow as tf  # noqa: E402
-
-from inspection import inspect  # noqa: E402
-from inspection.settings import InspectSettings  # noqa: E402
-from runtime.settings import define_flags, from_flags  # noqa: E402
+from runtime.settings import define_flags, from_flags
 
 
 def main() -> None:
     """Flags -> settings -> one call."""
+    cli.quiet_tensorflow()
+
+    import tensorflow as tf
+
+    from inspection import inspect
+
     settings = from_flags(InspectSettings)
     tf.config.set_visible_devices([], "GPU")  # pictures are looked at on the CPU
     inspect.run(settings)

@@ -11,27 +11,23 @@ input.
 """
 
 import dataclasses
+import importlib
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from runtime import cli
+from runtime.errors import InputError
+from runtime.settings import check, define_flags, from_flags, require, setting
 
-cli.quiet_tensorflow()
+if TYPE_CHECKING:
+    from datasets.conversion_stats import ConversionStats
 
-import tensorflow as tf  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import track  # noqa: E402
-
-from datasets import coco_to_tfrecords, pascalvoc_to_tfrecords  # noqa: E402
-from datasets.conversion import Conversion  # noqa: E402
-from datasets.conversion_stats import ConversionStats  # noqa: E402
-from runtime.errors import InputError  # noqa: E402
-from runtime.settings import check_at_least, define_flags, from_flags, require, setting  # noqa: E402
-
+# By what they are called on the command line, the modules that convert them.
 LAYOUTS = {
-    "pascalvoc": pascalvoc_to_tfrecords.convert,
-    "coco": coco_to_tfrecords.convert,
-    "shapes": pascalvoc_to_tfrecords.convert,  # as scripts/make_shapes_devkit.py writes them
+    "pascalvoc": "datasets.pascalvoc_to_tfrecords",
+    "coco": "datasets.coco_to_tfrecords",
+    "shapes": "datasets.pascalvoc_to_tfrecords",  # as scripts/make_shapes_devkit.py writes them
 }
 PLAIN_LINE_EVERY = 1000
 
@@ -59,8 +55,10 @@ class ConvertSettings:
         "",
         "Class names, one a line; from the annotations when empty (VOC's 20, or sorted by name).",
     )
-    num_shards: int = setting(0, "Number of record files; 0 chooses by size.")
-    skip_bad: int = setting(0, "Leave out up to so many pictures that are missing or damaged.")
+    num_shards: int = setting(0, "Number of record files; 0 chooses by size.", minimum=0)
+    skip_bad: int = setting(
+        0, "Leave out up to so many pictures that are missing or damaged.", minimum=0
+    )
     dry_run: bool = setting(False, "Only read and count the annotations; needs no pictures.")
 
 
@@ -68,9 +66,15 @@ def main() -> None:
     """Flags -> settings -> one call."""
     settings = from_flags(ConvertSettings)
     _check(settings)
+    cli.quiet_tensorflow()
+
+    import tensorflow as tf
+
+    from datasets.conversion import Conversion
+
     tf.config.set_visible_devices([], "GPU")  # pictures are checked on the CPU
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Conversion)}
-    convert = LAYOUTS[settings.dataset_name]
+    convert = importlib.import_module(LAYOUTS[settings.dataset_name]).convert
     print_result(convert(Conversion(**fields), report=say, progress=show), settings)
 
 
@@ -79,7 +83,7 @@ def _check(settings: ConvertSettings) -> None:
         require(settings, "coco_annotations")
     else:
         require(settings, "dataset_dir")
-    check_at_least(settings, 0, "num_shards", "skip_bad")
+    check(settings)
     if settings.dataset_name not in LAYOUTS:
         raise InputError(
             f"--dataset_name={settings.dataset_name} is no layout that can be converted: pass one "
@@ -99,6 +103,9 @@ def _check(settings: ConvertSettings) -> None:
 def show(image_ids: Sequence[str]) -> Iterator[str]:
     """Yields the ids, with a progress bar on a terminal and a line now and then elsewhere."""
     if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
         yield from track(image_ids, "converting", console=Console(stderr=True), transient=True)
         return
     for number, image_id in enumerate(image_ids):
@@ -112,7 +119,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def print_result(tally: ConversionStats, settings: ConvertSettings) -> None:
+def print_result(tally: "ConversionStats", settings: ConvertSettings) -> None:
     """Prints the table per class and where the records are."""
     print(tally.table())
     for line in tally.summary():

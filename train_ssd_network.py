@@ -10,17 +10,17 @@ before the first step.
 import os
 
 from runtime import cli
-
-cli.quiet_tensorflow()
-
-from runtime.errors import EXIT_STOPPED_EARLY  # noqa: E402
-from runtime.settings import define_flags, from_flags  # noqa: E402
-from training.settings import TrainSettings  # noqa: E402
-from training.train import train  # noqa: E402
+from runtime.errors import EXIT_STOPPED_EARLY
+from runtime.settings import define_flags, from_flags
+from training.settings import TrainSettings
 
 
 def main() -> int:
     """Flags -> settings -> one call."""
+    cli.quiet_tensorflow()
+
+    from training.train import train
+
     return 0 if train(from_flags(TrainSettings), os.environ) else EXIT_STOPPED_EARLY
 
 

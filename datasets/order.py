@@ -16,7 +16,6 @@ import tensorflow as tf
 from runtime.errors import InputError
 
 MAX_SLOTS = 10_000
-MAX_SEED = 2**61 - 1  # `stream_key` has four keys of a seed in 64 bits
 ORDER_STREAM, DRAW_STREAM, TURN_STREAM = 1, 2, 3  # of random numbers, so that none share a key
 
 

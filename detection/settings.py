@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from detection import writers as detection_writers
 from runtime.errors import InputError
-from runtime.settings import check_at_least, check_below_one, require, setting
+from runtime.settings import check, require, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,11 +24,18 @@ class DetectSettings:
         None, "Preset of a checkpoint that does not say its own; coco by default, for old ones."
     )
     labels_file: str | None = setting(None, "Class names, one a line, where it has none.")
-    select_threshold: float = setting(0.5, "Lowest score that is reported.")
-    nms_threshold: float = setting(0.45, "Overlap from which the lower score goes, class by class.")
-    keep_top_k: int = setting(200, "Most detections of a picture, before --classes.")
+    select_threshold: float = setting(0.5, "Lowest score that is reported.", minimum=0, below=1)
+    nms_threshold: float = setting(
+        0.45,
+        "NMS IoU threshold: of two overlapping boxes of a class, the lower score is dropped.",
+        minimum=0,
+        below=1,
+    )
+    keep_top_k: int = setting(200, "Most detections per image, over all classes.", minimum=1)
     batch_size: int = setting(
-        8, "Pictures that go through the network at a time; a TFLite export takes each alone."
+        8,
+        "Pictures that go through the network at a time; a TFLite export takes each alone.",
+        minimum=1,
     )
     classes: tuple[str, ...] = setting((), "Report only these classes; comma list of names.")
     format: tuple[str, ...] = setting(("jsonl",), "Comma list of jsonl, csv and voc_xml.")
@@ -39,9 +45,10 @@ class DetectSettings:
     )
 
     def __post_init__(self):
+        check(self)
         require(self, "checkpoint_path", "input", "output_dir")
-        check_at_least(self, 1, "keep_top_k", "batch_size")
-        check_below_one(self, "select_threshold", "nms_threshold")
+        from detection import writers as detection_writers  # TensorFlow comes with it
+
         unknown = [name for name in self.format if name not in detection_writers.FORMATS]
         if unknown:
             known = ", ".join(detection_writers.FORMATS)

@@ -2,10 +2,8 @@
 
 import dataclasses
 
-from preprocessing.eval_resize import EvalResize
-from runtime import hardware
 from runtime.errors import InputError
-from runtime.settings import check_at_least, check_below_one, refuse_unless, require, setting
+from runtime.settings import check, refuse_unless, require, setting
 
 # What acts when files of detections are scored; everything else is about running a network.
 _OF_FILES = (
@@ -26,15 +24,19 @@ class EvalSettings:
         False, "Score every checkpoint of a train_dir as it comes."
     )
     eval_interval_secs: float = setting(
-        60.0, "With wait_for_checkpoints: time between two looks for a new one."
+        60.0, "With wait_for_checkpoints: time between two looks for a new one.", minimum=0
     )
     eval_timeout_secs: float | None = setting(
-        None, "With wait_for_checkpoints: end when none came for so long; never by default."
+        None,
+        "With wait_for_checkpoints: end when none came for so long; never by default.",
+        minimum=0,
     )
     write_detections: bool = setting(False, "Write comp4_det_test_CLASS.txt to eval_dir.")
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
     coco: bool = setting(False, "COCO's twelve numbers beside VOC's.")
-    summary_pictures: int = setting(4, "Pictures drawn for TensorBoard, truth beside detections.")
+    summary_pictures: int = setting(
+        4, "Pictures drawn for TensorBoard, truth beside detections.", minimum=0
+    )
     report_dir: str = setting("", "Folder for a page of tables, curves, errors and pictures.")
 
     dataset_name: str = setting("pascalvoc_2007", "Names of the records; see docs/data.md.")
@@ -42,15 +44,17 @@ class EvalSettings:
     dataset_dir: str = setting("", "Folder of the records.")
     labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
-    skip_bad: int = setting(0, "Leave out up to so many bad records, which are named.")
-    num_preprocessing_threads: int | None = setting(None, "Pictures prepared at a time; auto.")
+    skip_bad: int = setting(0, "Leave out up to so many bad records, which are named.", minimum=0)
+    num_preprocessing_threads: int | None = setting(
+        None, "Pictures prepared at a time; auto.", minimum=1
+    )
     preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
     eval_resize: int = setting(
         4, "To the network's size: 1 not at all, 2 central crop, 3 shrink and pad, 4 warp."
     )
     eval_image_size: int | None = setting(None, "Checked against the network's picture size.")
-    batch_size: int = setting(8, "Pictures a step; scores do not depend on it.")
-    max_num_batches: int | None = setting(None, "Stop after so many batches.")
+    batch_size: int = setting(8, "Pictures a step; scores do not depend on it.", minimum=1)
+    max_num_batches: int | None = setting(None, "Stop after so many batches.", minimum=1)
 
     detections_dir: str = setting("", "Score these devkit files; no network is run.")
     voc_dir: str = setting("", "VOC folder whose annotations detections_dir is held to.")
@@ -72,14 +76,20 @@ class EvalSettings:
     )
     precision: str = setting("auto", "Arithmetic; auto is the fastest that the machine has.")
 
-    select_threshold: float = setting(0.01, "Lowest score of a detection.")
-    select_top_k: int = setting(400, "Candidates of each class that enter the suppression.")
-    keep_top_k: int = setting(200, "Detections of a picture over all classes.")
-    nms_threshold: float = setting(0.45, "Overlap from which the lower score goes.")
-    matching_threshold: float = setting(0.5, "Overlap above which a detection is right.")
-    remove_difficult: bool = setting(True, "Let objects marked difficult count neither way.")
+    select_threshold: float = setting(0.01, "Lowest score of a detection.", minimum=0, below=1)
+    select_top_k: int = setting(400, "Best candidates of each class that enter NMS.", minimum=1)
+    keep_top_k: int = setting(200, "Most detections per image, over all classes.", minimum=1)
+    nms_threshold: float = setting(
+        0.45,
+        "NMS IoU threshold: of two overlapping boxes of a class, the lower score is dropped.",
+        minimum=0,
+        below=1,
+    )
+    matching_threshold: float = setting(0.5, "IoU needed for a true positive.", minimum=0, below=1)
+    remove_difficult: bool = setting(True, "Ignore objects marked difficult in the score.")
 
     def __post_init__(self):
+        check(self)
         if self.detections_dir:
             require(self, "voc_dir")
         else:
@@ -89,13 +99,10 @@ class EvalSettings:
                 f"--voc_dir={self.voc_dir} belongs to --detections_dir: give that too."
             )
         self._check_waiting()
-        check_at_least(self, 1, "batch_size", "max_num_batches", "num_preprocessing_threads")
-        check_at_least(self, 1, "select_top_k", "keep_top_k")
-        check_at_least(
-            self, 0, "skip_bad", "summary_pictures", "eval_interval_secs", "eval_timeout_secs"
-        )
-        if self.eval_resize not in set(EvalResize):
+        if self.eval_resize not in (1, 2, 3, 4):
             raise InputError(f"--eval_resize={self.eval_resize} must be 1, 2, 3 or 4.")
+        from runtime import hardware  # TensorFlow comes with it
+
         hardware.resolve_precision(self.precision)
         hardware.check_memory_fraction(self.gpu_memory_fraction)
         if self.moving_average_decay is not None and not self.use_moving_average:
@@ -108,7 +115,6 @@ class EvalSettings:
                 f"--master={self.master}: there is no master session, an evaluation is one "
                 "process; drop the flag."
             )
-        check_below_one(self, "select_threshold", "nms_threshold", "matching_threshold")
         of_networks = {field.name for field in dataclasses.fields(self)} - {*_OF_FILES}
         refuse_unless(
             not self.detections_dir,

@@ -3,7 +3,7 @@
 import dataclasses
 
 from runtime.errors import InputError
-from runtime.settings import check_at_least, check_below_one, refuse_unless, require, setting
+from runtime.settings import check, refuse_unless, require, setting
 
 FORMATS = ("saved_model", "tflite", "onnx", "slim")
 THRESHOLDS = ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
@@ -26,11 +26,19 @@ class ExportSettings:
     )
 
     select_threshold: float = setting(
-        0.01, "Lowest score of a detection; export.json keeps the thresholds, for every format."
+        0.01,
+        "Lowest score of a detection; export.json keeps the thresholds, for every format.",
+        minimum=0,
+        below=1,
     )
-    nms_threshold: float = setting(0.45, "Overlap from which the lower score goes.")
-    select_top_k: int = setting(400, "Candidates of each class that enter the suppression.")
-    keep_top_k: int = setting(200, "Detections of a picture over all classes.")
+    nms_threshold: float = setting(
+        0.45,
+        "NMS IoU threshold: of two overlapping boxes of a class, the lower score is dropped.",
+        minimum=0,
+        below=1,
+    )
+    select_top_k: int = setting(400, "Best candidates of each class that enter NMS.", minimum=1)
+    keep_top_k: int = setting(200, "Most detections per image, over all classes.", minimum=1)
 
     tflite_quantization: str = setting(
         "none", "Numbers of the TFLite model.", choices=("none", "float16", "int8")
@@ -47,14 +55,13 @@ class ExportSettings:
     labels_file: str | None = setting(None, "Class names, one a line, where it has none.")
 
     def __post_init__(self):
+        check(self)
         require(self, "checkpoint_path", "export_dir")
         unknown = [name for name in self.format if name not in FORMATS]
         if unknown or not self.format:
             raise InputError(
                 f"--format={','.join(unknown)} is not known: take some of {', '.join(FORMATS)}."
             )
-        check_at_least(self, 1, "select_top_k", "keep_top_k")
-        check_below_one(self, "select_threshold", "nms_threshold")
         networks = {*self.format} - {"slim"}
         refuse_unless(networks, self, *THRESHOLDS, needs="--format=saved_model, tflite or onnx")
         self._check_quantization()

@@ -2,10 +2,9 @@
 
 import dataclasses
 
-from datasets.order import MAX_SEED
-from nets import nets_factory
 from runtime.errors import InputError
-from runtime.settings import check_at_least, check_at_most, refuse_unless, setting
+from runtime.limits import MAX_SEED
+from runtime.settings import check, refuse_unless, setting
 
 FORMATS = ("text", "json", "html")
 
@@ -26,15 +25,16 @@ class InspectSettings:
     model_name: str = setting("ssd_300_vgg", "Network whose anchors are held to the boxes.")
     anchors: str = setting("voc", "Preset voc or coco, or sides, as in training.")
     propose_anchors: int = setting(
-        6, "Box shapes to propose by k-means, of which --anchors is made; 0 for none."
+        6, "Box shapes to propose by k-means, of which --anchors is made; 0 for none.", minimum=0
     )
-    view: int = setting(0, "Draw so many pictures as the network sees them in training.")
-    seed: int = setting(0, "Of the augmentation of --view.")
+    view: int = setting(0, "Draw so many pictures as the network sees them in training.", minimum=0)
+    seed: int = setting(0, "Of the augmentation of --view.", minimum=0, maximum=MAX_SEED)
     extract: str = setting("", "New folder to turn records back into, in VOC layout.")
 
     def __post_init__(self):
-        check_at_least(self, 0, "propose_anchors", "view", "seed")
-        check_at_most(self, MAX_SEED, "seed")
+        check(self)
+        from nets import nets_factory  # TensorFlow comes with it
+
         nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
         if bool(self.input) == bool(self.dataset_name):
             raise InputError(

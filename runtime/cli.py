@@ -7,6 +7,7 @@ absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
 
 import contextlib
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 from absl import app, flags
 
 from runtime.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError
+from runtime.settings import check_flags, help_text
 
 
 def quiet_tensorflow() -> None:
@@ -62,16 +64,24 @@ def run(main: Callable[[], int | None], *, usage: str) -> NoReturn:
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
+    asked = {word.lstrip("-").partition("=")[0] for word in argv[1:] if word.startswith("-")}
+    if asked & {"h", "?", "help", "helpshort", "helpfull"}:
+        width = shutil.get_terminal_size().columns
+        print(str(sys.modules["__main__"].__doc__).strip())
+        print(help_text(full="helpfull" in asked, width=width))
+        sys.exit(0)
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         said = str(error).strip()
         end = "" if said.endswith((".", "?")) else "."
         _fail(f"{said}{end} Run with --help for the list of flags.")
-    except SystemExit:
-        sys.exit(0)  # absl prints --help while it parses, and exits with 1
     if len(rest) > 1:
         _fail(f"Unexpected argument {rest[1]!r}: every option is a --flag=value.")
+    try:
+        check_flags()
+    except InputError as error:
+        _fail(str(error))
     return rest
 
 

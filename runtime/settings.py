@@ -6,6 +6,7 @@ flag.
 """
 
 import dataclasses
+import textwrap
 import types
 import typing
 from typing import Any
@@ -25,13 +26,45 @@ _DEFINE = {
 }
 
 
-def setting(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:
-    """A field of a settings dataclass; `choices` are the values allowed."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+# The classes whose fields are flags of this process.
+_DEFINED: list[type] = []
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    common: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A field of a settings dataclass.
+
+    Args:
+      default: where the flag is not given.
+      help: the flag's line in --help, to be understood alone.
+      choices: the values allowed; any when empty.
+      common: whether --help lists the flag where it does not list all.
+      minimum: the least value allowed.
+      maximum: the greatest value allowed.
+      below: the least value that is too large.
+    """
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "common": common,
+        "minimum": minimum,
+        "maximum": maximum,
+        "below": below,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def define_flags(settings_class: type) -> None:
     """Defines an absl flag for every field; a tuple becomes a comma list."""
+    _DEFINED.append(settings_class)
     hints = typing.get_type_hints(settings_class)
     for field in dataclasses.fields(settings_class):
         kind = _kind(hints[field.name])
@@ -43,6 +76,13 @@ def define_flags(settings_class: type) -> None:
             flags.DEFINE_enum(field.name, field.default, choices, field.metadata["help"])
         else:
             _DEFINE[kind](field.name, field.default, field.metadata["help"])
+
+
+def forget_flags(settings_class: type) -> None:
+    """Takes back `define_flags`."""
+    _DEFINED.remove(settings_class)
+    for field in dataclasses.fields(settings_class):
+        delattr(flags.FLAGS, field.name)
 
 
 def from_flags(settings_class: type) -> Any:
@@ -84,39 +124,88 @@ def require(settings: Any, *names: str) -> None:
             raise InputError(f"--{name} is missing: give --{name}=PATH.")
 
 
-def check_below_one(settings: Any, *names: str) -> None:
-    """Checks shares of something: what has to exceed a score or an overlap, or fade by a momentum.
+def check(settings: Any) -> None:
+    """Checks every value against the bounds that its field declares.
 
     Raises:
-      InputError: one is none, or is 1, the whole.
+      InputError: one is outside.
     """
-    for name in names:
-        if not 0 <= getattr(settings, name) < 1:
-            raise InputError(f"--{name}={getattr(settings, name)} must lie in [0, 1).")
+    for field in dataclasses.fields(settings):
+        _check_bounds(field, getattr(settings, field.name))
 
 
-def check_at_least(settings: Any, minimum: float, *names: str) -> None:
-    """Checks numbers that are given.
+def check_flags() -> None:
+    """Checks the bounds of the flags that were parsed, before any settings are made of them.
 
     Raises:
-      InputError: one is below `minimum`.
+      InputError: one is outside.
     """
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not value >= minimum:
-            raise InputError(f"--{name}={value} must be {minimum} or more.")
+    for settings_class in _DEFINED:
+        for field in dataclasses.fields(settings_class):
+            if field.name in flags.FLAGS:
+                _check_bounds(field, flags.FLAGS[field.name].value)
 
 
-def check_at_most(settings: Any, maximum: float, *names: str) -> None:
-    """Checks numbers that are given.
+def _check_bounds(field: dataclasses.Field, value: Any) -> None:
+    minimum, maximum, below = (field.metadata[key] for key in ("minimum", "maximum", "below"))
+    if value is None:
+        return
+    if below is not None:
+        if not (minimum or 0) <= value < below:
+            raise InputError(f"--{field.name}={value} must lie in [{minimum or 0}, {below}).")
+    elif minimum is not None and not value >= minimum:
+        raise InputError(f"--{field.name}={value} must be {minimum} or more.")
+    elif maximum is not None and not value <= maximum:
+        raise InputError(f"--{field.name}={value} must be {maximum} or less.")
 
-    Raises:
-      InputError: one is above `maximum`.
+
+def help_text(*, full: bool, width: int = 80) -> str:
+    """The flags of this process by their groups, as --help and --helpfull print them.
+
+    A group is the class that declares a field, and called as its docstring's first line; the fields
+    that a class declares besides its groups come first. Without `full`, classes that mark some
+    fields as common list these alone.
+
+    Args:
+      full: all flags.
+      width: columns of the terminal.
     """
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not value <= maximum:
-            raise InputError(f"--{name}={value} must be {maximum} or less.")
+    lines, hidden = [], 0
+    for settings_class in _DEFINED:
+        fields = dataclasses.fields(settings_class)
+        some = not full and any(field.metadata["common"] for field in fields)
+        groups: dict[type, list[dataclasses.Field]] = {}
+        for field in fields:
+            if some and not field.metadata["common"]:
+                hidden += 1
+                continue
+            groups.setdefault(_declares(settings_class, field.name), []).append(field)
+        for owner, members in groups.items():
+            alone = owner is settings_class
+            title = "Flags" if alone else (owner.__doc__ or "").splitlines()[0].rstrip(".")
+            lines += ["", f"{title}:", *(line for f in members for line in _help_lines(f, width))]
+    if hidden:
+        lines += ["", f"{hidden} more flags: --helpfull lists them all."]
+    lines += ["", "A --flagfile=FILE holds one flag a line."]
+    return "\n".join(lines)
+
+
+def _declares(settings_class: type, name: str) -> type:
+    """The class of the hierarchy that declares a field."""
+    return next(
+        c for c in reversed(settings_class.__mro__) if name in vars(c).get("__annotations__", {})
+    )
+
+
+def _help_lines(field: dataclasses.Field, width: int) -> list[str]:
+    default = "" if field.default in (None, "", ()) else f" [{_text(field.default)}]"
+    choices = (
+        f" One of {', '.join(field.metadata['choices'])}." if field.metadata["choices"] else ""
+    )
+    text = f"{field.metadata['help']}{choices}{default}"
+    indent = " " * 6
+    body = textwrap.wrap(text, max(40, width - 1), initial_indent=indent, subsequent_indent=indent)
+    return [f"  --{field.name}", *body]
 
 
 def refuse_unless(condition: Any, settings: Any, *names: str, needs: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "checkpoints/README.md"])
-SETTINGS = sorted(path for path in ROOT.glob("*/settings.py"))
+SETTINGS = sorted([*ROOT.glob("*/settings.py"), *ROOT.glob("*/setting_groups.py")])
 PYTHON = ".venv/bin/python"
 RECIPES = sorted((ROOT / "configs").glob("*.flags"))
 # Of programs that are not ours: absl, pytest (tests/conftest.py), TensorBoard, sbatch.
@@ -62,7 +62,8 @@ def flags_of(program: str) -> set[str]:
     source = path.read_text()
     classes = settings_classes([*SETTINGS, path])
     given = re.findall(r"^    define_flags\((?:\w+\.)?(\w+)\)", source, re.MULTILINE)
-    fields = [field for name in given for field in classes[name].body]
+    bases = [ast.unparse(base) for name in given for base in classes[name].bases]
+    fields = [field for name in [*given, *bases] for field in classes[name].body]
     return set(re.findall(r'add_argument\(\s*"--(\w+)"', source)) | {
         str(field.target.id)
         for field in fields

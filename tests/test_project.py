@@ -176,7 +176,7 @@ def test_migration_table_names_flags_that_there_are(script):
     section = text.split(f"## Flags of {script}_ssd_network.py\n")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     named_there = set(re.findall(r"`(\w+)`", " ".join(rows)))
-    package = {"train": "training", "eval": "evaluation"}[script]
-    settings = (ROOT / package / "settings.py").read_text()
+    name = {"train": "training/setting_groups.py", "eval": "evaluation/settings.py"}[script]
+    settings = (ROOT / name).read_text()
     assert named_there
     assert named_there <= defined_flags(ast.parse(settings))

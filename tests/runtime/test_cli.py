@@ -120,14 +120,51 @@ def test_process_ends_without_waiting_for_threads_and_loses_no_output(script, ac
     assert ("leave it out" in done.stderr) == (code == 2)
 
 
-@pytest.mark.parametrize("flag", ["--help", "-?", "--helpshort", "--helpfull"])
+@pytest.mark.parametrize("flag", ["-h", "--help", "-?", "--helpshort", "--helpfull"])
 def test_help_shows_usage_and_flags_and_ends_with_0(script, flag):
     done = run(script, flag)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Does things.\n\n  do_things.py --steps=4\n")
-    for shown in ("--steps: How often.", "(default: '3')", "--kind: <linear|constant>", "--act:"):
-        assert shown in done.stdout
+    assert "  --steps\n      How often. [3]\n" in done.stdout
+    assert "  --kind\n      One of two. One of linear, constant. [linear]\n" in done.stdout
+    assert "  --act\n" in done.stdout
     assert "began" not in done.stdout
+
+
+SCRIPTS = sorted(path.name for path in ROOT.glob("*.py") if path.name != "tf_utils.py")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    ("flag", "code", "said"),
+    [("--no_such_flag=1", 2, "no_such_flag"), ("--helpfull", 0, "  --")],
+)
+def test_scripts_answer_before_tensorflow_is_imported(name, flag, code, said):
+    """Here its import fails."""
+    source = f"""
+import runpy, sys
+sys.path.insert(0, {str(ROOT)!r})
+sys.modules["tensorflow"] = None
+sys.argv = [{name!r}, {flag!r}]
+runpy.run_path({str(ROOT / name)!r}, run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_value_out_of_its_bounds_is_refused_before_tensorflow_is_imported():
+    source = f"""
+import runpy, sys
+sys.path.insert(0, {str(ROOT)!r})
+sys.modules["tensorflow"] = None
+sys.argv = ["train_ssd_network.py", "--batch_size=0"]
+runpy.run_path({str(ROOT / "train_ssd_network.py")!r}, run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    said = "train_ssd_network.py: --batch_size=0 must be 1 or more.\n"
+    assert (done.returncode, done.stderr) == (2, said)
 
 
 def test_flagfile_is_read_with_its_comments(script, tmp_path):

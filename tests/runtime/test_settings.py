@@ -30,6 +30,45 @@ class Example:
     sizes: tuple[float, ...] = setting((), "Fractions.")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bounded:
+    """Numbers with bounds."""
+
+    steps: int = setting(1, "A number.", minimum=1)
+    limit: int | None = setting(None, "A number that may be absent.", minimum=1)
+    rate: float = setting(1.0, "A number.", minimum=1)
+    power: float = setting(-1.0, "A number.", maximum=0)
+    share: float = setting(0.5, "A share.", minimum=0, below=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataGroup:
+    """Data."""
+
+    folder: str = setting("here", "Where the images are.", common=True)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScheduleGroup:
+    """Schedule."""
+
+    order: str = setting("up", "What comes first.", choices=("up", "down"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Joined(ScheduleGroup, DataGroup):
+    """Both, the last base first."""
+
+
+def help_of(settings_class: type, *, full: bool) -> str:
+    """What a script with these flags prints; takes the flags away again."""
+    settings.define_flags(settings_class)
+    try:
+        return settings.help_text(full=full)
+    finally:
+        settings.forget_flags(settings_class)
+
+
 def parse(*arguments: str) -> Example:
     """What `script ARGUMENTS` gives; takes the flags away again."""
     settings.define_flags(Example)
@@ -37,8 +76,7 @@ def parse(*arguments: str) -> Example:
         flags.FLAGS(["script", *arguments])
         return settings.from_flags(Example)
     finally:
-        for field in dataclasses.fields(Example):
-            delattr(flags.FLAGS, field.name)
+        settings.forget_flags(Example)
         flags.FLAGS.unparse_flags()
 
 
@@ -169,10 +207,10 @@ def test_settings_cannot_be_changed():
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
 def test_score_that_nothing_exceeds_is_refused(value):
-    settings.check_below_one(Example(rate=0.0), "rate")
-    settings.check_below_one(Example(rate=0.999), "rate")
-    with pytest.raises(InputError, match=rf"--rate={value} must lie in \[0, 1\)"):
-        settings.check_below_one(Example(rate=value), "rate")
+    settings.check(Bounded(share=0.0))
+    settings.check(Bounded(share=0.999))
+    with pytest.raises(InputError, match=rf"--share={value} must lie in \[0, 1\)"):
+        settings.check(Bounded(share=value))
 
 
 def test_require_names_the_first_that_is_missing():
@@ -196,15 +234,10 @@ def test_setting_that_would_do_nothing_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("values", "names"),
-    [
-        ({"steps": 1}, ["steps"]),
-        ({"steps": 1, "limit": None}, ["steps", "limit"]),
-        ({"rate": float("inf")}, ["rate"]),
-    ],
+    "values", [{"steps": 1}, {"limit": None}, {"rate": float("inf")}, {"power": 0.0}]
 )
-def test_numbers_at_or_above_the_minimum_pass_and_so_do_absent_ones(values, names):
-    settings.check_at_least(Example(**values), 1, *names)
+def test_numbers_within_their_bounds_pass_and_so_do_absent_ones(values):
+    settings.check(Bounded(**values))
 
 
 @pytest.mark.parametrize(
@@ -214,8 +247,19 @@ def test_numbers_at_or_above_the_minimum_pass_and_so_do_absent_ones(values, name
         ({"limit": -2}, "--limit=-2 must be 1 or more"),
         ({"rate": 0.999}, "--rate=0.999 must be 1 or more"),
         ({"rate": float("nan")}, "--rate=nan must be 1 or more"),
+        ({"power": 0.1}, "--power=0.1 must be 0 or less"),
     ],
 )
-def test_number_below_the_minimum_is_refused(values, message):
+def test_number_outside_its_bounds_is_refused(values, message):
     with pytest.raises(InputError, match=message):
-        settings.check_at_least(Example(**{"rate": 1.0, **values}), 1, "steps", "limit", "rate")
+        settings.check(Bounded(**values))
+
+
+def test_help_has_the_common_flags_by_group_and_full_help_all():
+    common, full = (help_of(Joined, full=full) for full in (False, True))
+    assert "Data:\n  --folder\n      Where the images are. [here]\n" in common
+    assert "--order" not in common
+    assert "1 more flags: --helpfull lists them all." in common
+    assert "Schedule:\n  --order\n      What comes first. One of up, down. [up]\n" in full
+    assert "more flags" not in full
+    assert full.index("--folder") < full.index("--order")

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from datasets import order
 from runtime.errors import InputError
+from runtime.limits import MAX_SEED
 from training import state
 from training.settings import TrainSettings
 
@@ -88,8 +89,8 @@ def test_checkpoint_names_a_preprocessing_that_is_not_the_networks_own(given, ke
 
 
 def test_largest_seed_makes_keys_and_a_larger_one_is_refused():
-    make(seed=order.MAX_SEED)
-    key = order.stream_key(order.MAX_SEED, order.TURN_STREAM, tf.constant(0, tf.int64))
+    make(seed=MAX_SEED)
+    key = order.stream_key(MAX_SEED, order.TURN_STREAM, tf.constant(0, tf.int64))
     assert key.numpy().tolist() == [2**63 - 1, 0]
     with pytest.raises(InputError, match="--seed=9223372036854775807 must be 2305843009213693951"):
         make(seed=2**63 - 1)
