@@ -23,7 +23,7 @@ class InspectSettings:
 
     format: tuple[str, ...] = setting(("text",), "Comma list of text, json and html.")
     output_dir: str = setting("", "Folder for inspection.json, index.html and the views.")
-    model_name: str = setting("ssd_300_vgg", "Network whose anchors are held to the boxes.")
+    model_name: str = setting(nets_factory.DEFAULT, "Network whose anchors are held to the boxes.")
     anchors: str = setting("voc", "Preset voc or coco, or sides, as in training.")
     propose_anchors: int = setting(
         6, "Box shapes to propose by k-means, of which --anchors is made; 0 for none."

@@ -49,7 +49,7 @@ class TrainSettings:
         (), "grpc://host:port of processes that prepare the batches in turn; see docs/clusters.md."
     )
 
-    model_name: str = setting("ssd_300_vgg", "Network; see nets/nets_factory.py.")
+    model_name: str = setting(nets_factory.DEFAULT, "Network; see nets/nets_factory.py.")
     preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
     train_image_size: int | None = setting(None, "Checked against the network's picture size.")
     anchors: str | None = setting(
@@ -333,5 +333,5 @@ class TrainSettings:
                 f"--train_image_size={self.train_image_size}: {self.model_name} takes {side} "
                 "pixels; drop the flag."
             )
-        name = self.preprocessing_name or self.model_name
+        name = nets_factory.get_preprocessing_name(self.model_name, self.preprocessing_name)
         preprocessing_factory.get_preprocessing(name, (side, side))
