@@ -1,4 +1,4 @@
-"""A network for tests and tries: 32 pixels, five convolutions, thousands of weights, not millions.
+"""A network for tests and tries: 32 pixels, four convolutions, some ten thousands of weights.
 
 It keeps every convention of the large ones, trains, scores and exports through the same scripts in
 seconds, and finds objects that fill much of a picture.
