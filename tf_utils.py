@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
-from nets import analysis, pretrained
+from nets import analysis, nets_factory, pretrained
 from nets.variables import in_scope
 from optimization import averages, optimizers, schedules
 from runtime.errors import InputError
@@ -149,15 +149,16 @@ def configure_optimizer(
 def get_variables_to_train(
     variables: Mapping[str, tf.Variable], trainable_scopes: Sequence[str] = ()
 ) -> dict[str, tf.Variable]:
-    """The variables below one of the scopes, or all of them when no scope is given.
+    """The variables below one of the scopes, or all of them when no scope is given, but for state.
 
     A scope matches whole path components: `ssd_300_vgg/conv1` holds `conv1/conv1_1`, not `conv10`.
 
     Raises:
       InputError: a scope holds no variable.
     """
+    variables = {name: each for name, each in variables.items() if each.trainable}
     if not trainable_scopes:
-        return dict(variables)
+        return variables
     for scope in trainable_scopes:
         if not any(in_scope(name, scope) for name in variables):
             first = sorted({"/".join(name.split("/")[:2]) for name in variables})
@@ -200,7 +201,7 @@ def get_init_fn(
     Args:
       request: the checkpoint (its path resolved) and how to read it.
       variables: the network's, by name.
-      model_name: their scope.
+      model_name: the network, and their scope.
 
     Raises:
       InputError: the checkpoint does not fit; see `pretrained.make_plan`.
@@ -209,10 +210,11 @@ def get_init_fn(
     there = reader.get_variable_to_shape_map()
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     average = averages.SUFFIX if request.use_moving_average else ""
-    plan = pretrained.make_plan(shapes, there, request, model_name=model_name, average=average)
+    network = nets_factory.get_network(model_name)
+    plan = pretrained.make_plan(shapes, there, request, network=network, average=average)
 
     def init_fn() -> None:
-        for name, value in pretrained.values(plan, reader.get_tensor).items():
+        for name, value in pretrained.values(plan, reader.get_tensor, network=network).items():
             variables[name].assign(value)
 
     return plan, init_fn

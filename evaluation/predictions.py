@@ -18,7 +18,7 @@ from metrics.voc import Detections, GroundTruth, concatenate
 from model.detector import Detector, PictureDetections, unpad
 from model.exported import ExportedDetector
 from nets.detections import Detections as PaddedDetections
-from preprocessing import eval_resize, preprocessing_factory
+from preprocessing import eval_resize
 from preprocessing.eval_resize import EvalResize
 from runtime.errors import InputError
 from runtime.progress import Progress
@@ -58,7 +58,7 @@ def run_detector(
     """
     preprocessing = detector.preprocessing
     if name := settings.preprocessing_name:
-        preprocessing = preprocessing_factory.get_preprocessing(name, detector.image_size)
+        preprocessing = detector.description.make_preprocessing(name)
     resize = EvalResize(settings.eval_resize)
     batches = input_pipeline.evaluation_batches(
         source,

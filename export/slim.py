@@ -1,8 +1,8 @@
 """A checkpoint as slim wrote them: the network's variables by name and nothing else.
 
-TF1-style readers and slim's tools know no `input_scale`; it is folded into the weights of conv1_1,
-so that a reader who feeds RGB minus mean gets the same numbers. The biases stay: they are added
-after the product.
+TF1-style readers and slim's tools know no `input_scale`; it is folded into the weights of the first
+layer, so that a reader who feeds RGB minus mean gets the same numbers. The biases stay: they are
+added after the product.
 """
 
 import tensorflow as tf
@@ -24,6 +24,6 @@ def write(detector: Detector, folder: str) -> None:
 def fold_input_scale(detector: Detector) -> dict[str, tf.Tensor]:
     """The weights by name, for inputs that are not scaled."""
     tensors = {name: tf.identity(value) for name, value in detector.variables_by_name.items()}
-    first = f"{detector.parameters.name}/conv1/conv1_1/weights"
+    first = detector.network.first_weights
     tensors[first] = tensors[first] * detector.description.input_scale
     return tensors

@@ -24,9 +24,10 @@ def draw(items: Iterable[Item], labels: Sequence[str], settings: InspectSettings
       labels: class k is labels[k - 1].
       settings: name the network, its anchors, the seed and the folder.
     """
-    parameters = nets_factory.get_network(settings.model_name).parameters
+    network = nets_factory.get_network(settings.model_name)
+    parameters = network.parameters
     preprocessing = preprocessing_factory.get_preprocessing(
-        settings.model_name, parameters.image_size
+        network.preprocessing, parameters.image_size, rgb_means=network.rgb_means
     )
     boxes = anchors.make(parameters, settings.anchors)
     rows = []

@@ -14,7 +14,8 @@ import numpy as np
 
 from datasets.layouts.labels import read_labels
 from nets import nets_factory
-from nets.ssd_vgg_300 import WIDTHS, find_depth_multiplier
+from preprocessing import preprocessing_factory
+from preprocessing.preprocessing_factory import Preprocessing
 from runtime.errors import InputError
 
 FORMAT = 1
@@ -60,6 +61,19 @@ class Description:
         """C: the labels and background."""
         return len(self.labels) + 1
 
+    def make_preprocessing(self, name: str | None = None) -> Preprocessing:
+        """From pictures to the network's input, and its mean; `name` asks for another one.
+
+        Raises:
+          InputError: there is none of that name.
+        """
+        network = nets_factory.get_network(self.model_name)
+        return preprocessing_factory.get_preprocessing(
+            nets_factory.get_preprocessing_name(self.model_name, name or self.preprocessing_name),
+            network.parameters.image_size,
+            rgb_means=network.rgb_means,
+        )
+
     def to_json(self) -> str:
         """One line of JSON, with the network's picture size for readers that know no networks."""
         image_size = nets_factory.get_network(self.model_name).parameters.image_size
@@ -75,11 +89,10 @@ class Description:
         labels: tuple[str, ...] | None,
         anchors: str,
     ) -> "Description":
-        """What a slim checkpoint is, which says nothing of itself; its input is not scaled.
+        """What a slim checkpoint is, which says nothing of itself.
 
         Args:
-          shapes: of its variables, by name. The first predictor tells the number of classes, the
-            backbone the width.
+          shapes: of its variables, by name; the network tells classes and width by them.
           model_name: scope of the variables.
           labels: class names; None makes them class_1, class_2, ...
           anchors: preset.
@@ -87,11 +100,9 @@ class Description:
         Raises:
           InputError: it is not of this network, or the labels are of another number.
         """
+        network = nets_factory.get_network(model_name)
         try:
-            outputs = shapes[f"{model_name}/block4_box/conv_cls/weights"][-1]
-            anchors_per_cell = shapes[f"{model_name}/block4_box/conv_loc/weights"][-1] // 4
-            widths = {name: shapes[f"{model_name}/{name}/weights"][-1] for name in WIDTHS}
-            depth_multiplier = find_depth_multiplier(widths)
+            num_classes, depth_multiplier = network.read_shapes(shapes)
         except KeyError as error:
             raise InputError(
                 f"The checkpoint has no {error.args[0]}, so it is not of {model_name}: give "
@@ -102,7 +113,6 @@ class Description:
                 f"The checkpoint's layers have widths of no --depth_multiplier of {model_name} "
                 f"({error}): give another checkpoint."
             ) from error
-        num_classes = outputs // anchors_per_cell
         if labels and len(labels) + 1 != num_classes:
             raise InputError(
                 f"The checkpoint tells {num_classes} classes apart, background counted, and there "
@@ -113,6 +123,7 @@ class Description:
             labels=labels or tuple(f"class_{k}" for k in range(1, num_classes)),
             anchors=anchors,
             depth_multiplier=depth_multiplier,
+            input_scale=network.imported_input_scale,
         )
 
     @classmethod
@@ -176,7 +187,7 @@ class CheckpointOverrides(NamedTuple):
                 print(UNSAID_ANCHORS_NOTE)
             description = Description.from_shapes(
                 {name: value.shape for name, value in tensors.items()},
-                model_name=self.model_name or "ssd_300_vgg",
+                model_name=self.model_name or nets_factory.DEFAULT,
                 labels=self.labels,
                 anchors=self.anchors or SLIM_CHECKPOINT_ANCHORS,
             )

@@ -18,7 +18,6 @@ from model.description import CheckpointOverrides, Description
 from nets import analysis, anchors, detections, losses, nets_factory, variables
 from nets.matching import Targets
 from optimization.averages import averaged
-from preprocessing import preprocessing_factory
 from runtime import hardware
 from runtime.errors import InputError
 
@@ -56,10 +55,11 @@ class Detector(tf.Module):
 
     Attributes:
       description: what it is.
+      network: its record in `nets_factory`.
       parameters: the geometry of the network.
       anchors: f32[A, 4].
       preprocessing: from pictures to what the network takes, and its mean.
-      variables_by_name: the weights by slim name.
+      variables_by_name: the weights and state by slim name.
       layers: what it consists of, with parameters and multiply-adds.
     """
 
@@ -83,16 +83,15 @@ class Detector(tf.Module):
         network = nets_factory.get_network(description.model_name)
         self.description, self.parameters = description, network.parameters
         self.anchors = tf.constant(anchors.make(network.parameters, description.anchors))
-        self._build, self._initializer = network.build, initializer
+        self.network, self._initializer = network, initializer
         self._dtype = hardware.compute_dtype(precision or description.precision)
         self._variables = variables.SlimVariables(seed=seed)
-        self.preprocessing = preprocessing_factory.get_preprocessing(
-            description.preprocessing_name or description.model_name, self.image_size
-        )
+        self.preprocessing = description.make_preprocessing()
         self._detect = self._compile(frozen=False)
         # Tracing makes the variables without computing anything.
         spec = tf.TensorSpec([1, *self.image_size, 3], tf.float32)
-        traced = tf.function(self.predict, autograph=False).get_concrete_function(spec)
+        traced = tf.function(self._run, autograph=False).get_concrete_function(spec)
+        network.check_maps(traced.structured_outputs[2])
         self.layers = analysis.layers(traced.graph, self.variables_by_name)
 
     @classmethod
@@ -134,8 +133,13 @@ class Detector(tf.Module):
 
     @property
     def variables_by_name(self) -> dict[str, tf.Variable]:
-        """The weights by slim name, in the order of the network."""
+        """The weights and state by slim name, in the order of the network."""
         return self._variables.by_name
+
+    @property
+    def state_by_name(self) -> dict[str, tf.Variable]:
+        """Those of `variables_by_name` that are saved and restored, but not trained."""
+        return self._variables.state_by_name
 
     def load(self, tensors: dict[str, np.ndarray]) -> None:
         """Sets every weight from a map of names.
@@ -161,14 +165,17 @@ class Detector(tf.Module):
         """uint8[H, W, 3] RGB of any size -> f32[S, S, 3] network input, RGB minus mean."""
         return self.preprocessing.for_eval(image)
 
-    def predict(self, inputs: tf.Tensor, *, frozen: bool = False) -> Predictions:
+    def predict(
+        self, inputs: tf.Tensor, *, frozen: bool = False, training: bool = False
+    ) -> Predictions:
         """f32[B, S, S, 3] -> logits and offsets.
 
         `frozen` is for a function that is traced once and called often, and never differentiated:
         the weights' present values become constants in it, which TensorFlow casts and reorders once
-        and not in every call.
+        and not in every call. `training` is for the step alone: layers with statistics take
+        the batch's, and write theirs down.
         """
-        logits, offsets, _ = self._run(inputs, frozen=frozen)
+        logits, offsets, _ = self._run(inputs, frozen=frozen, training=training)
         return Predictions(tf.cast(logits, tf.float32), tf.cast(offsets, tf.float32))
 
     def feature_maps(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -188,6 +195,7 @@ class Detector(tf.Module):
             predictions.offsets,
             self.anchors,
             prior_scaling=self.parameters.prior_scaling,
+            score=self.network.score,
             **thresholds,
         )
 
@@ -252,15 +260,23 @@ class Detector(tf.Module):
         return tf.function(detect, autograph=False, reduce_retracing=True)
 
     def _run(
-        self, inputs: tf.Tensor, *, frozen: bool = False
+        self, inputs: tf.Tensor, *, frozen: bool = False, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
         scaled = tf.cast(inputs * self.description.input_scale, self._dtype)
-        with self._variables.scope(self.parameters.name, dtype=self._dtype, frozen=frozen):
-            return self._build(
+        scope = self._variables.scope(
+            self.parameters.name,
+            dtype=self._dtype,
+            frozen=frozen,
+            training=training,
+            weight_hook=self.network.weight_hook,
+        )
+        with scope:
+            return self.network.build(
                 scaled,
                 num_classes=self.description.num_classes,
                 depth_multiplier=self.description.depth_multiplier,
                 initializer=self._initializer,
+                training=training,
             )
 
 

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from model.description import CheckpointOverrides, Description
 from model.detector import PictureDetections
+from nets import nets_factory
 from nets.detections import Detections
-from preprocessing import preprocessing_factory
 from runtime.errors import InputError
 
 # Files of an export_dir; the first marks it as one.
@@ -69,9 +69,7 @@ class ExportedDetector:
         self.description = Description.from_json(json.dumps(about["description"]))
         self.labels = self.description.labels
         self.image_size = tuple(about["image_size"])
-        self.preprocessing = preprocessing_factory.get_preprocessing(
-            self.description.preprocessing_name or self.description.model_name, self.image_size
-        )
+        self.preprocessing = self.description.make_preprocessing()
         self.step, self.thresholds = about["step"], about["thresholds"]
         self._means, self._prior_scaling = np.float32(about["rgb_means"]), about["prior_scaling"]
         self._network = NETWORKS[format or there[0]](folder, self._means)
@@ -95,10 +93,12 @@ class ExportedDetector:
 
     def _detect(self, images: np.ndarray, thresholds: dict) -> list[PictureDetections]:
         """RGB f32[B, S, S, 3], 0 to 255; all thresholds."""
-        return [
-            postprocess(logits, decode(offsets, self._anchors, self._prior_scaling), **thresholds)
-            for logits, offsets in zip(*self._network(images), strict=True)
-        ]
+        score = nets_factory.get_network(self.description.model_name).score
+        found = []
+        for logits, offsets in zip(*self._network(images), strict=True):
+            boxes = decode(offsets, self._anchors, self._prior_scaling)
+            found.append(postprocess(logits, boxes, score=score, **thresholds))
+        return found
 
 
 def open_export(
@@ -144,10 +144,21 @@ def decode(offsets: np.ndarray, anchors: np.ndarray, prior_scaling: Sequence[flo
     return np.concatenate([(centre - half)[:, ::-1], (centre + half)[:, ::-1]], axis=1)
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """f32[A, C] -> scores of the same shape that sum to 1 over the classes."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+# Those of `nets.detections`, in NumPy.
+SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"softmax": softmax}
+
+
 def postprocess(
     logits: np.ndarray,
     boxes: np.ndarray,
     *,
+    score: str = "softmax",
     select_threshold: float = 0.01,
     select_top_k: int = 400,
     nms_threshold: float = 0.45,
@@ -158,13 +169,13 @@ def postprocess(
     Args:
       logits: f32[A, C].
       boxes: f32[A, 4].
+      score: a name of `SCORES`.
       select_threshold: score that a detection must exceed.
       select_top_k: candidates of each class that enter the suppression.
       nms_threshold: overlap above which the lower score goes.
       keep_top_k: detections of a picture over all classes.
     """
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    all_scores = powers / powers.sum(axis=1, keepdims=True)
+    all_scores = SCORES[score](logits)
     rows, classes = [np.zeros(0, int)], [np.zeros(0, int)]
     for k in range(1, logits.shape[1]):
         best = np.argsort(-all_scores[:, k], kind="stable")[:select_top_k]

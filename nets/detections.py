@@ -1,5 +1,6 @@
 """From predictions to detections: scores, boxes, suppression per class, best of a picture."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -24,12 +25,17 @@ class Detections(NamedTuple):
     num_detections: tf.Tensor
 
 
+# What makes scores f32[B, A, C] of logits.
+SCORES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {"softmax": tf.nn.softmax}
+
+
 def detect(
     logits: tf.Tensor,
     offsets: tf.Tensor,
     anchors: tf.Tensor,
     *,
     prior_scaling: tuple[float, ...] = PRIOR_SCALING,
+    score: str = "softmax",
     select_threshold: float = 0.01,
     select_top_k: int = 400,
     nms_threshold: float = 0.45,
@@ -42,13 +48,14 @@ def detect(
       offsets: f32[B, A, 4].
       anchors: f32[A, 4].
       prior_scaling: the box coder's variances.
+      score: a name of `SCORES`.
       select_threshold: score that a detection must exceed.
       select_top_k: candidates of each class that enter the suppression.
       nms_threshold: overlap above which the lower score goes.
       keep_top_k: K, detections of a picture over all classes.
     """
     boxes = box_ops.decode(offsets, anchors, prior_scaling)
-    scores = tf.transpose(tf.nn.softmax(logits)[..., 1:], [0, 2, 1])
+    scores = tf.transpose(SCORES[score](logits)[..., 1:], [0, 2, 1])
     top_k = min(select_top_k, anchors.shape[0])
     best_scores, best = tf.math.top_k(scores, top_k)
     best_boxes = tf.gather(boxes, best, batch_dims=1)

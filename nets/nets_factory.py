@@ -1,29 +1,22 @@
 """Networks by name.
 
-To add one: describe it in a file beside `ssd_vgg_300.py`, add a line to `NETWORKS`, and its name to
-`MODULES` of `preprocessing_factory`. tests/nets/test_nets_factory.py adds one.
+To add one: describe it in a file that ends with its record, as `ssd_tiny_32.py` does, and name that
+in `NETWORKS`. tests/nets/test_nets_factory.py adds one.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-import tensorflow as tf
-
-from nets import ssd_vgg_300, ssd_vgg_512
-from nets.parameters import SSDParameters
+from nets import ssd_tiny_32, ssd_vgg_300, ssd_vgg_512
+from nets.network import Network
 from runtime.errors import InputError
 
-
-class Network(NamedTuple):
-    """A network function and its geometry; for `build` see `ssd_vgg_300.network`."""
-
-    parameters: SSDParameters
-    build: Callable[..., tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]]
-
+DEFAULT = ssd_vgg_300.PARAMETERS.name
 
 NETWORKS: dict[str, Network] = {
-    "ssd_300_vgg": Network(ssd_vgg_300.PARAMETERS, ssd_vgg_300.network),
-    "ssd_512_vgg": Network(ssd_vgg_512.PARAMETERS, ssd_vgg_512.network),
+    network.parameters.name: network
+    for network in (
+        ssd_vgg_300.NETWORK,
+        ssd_vgg_512.NETWORK,
+        ssd_tiny_32.NETWORK,
+    )
 }
 
 
@@ -39,3 +32,15 @@ def get_network(name: str) -> Network:
             f"--model_name={name} is not a network of this project: use one of {known}."
         )
     return NETWORKS[name]
+
+
+def get_preprocessing_name(model_name: str, name: str | None) -> str:
+    """The preprocessing that `name` stands for: itself, a network's, or by default one's own.
+
+    Raises:
+      InputError: there is no network `model_name`.
+    """
+    own = get_network(model_name).preprocessing
+    if name is None:
+        return own
+    return NETWORKS[name].preprocessing if name in NETWORKS else name

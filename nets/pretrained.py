@@ -1,24 +1,21 @@
 """Weights of other checkpoints for a network's variables, by name: a plan first, then the values.
 
 Read are slim's and Caffe-converted SSD checkpoints, slim's VGG-16, and our own. A checkpoint's
-scope is detected from where its `conv1/conv1_1/weights` stands. VGG's fully connected fc6 and fc7
-become the convolutions conv6 and conv7 by taking every third row and column and every fourth
-channel ("decimation", as in Caffe SSD), also where a script excludes nothing and says nothing of
-them.
+scope is detected from where the weights of the network's first layer stand. Layers that the network
+cuts out of a classifier's (`ImportRules`; VGG's conv6 and conv7) are, also where a script excludes
+nothing and says nothing of them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from nets.network import Network, Shapes
 from nets.variables import in_scope
 from runtime.errors import InputError
 
-_FIRST_LAYER = "conv1/conv1_1/weights"
-_FROM_VGG = {"conv6": "fc6", "conv7": "fc7"}
 ACTIONS = ("restored", "renamed", "reduced", "new")
-Shapes = Mapping[str, Sequence[int]]
 
 
 class Row(NamedTuple):
@@ -59,7 +56,7 @@ class Request(NamedTuple):
 
 
 def make_plan(
-    variables: Shapes, there: Shapes, request: Request, *, model_name: str, average: str = ""
+    variables: Shapes, there: Shapes, request: Request, *, network: Network, average: str = ""
 ) -> Plan:
     """Decides where each variable's value comes from.
 
@@ -67,15 +64,15 @@ def make_plan(
       variables: shapes of the network's variables by name.
       there: shapes of the checkpoint's tensors by name.
       request: what the user asked for.
-      model_name: scope of the network's variables.
+      network: its name is the scope of the variables, and it knows what it can start from.
       average: what stands behind a variable's name in that of its moving average, if these are
         wanted.
 
     Raises:
       InputError: variables are missing or have other shapes, or nothing would be restored.
     """
-    scope, notes = _choose_scope(variables, there, request, model_name)
-    rows = [_row(name, there, request, scope, model_name) for name in variables]
+    scope, notes = _choose_scope(variables, there, request, network)
+    rows = [_row(name, there, request, scope, network) for name in variables]
     if not any("_box/" in name for name in there):
         rows = [row._replace(action="new") if row.action == "missing" else row for row in rows]
     if average:
@@ -86,46 +83,36 @@ def make_plan(
             f"{averages} values are moving averages, as evaluation takes them: "
             "--use_moving_average=False takes the raw weights.",
         )
-    _check(rows, variables, there, request)
+    _check(rows, variables, there, request, network)
     if any(
-        row.action == "new" and _vgg_source(row.name, scope, model_name) in there for row in rows
+        row.action == "new" and _whole_source(row.name, scope, network) in there for row in rows
     ):
+        reduced = network.imports.reduced
         notes += (
-            "conv6 or conv7 start new although the checkpoint's fc6 and fc7 could fill them.",
+            f"{' or '.join(reduced)} start new although the checkpoint's "
+            f"{' and '.join(reduced.values())} could fill them.",
         )
     return Plan(
         tuple(row._replace(action="new") if row.action == "missing" else row for row in rows), notes
     )
 
 
-def values(plan: Plan, read: Callable[[str], np.ndarray]) -> dict[str, np.ndarray]:
+def values(
+    plan: Plan, read: Callable[[str], np.ndarray], *, network: Network
+) -> dict[str, np.ndarray]:
     """The values of all variables that are not new, by the network's names.
 
     Args:
       plan: of `make_plan`.
       read: a tensor of the checkpoint by its name there.
+      network: that of the plan.
     """
-    found = {}
+    found, reduce = {}, network.imports.reduce
     for row in plan.rows:
         if row.source:
             value = read(row.source)
-            found[row.name] = reduce_vgg(row.source, value) if row.action == "reduced" else value
+            found[row.name] = reduce(row.source, value) if row.action == "reduced" else value
     return found
-
-
-def reduce_vgg(name: str, value: np.ndarray) -> np.ndarray:
-    """Every third row and column and every fourth channel of fc6 and fc7, as convolutions.
-
-    Args:
-      name: of the tensor, with fc6 or fc7 in it.
-      value: fc6 f32[7, 7, 512, 4096], fc7 f32[1, 1, 4096, 4096], or a bias f32[4096].
-
-    Returns:
-      conv6 f32[3, 3, 512, 1024], conv7 f32[1, 1, 1024, 1024], or a bias f32[1024].
-    """
-    if value.ndim == 1:
-        return value[::4]
-    return value[::3, ::3, :, ::4] if "/fc6/" in f"/{name}" else value[:, :, ::4, ::4]
 
 
 def keeps_heads(there: Iterable[str], request: Request) -> bool:
@@ -161,16 +148,20 @@ def format_plan(plan: Plan, *, frozen: Collection[str] = ()) -> str:
 
 
 def _choose_scope(
-    variables: Shapes, there: Shapes, request: Request, model_name: str
+    variables: Shapes, there: Shapes, request: Request, network: Network
 ) -> tuple[str, tuple[str, ...]]:
-    found = sorted(name.removesuffix(_FIRST_LAYER) for name in there if name.endswith(_FIRST_LAYER))
+    first, model_name = f"{network.first_layer}/weights", network.parameters.name
+    found = sorted(
+        name.removesuffix(first) for name in there if name == first or name.endswith(f"/{first}")
+    )
     detected = [name.rstrip("/") for name in found]
     asked = request.checkpoint_model_scope
     if asked is None:
         if not detected:
+            kinds = " or ".join(filter(None, ["SSD", network.imports.classifier]))
             raise InputError(
-                f"--checkpoint_path={request.checkpoint_path} holds no {_FIRST_LAYER} in any "
-                "scope: give a checkpoint of SSD or VGG-16 in slim's names."
+                f"--checkpoint_path={request.checkpoint_path} holds no {first} in any scope: "
+                f"give a checkpoint of {kinds} in slim's names."
             )
         return (model_name if model_name in detected else detected[0]), ()
     if any(_source(name, asked, model_name) in there for name in variables):
@@ -191,22 +182,23 @@ def _source(name: str, scope: str, model_name: str) -> str:
     return f"{scope}/{relative}" if scope else relative
 
 
-def _vgg_source(name: str, scope: str, model_name: str) -> str:
-    """The fully connected layer that a convolution can be reduced from; "" for the others."""
+def _whole_source(name: str, scope: str, network: Network) -> str:
+    """The classifier's layer that one can be cut out of; "" for the others."""
+    model_name, reduced = network.parameters.name, network.imports.reduced
     layer, _, rest = name.removeprefix(f"{model_name}/").partition("/")
-    return _source(f"{_FROM_VGG[layer]}/{rest}", scope, model_name) if layer in _FROM_VGG else ""
+    return _source(f"{reduced[layer]}/{rest}", scope, model_name) if layer in reduced else ""
 
 
-def _row(name: str, there: Shapes, request: Request, scope: str, model_name: str) -> Row:
+def _row(name: str, there: Shapes, request: Request, scope: str, network: Network) -> Row:
     if any(in_scope(name, excluded) for excluded in request.checkpoint_exclude_scopes):
         return Row(name, "new")
     logits_only = request.last_layers_contain_logits_only
     if not request.initialize_last_layer and is_last_layer(name, logits_only=logits_only):
         return Row(name, "new")
-    source = _source(name, scope, model_name)
+    source = _source(name, scope, network.parameters.name)
     if source in there:
         return Row(name, "restored" if source == name else "renamed", source)
-    source = _vgg_source(name, scope, model_name)
+    source = _whole_source(name, scope, network)
     return Row(name, "reduced", source) if source in there else Row(name, "missing")
 
 
@@ -215,14 +207,17 @@ def _averaged(row: Row, there: Shapes, average: str) -> Row:
     return row._replace(source=source) if row.source and source in there else row
 
 
-def _check(rows: list[Row], variables: Shapes, there: Shapes, request: Request) -> None:
+def _check(
+    rows: list[Row], variables: Shapes, there: Shapes, request: Request, network: Network
+) -> None:
     missing = [row.name for row in rows if row.action == "missing"]
     if missing and not request.ignore_missing_vars:
         raise InputError(
             f"The checkpoint lacks {_some(missing)}: pass --ignore_missing_vars to start them new, "
             "or name them in --checkpoint_exclude_scopes."
         )
-    wrong = [row for row in rows if row.source and _shape(row, there) != tuple(variables[row.name])]
+    shapes = {row.name: _shape(row, there, network) for row in rows if row.source}
+    wrong = [row for row in rows if row.source and shapes[row.name] != tuple(variables[row.name])]
     if wrong and all(is_last_layer(row.name) for row in wrong):
         raise InputError(
             f"The checkpoint's {_some([row.name for row in wrong])} belong to another number of "
@@ -230,7 +225,7 @@ def _check(rows: list[Row], variables: Shapes, there: Shapes, request: Request) 
         )
     if wrong:
         raise InputError(
-            f"The checkpoint's {_some([f'{row.name} {_shape(row, there)}' for row in wrong])} have "
+            f"The checkpoint's {_some([f'{row.name} {shapes[row.name]}' for row in wrong])} have "
             "other shapes than the network's: check --model_name and --depth_multiplier."
         )
     if not any(row.source for row in rows):
@@ -240,12 +235,12 @@ def _check(rows: list[Row], variables: Shapes, there: Shapes, request: Request) 
         )
 
 
-def _shape(row: Row, there: Shapes) -> tuple[int, ...]:
+def _shape(row: Row, there: Shapes, network: Network) -> tuple[int, ...]:
     """The shape that a source has once it is reduced."""
     shape = tuple(there[row.source])
     if row.action != "reduced":
         return shape
-    return reduce_vgg(row.source, np.broadcast_to(np.float32(0), shape)).shape
+    return network.imports.reduce(row.source, np.broadcast_to(np.float32(0), shape)).shape
 
 
 def _some(names: list[str]) -> str:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_slim as slim
 
-from nets import custom_layers
+from nets import custom_layers, vgg_weights
+from nets.network import Network, Shapes
 from nets.parameters import FeatureLayer, SSDParameters
 from nets.variables import INITIALIZERS, constant, layer_scope
 
@@ -75,6 +76,7 @@ def network(
     extra_blocks: Sequence[Block] = EXTRA_BLOCKS,
     depth_multiplier: float = 1.0,
     initializer: str = "xavier",
+    training: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
     """SSD on VGG-16; call inside `SlimVariables.scope(parameters.name)`.
 
@@ -86,10 +88,12 @@ def network(
       extra_blocks: what follows conv7, in their order; each is an end point.
       depth_multiplier: factor on every layer's channels.
       initializer: "xavier" (the reference) or "he" (from scratch).
+      training: nothing here depends on it.
 
     Returns:
       logits f[B, A, C], offsets f[B, A, 4] in the order x, y, w, h, and the end points by name.
     """
+    del training
     with arg_scope(initializer):
         end_points = backbone(inputs, depth_multiplier)
         net = end_points["block7"]
@@ -118,12 +122,12 @@ def backbone(inputs: tf.Tensor, depth_multiplier: float) -> dict[str, tf.Tensor]
     """VGG-16 with fc6 and fc7 as convolutions: end points block1 to block7 (conv7)."""
     end_points, net = {}, inputs
     for number, (repeats, depth) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), 1):
-        depth = _scaled(depth, depth_multiplier)
+        depth = scaled(depth, depth_multiplier)
         net = slim.repeat(net, repeats, slim.conv2d, depth, [3, 3], scope=f"conv{number}")
         end_points[f"block{number}"] = net
         kernel, stride = ([3, 3], 1) if number == 5 else ([2, 2], 2)
         net = slim.max_pool2d(net, kernel, stride=stride, scope=f"pool{number}")
-    depth = _scaled(1024, depth_multiplier)
+    depth = scaled(1024, depth_multiplier)
     net = custom_layers.dilated_conv2d(net, depth, [3, 3], rate=6, scope="conv6")
     end_points["block6"] = net
     end_points["block7"] = slim.conv2d(net, depth, [1, 1], scope="conv7")
@@ -133,11 +137,11 @@ def backbone(inputs: tf.Tensor, depth_multiplier: float) -> dict[str, tf.Tensor]
 def extra_block(inputs: tf.Tensor, block: Block, depth_multiplier: float) -> tf.Tensor:
     """conv1x1, then a convolution that shrinks the feature map."""
     with layer_scope(block.name):
-        squeeze = _scaled(block.squeeze, depth_multiplier)
+        squeeze = scaled(block.squeeze, depth_multiplier)
         net = slim.conv2d(inputs, squeeze, [1, 1], scope="conv1x1")
         if block.pad:
             net = custom_layers.pad2d(net, block.pad)
-        depth, kernel = _scaled(block.depth, depth_multiplier), [block.kernel] * 2
+        depth, kernel = scaled(block.depth, depth_multiplier), [block.kernel] * 2
         scope = f"conv{block.kernel}x{block.kernel}"
         return slim.conv2d(net, depth, kernel, stride=block.stride, padding="VALID", scope=scope)
 
@@ -178,10 +182,26 @@ def find_depth_multiplier(widths: Mapping[str, int]) -> float:
     lowest = max(((n - 0.5) / WIDTHS[name] for name, n in wider.items()), default=0.0)
     highest = min((n + 0.5) / WIDTHS[name] for name, n in widths.items())
     for factor in (widths["conv7"] / WIDTHS["conv7"], (lowest + highest) / 2):
-        if all(_scaled(WIDTHS[name], factor) == n for name, n in widths.items()):
+        if all(scaled(WIDTHS[name], factor) == n for name, n in widths.items()):
             return factor
     raise ValueError(f"no factor gives {dict(widths)} channels of {WIDTHS}")
 
 
-def _scaled(depth: int, depth_multiplier: float) -> int:
+def scaled(depth: int, depth_multiplier: float) -> int:
+    """Channels of a layer that has `depth` at full width."""
     return max(_NARROWEST, round(depth * depth_multiplier))
+
+
+def read_depth_multiplier(shapes: Shapes, scope: str) -> float:
+    """`find_depth_multiplier` of the variables below `scope`."""
+    widths = {name: shapes[f"{scope}/{name}/weights"][-1] for name in WIDTHS}
+    return find_depth_multiplier(widths)
+
+
+NETWORK = Network(
+    PARAMETERS,
+    network,
+    first_layer="conv1/conv1_1",
+    read_depth_multiplier=read_depth_multiplier,
+    imports=vgg_weights.IMPORTS,
+)

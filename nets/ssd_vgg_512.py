@@ -36,3 +36,4 @@ EXTRA_BLOCKS = (
     Block("block12", 128, 256, 1, kernel=4),
 )
 network = functools.partial(ssd_vgg_300.network, parameters=PARAMETERS, extra_blocks=EXTRA_BLOCKS)
+NETWORK = ssd_vgg_300.NETWORK._replace(parameters=PARAMETERS, build=network)

@@ -5,6 +5,9 @@ these calls from a dictionary, so that the same network function runs eagerly, i
 under any strategy and in a SavedModel, and a variable's name is exactly slim's:
 `ssd_300_vgg/conv4/conv4_3/weights`. This is the only module that touches `tf.compat.v1`.
 
+A variable that a layer asks for with `trainable=False` is state: saved and restored like a weight,
+never trained or decayed.
+
 Surprising: reduced precision happens here. Variables are float32; the getter hands out casts, and
 gradients arrive in float32 at the variable. Initial values depend on (seed, name) alone, so adding
 a layer does not change the others.
@@ -18,6 +21,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 Initializer = Callable[..., tf.Tensor]
+WeightHook = Callable[[str, tf.Tensor], tf.Tensor]  # (name, f32 weights) -> those of the layer
 
 
 def he_normal(shape, dtype=tf.float32, *, seed: tuple[int, int]) -> tf.Tensor:
@@ -43,6 +47,7 @@ def constant(value: float) -> Initializer:
     return initialize
 
 
+_NONE = tf.VariableAggregation.NONE
 INITIALIZERS: dict[str, Initializer] = {"he": he_normal, "xavier": xavier_uniform}
 
 
@@ -50,7 +55,7 @@ class SlimVariables(tf.Module):
     """float32 variables by slim name.
 
     Attributes:
-      by_name: the variables made so far, in the order of creation.
+      by_name: the variables made so far, weights and state, in the order of creation.
     """
 
     def __init__(self, *, seed: int, name: str = "slim_variables"):
@@ -58,23 +63,47 @@ class SlimVariables(tf.Module):
         self.by_name: dict[str, tf.Variable] = {}
         self._seed = seed
 
+    @property
+    def state_by_name(self) -> dict[str, tf.Variable]:
+        """Those that are not trained, such as moving statistics."""
+        return {name: each for name, each in self.by_name.items() if not each.trainable}
+
     @contextlib.contextmanager
     def scope(
-        self, name: str, *, dtype: tf.DType = tf.float32, frozen: bool = False
+        self,
+        name: str,
+        *,
+        dtype: tf.DType = tf.float32,
+        frozen: bool = False,
+        training: bool = False,
+        weight_hook: WeightHook | None = None,
     ) -> Iterator[None]:
         """slim layers inside find their variables here, below `name`, cast to `dtype`.
 
         `frozen` hands out their present values as constants: a traced function then keeps these,
-        and TensorFlow casts and reorders them once instead of in every call.
+        and TensorFlow casts and reorders them once instead of in every call. In `training` a state
+        variable is handed out itself, in float32, so that a layer can assign to it.
+
+        `weight_hook` makes the layers' weights from the variables', as folded normalisation and
+        fake quantisation do: gradients go through it, and the cast comes after it.
         """
-        getter = _Getter(self, dtype, frozen)
+        getter = _Getter(self, dtype, frozen, training, weight_hook)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*`layer\\.(apply|updates)`.*")
             with tf.compat.v1.variable_scope(name, custom_getter=getter):
                 yield
 
-    def get(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> tf.Variable:
-        """The variable `name`, made on first sight.
+    def get(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        initializer: Initializer,
+        *,
+        trainable: bool = True,
+    ) -> tf.Variable:
+        """The variable `name`, made on first sight; state where it is not `trainable`.
+
+        What replicas assign to state is averaged.
 
         Raises:
           ValueError: the variable exists with another shape.
@@ -83,7 +112,10 @@ class SlimVariables(tf.Module):
             seed = (self._seed & 0x7FFFFFFF, zlib.crc32(name.encode()) & 0x7FFFFFFF)
             with tf.init_scope():
                 value = initializer(shape, tf.float32, seed=seed)
-                self.by_name[name] = tf.Variable(value, name=name, dtype=tf.float32)
+                self.by_name[name] = tf.Variable(
+                    value, name=name, dtype=tf.float32, trainable=trainable,
+                    aggregation=(_NONE if trainable else tf.VariableAggregation.MEAN),
+                )  # fmt: skip
         variable = self.by_name[name]
         if tuple(variable.shape) != tuple(shape):
             raise ValueError(
@@ -93,16 +125,32 @@ class SlimVariables(tf.Module):
 
 
 class _Getter:
-    def __init__(self, owner: SlimVariables, dtype: tf.DType, frozen: bool):
+    def __init__(
+        self,
+        owner: SlimVariables,
+        dtype: tf.DType,
+        frozen: bool,
+        training: bool,
+        weight_hook: WeightHook | None,
+    ):
         self._owner, self._dtype, self._frozen = owner, dtype, frozen
+        self._training, self._weight_hook = training, weight_hook
 
-    def __call__(self, getter, name, shape=None, initializer=None, **kwargs):
+    def __call__(self, getter, name, shape=None, initializer=None, trainable=None, **kwargs):
         del getter, kwargs
-        variable = self._owner.get(name, tuple(shape), initializer)
+        is_state = trainable is False  # None where slim leaves it open
+        variable = self._owner.get(name, tuple(shape), initializer, trainable=not is_state)
+        if is_state and self._training:
+            return variable
+        if is_state or self._weight_hook is None:
+            return self._read(variable, self._dtype)
+        return tf.cast(self._weight_hook(name, self._read(variable, tf.float32)), self._dtype)
+
+    def _read(self, variable: tf.Variable, dtype: tf.DType) -> tf.Tensor:
         if not self._frozen:
-            return tf.cast(variable, self._dtype)
+            return tf.cast(variable, dtype)
         with tf.init_scope():
-            value = tf.cast(variable, self._dtype).numpy()
+            value = tf.cast(variable, dtype).numpy()
         return tf.constant(value)
 
 

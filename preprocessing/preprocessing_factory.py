@@ -1,7 +1,8 @@
-"""Preprocessing by name: what `--preprocessing_name` (or the net's own name) refers to.
+"""Preprocessing by name: what `--preprocessing_name` (or the net's record) refers to.
 
 To add one: write a module with what `ssd_vgg_preprocessing` has (`RGB_MEANS` and the four functions
 of `get_preprocessing`), and give it a name in `MODULES`. Checkpoints and exports remember the name.
+The names of the two VGG networks are those that scripts of SSD-Tensorflow give.
 """
 
 import functools
@@ -13,6 +14,7 @@ from preprocessing import ssd_vgg_preprocessing
 from runtime.errors import InputError
 
 MODULES: dict[str, types.ModuleType] = {
+    "ssd_vgg": ssd_vgg_preprocessing,
     "ssd_300_vgg": ssd_vgg_preprocessing,
     "ssd_512_vgg": ssd_vgg_preprocessing,
 }
@@ -36,8 +38,12 @@ class Preprocessing(NamedTuple):
     for_eval: Callable
 
 
-def get_preprocessing(name: str, image_size: tuple[int, int]) -> Preprocessing:
+def get_preprocessing(
+    name: str, image_size: tuple[int, int], *, rgb_means: tuple[float, float, float] | None = None
+) -> Preprocessing:
     """The preprocessing called `name`, to pictures of the net's `image_size` (height, width).
+
+    `rgb_means` are the net's, where it has others than the preprocessing.
 
     Raises:
       InputError: there is none of that name.
@@ -46,9 +52,10 @@ def get_preprocessing(name: str, image_size: tuple[int, int]) -> Preprocessing:
         raise InputError(
             f"Preprocessing {name!r} is unknown: choose one of {', '.join(sorted(MODULES))}."
         )
-    module, sized = MODULES[name], functools.partial(functools.partial, image_size=image_size)
+    module, own = MODULES[name], {"rgb_means": rgb_means} if rgb_means else {}
+    sized = functools.partial(functools.partial, image_size=image_size, **own)
     return Preprocessing(
-        rgb_means=module.RGB_MEANS,
+        rgb_means=rgb_means or module.RGB_MEANS,
         decode=module.decode,
         for_train=sized(module.preprocess_for_train),
         without_augmentation=sized(module.preprocess_without_augmentation),

@@ -21,7 +21,8 @@ import tensorflow as tf
 from preprocessing import colour, crop_sampler, eval_resize, geometry
 from preprocessing.eval_resize import EvalResize
 
-RGB_MEANS = (123.0, 117.0, 104.0)
+Means = tuple[float, float, float]
+RGB_MEANS: Means = (123.0, 117.0, 104.0)
 
 _NUM_DRAWS = [
     geometry.NUM_EXPANSION_DRAWS,
@@ -43,13 +44,17 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def preprocess_for_eval(
-    image: tf.Tensor, *, image_size: tuple[int, int], resize: EvalResize = EvalResize.WARP
+    image: tf.Tensor,
+    *,
+    image_size: tuple[int, int],
+    resize: EvalResize = EvalResize.WARP,
+    rgb_means: Means = RGB_MEANS,
 ) -> tf.Tensor:
     """u8[H, W, 3] -> f32[S, S, 3]: resized bilinearly (half-pixel centres), RGB minus the means.
 
     By default the picture is warped; `eval_resize` has the other ways, where the border is 0.
     """
-    means = tf.constant(RGB_MEANS, tf.float32)
+    means = tf.constant(rgb_means, tf.float32)
     if resize == EvalResize.WARP:
         fitted = colour.subtract(geometry.resize(image, image_size), means)
     else:
@@ -60,10 +65,15 @@ def preprocess_for_eval(
 
 
 def preprocess_without_augmentation(
-    encoded: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, *, image_size: tuple[int, int]
+    encoded: tf.Tensor,
+    boxes: tf.Tensor,
+    labels: tf.Tensor,
+    *,
+    image_size: tuple[int, int],
+    rgb_means: Means = RGB_MEANS,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """As `preprocess_for_train`, but the picture as in evaluation and its boxes only clipped."""
-    image = preprocess_for_eval(decode(encoded), image_size=image_size)
+    image = preprocess_for_eval(decode(encoded), image_size=image_size, rgb_means=rgb_means)
     boxes = geometry.clip(boxes)
     return image, *_select(boxes, labels, geometry.have_area(boxes))
 
@@ -75,6 +85,7 @@ def preprocess_for_train(
     *,
     seed: tf.Tensor,
     image_size: tuple[int, int],
+    rgb_means: Means = RGB_MEANS,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """One picture and its objects, augmented.
 
@@ -84,9 +95,10 @@ def preprocess_for_train(
       labels: integer [N].
       seed: integer [2].
       image_size: (height, width) of the result, pixels.
+      rgb_means: what is subtracted.
 
     Returns:
-      image: f32[height, width, 3], RGB minus `RGB_MEANS`.
+      image: f32[height, width, 3], RGB minus `rgb_means`.
       boxes: f32[M, 4], M <= N, within [0, 1] and of positive area.
       labels: integer [M], theirs.
 
@@ -102,7 +114,8 @@ def preprocess_for_train(
     placement = geometry.place(geometry.compose(canvas, crop), tf.shape(picture)[:2], image_size)
     boxes = geometry.project(boxes, geometry.mirror(placement.window, flipped))
     boxes = geometry.clip(boxes)
-    image = _render(picture, placement, flipped, colour.draw(for_colour), image_size)
+    distortion = colour.draw(for_colour)
+    image = _render(picture, placement, flipped, distortion, image_size, rgb_means)
     return image, *_select(boxes, labels, kept & geometry.have_area(boxes))
 
 
@@ -112,8 +125,9 @@ def _render(
     flipped: tf.Tensor,
     distortion: colour.Distortion,
     image_size: tuple[int, int],
+    rgb_means: Means,
 ) -> tf.Tensor:
-    part = colour.apply(geometry.take(picture, placement), distortion, means=RGB_MEANS)
+    part = colour.apply(geometry.take(picture, placement), distortion, means=rgb_means)
     image = geometry.put(part, placement, image_size)
     return tf.raw_ops.Reverse(tensor=image, dims=tf.stack([False, flipped, False]))
 

@@ -10,7 +10,7 @@ import tf_utils
 from model import checkpoints
 from model.description import SLIM_CHECKPOINT_ANCHORS, UNSAID_ANCHORS_NOTE, Description
 from model.detector import Detector
-from nets import pretrained
+from nets import nets_factory, pretrained
 from runtime.errors import InputError
 from training.settings import TrainSettings
 
@@ -54,10 +54,11 @@ def find_initial_weights(settings: TrainSettings) -> InitialWeights:
         heads = ("labels", "anchors") if pretrained.keeps_heads(header.names, request) else ()
         made_for = tuple((name, getattr(own, name)) for name in ("input_scale", *heads))
         return InitialWeights(request, own.anchors, own.input_scale, "xavier", made_for=made_for)
+    scale = nets_factory.get_network(settings.model_name).imported_input_scale
     if not pretrained.keeps_heads(header.names, request):
-        return InitialWeights(request, "voc", 1.0, "xavier")
+        return InitialWeights(request, "voc", scale, "xavier")
     note = "" if settings.anchors else UNSAID_ANCHORS_NOTE
-    return InitialWeights(request, SLIM_CHECKPOINT_ANCHORS, 1.0, "xavier", note)
+    return InitialWeights(request, SLIM_CHECKPOINT_ANCHORS, scale, "xavier", note)
 
 
 def check_fits(origin: InitialWeights, description: Description) -> None:

@@ -176,5 +176,5 @@ class TrainSettings(
                 f"--train_image_size={self.train_image_size}: {self.model_name} takes {side} "
                 "pixels; drop the flag."
             )
-        name = self.preprocessing_name or self.model_name
+        name = nets_factory.get_preprocessing_name(self.model_name, self.preprocessing_name)
         preprocessing_factory.get_preprocessing(name, (side, side))

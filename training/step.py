@@ -143,6 +143,8 @@ class TrainStep(tf.Module):
         targets = Targets(batch.classes, batch.offsets)
         (counts,) = _sum_over_replicas([tf.stack([count_positives(targets), stop])])
         positives, stop = tf.unstack(counts)
+        state = self._detector.state_by_name.values()
+        earlier = [tf.identity(variable) for variable in state]
         own = self._differentiate(batch, self._normalizer(positives, batch))
         # One call: a worker's collectives cost a round each, the losses none beside the gradients.
         *gradients, summed = _sum_over_replicas(own)
@@ -159,6 +161,8 @@ class TrainStep(tf.Module):
         step = tf.identity(self.step)
         gradients = self._clip(gradients, norm)
         self._optimizer.apply(gradients, rate=rate, step=step, keep=keep)
+        for variable, value in zip(state, earlier, strict=True):  # the forward pass assigned to it
+            variable.assign(tf.where(keep, variable, value))
         if self._averages:
             self._averages.apply(step=step, keep=keep)
         return {
@@ -200,7 +204,7 @@ class TrainStep(tf.Module):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self._trained.values()))
             parts = self._detector.loss(
-                self._detector.predict(batch.images),
+                self._detector.predict(batch.images, training=True),
                 Targets(batch.classes, batch.offsets),
                 normalizer=normalizer,
                 loss_alpha=options.loss_alpha,

@@ -16,7 +16,7 @@ import tensorflow as tf
 from model import checkpoints
 from model.description import Description
 from model.detector import Detector
-from nets.pretrained import reduce_vgg
+from nets.vgg_weights import reduce_vgg
 
 pytestmark = pytest.mark.slow
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from nets import pretrained
+from nets import nets_factory, pretrained
 from nets.pretrained import Request, Row
 from runtime.errors import InputError
 
 MODEL = "ssd_300_vgg"
+RECORD = nets_factory.get_network(MODEL)
 NETWORK = {
     f"{MODEL}/conv1/conv1_1/weights": (3, 3, 3, 4),
     f"{MODEL}/conv1/conv1_1/biases": (4,),
@@ -32,7 +33,7 @@ VGG = {
 
 
 def plan(there, variables=NETWORK, **request):
-    return pretrained.make_plan(variables, there, Request("some.ckpt", **request), model_name=MODEL)
+    return pretrained.make_plan(variables, there, Request("some.ckpt", **request), network=RECORD)
 
 
 def actions(made) -> dict[str, str]:
@@ -87,7 +88,9 @@ def test_reduction_takes_every_third_row_and_fourth_channel():
     arrays = {"vgg_16/fc6/weights": fc6, "vgg_16/fc6/biases": np.arange(12),
               "vgg_16/fc7/weights": fc7}  # fmt: skip
     made = plan(VGG, VGG_LAYERS)
-    values = pretrained.values(made, lambda name: arrays.get(name, np.zeros(VGG[name])))
+    values = pretrained.values(
+        made, lambda name: arrays.get(name, np.zeros(VGG[name])), network=RECORD
+    )
     conv6 = values[f"{MODEL}/conv6/weights"]
     for row, column, output in np.ndindex(3, 3, 3):
         expected = fc6[3 * row, 3 * column, :, 4 * output]
@@ -226,7 +229,7 @@ AVERAGE = "/ExponentialMovingAverage"
 
 def averaged_plan(there, variables=NETWORK, **request):
     request = Request("some.ckpt", **request)
-    return pretrained.make_plan(variables, there, request, model_name=MODEL, average=AVERAGE)
+    return pretrained.make_plan(variables, there, request, network=RECORD, average=AVERAGE)
 
 
 @pytest.mark.parametrize(("scope", "action"), [(MODEL, "restored"), ("other", "renamed")])

@@ -159,6 +159,76 @@ def test_frozen_values_are_constants_of_the_traced_function():
     np.testing.assert_allclose(tf.cast(before, tf.float32), tf.cast(plain, tf.float32), rtol=0.02)
 
 
+def normalized(owner: SlimVariables, inputs: tf.Tensor, *, training: bool = False, **options):
+    """One convolution over its largest value so far, which is state."""
+    with owner.scope("net", training=training, **options):
+        net = slim.conv2d(inputs, 4, [1, 1], scope="first", activation_fn=None, **INITIALIZERS)
+        largest = slim.model_variable(
+            "largest", shape=[], initializer=constant(1.0), trainable=False
+        )
+        if training:
+            largest.assign(tf.maximum(largest, tf.reduce_max(tf.cast(net, tf.float32))))
+        return net / tf.cast(largest, net.dtype)
+
+
+def test_state_is_held_and_not_trained():
+    owner = SlimVariables(seed=0)
+    normalized(owner, INPUTS)
+    assert list(owner.by_name) == [*NAMES[:2], "net/largest"]
+    assert list(owner.state_by_name) == ["net/largest"]
+    assert {v.name for v in owner.trainable_variables} == {f"{name}:0" for name in NAMES[:2]}
+
+
+def test_state_is_assigned_to_in_training_alone():
+    owner = SlimVariables(seed=0)
+    traced = tf.function(lambda: normalized(owner, INPUTS, training=True), autograph=False)
+    assert normalized(owner, INPUTS).numpy().max() > 1.0
+    assert owner.by_name["net/largest"].numpy() == 1.0
+    assert traced().numpy().max() == pytest.approx(1.0)
+    largest = owner.by_name["net/largest"].numpy()
+    assert largest > 1.0
+    assert normalized(owner, 2 * INPUTS, frozen=True).numpy().max() > 1.0
+    assert owner.by_name["net/largest"].numpy() == largest
+
+
+def test_state_of_replicas_is_averaged():
+    devices = tf.config.list_logical_devices("CPU")[:2]
+    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+    with strategy.scope():
+        owner = SlimVariables(seed=0)
+        normalized(owner, INPUTS)
+    strategy.run(lambda: normalized(owner, INPUTS, training=True))
+    alone = SlimVariables(seed=0)
+    normalized(alone, INPUTS, training=True)
+    np.testing.assert_allclose(owner.by_name["net/largest"], alone.by_name["net/largest"], 1e-5)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_hook_makes_weights_in_float32_before_the_cast(frozen):
+    seen, owner = {}, SlimVariables(seed=0)
+
+    def double(name, value):
+        seen[name] = value.dtype
+        return 2.0 * value
+
+    inputs = tf.cast(INPUTS, tf.bfloat16)
+    plain = normalized(owner, inputs, dtype=tf.bfloat16)
+    made = normalized(owner, inputs, dtype=tf.bfloat16, weight_hook=double, frozen=frozen)
+    assert seen == dict.fromkeys(NAMES[:2], tf.float32)  # not the state
+    np.testing.assert_allclose(tf.cast(made, tf.float32), tf.cast(2 * plain, tf.float32), 0.02)
+
+
+def test_gradients_come_through_the_hook():
+    owner = SlimVariables(seed=0)
+    gradients = []
+    for factor in (1.0, 3.0):
+        with tf.GradientTape() as tape:
+            made = normalized(owner, INPUTS, weight_hook=lambda _, value, f=factor: f * value)
+            total = tf.reduce_sum(made)
+        gradients.append(tape.gradient(total, owner.by_name["net/first/weights"]))
+    np.testing.assert_allclose(gradients[1], 3 * gradients[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(3, 3, 64, 128), (1, 1, 512, 100)])
 def test_he_normal_has_variance_2_over_fan_in(shape):
     values = variables.he_normal(shape, seed=(1, 2)).numpy()

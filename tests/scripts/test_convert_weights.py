@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from benchmarks import inference
 from model.detector import Detector
-from nets import boxes, pretrained, ssd_vgg_300
+from nets import boxes, ssd_vgg_300, vgg_weights
 from nets.variables import SlimVariables
 from runtime.errors import InputError
 from scripts import convert_weights
@@ -159,7 +159,7 @@ def test_old_keras_files_are_read(tmp_path):
     shapes = tf.train.load_checkpoint(str(tmp_path / "vgg_16.ckpt")).get_variable_to_shape_map()
     assert shapes["vgg_16/fc6/weights"] == [7, 7, 8, 16]
     assert len(shapes) == 28
-    reduced = pretrained.reduce_vgg("vgg_16/fc6/weights", np.zeros(shapes["vgg_16/fc6/weights"]))
+    reduced = vgg_weights.reduce_vgg("vgg_16/fc6/weights", np.zeros(shapes["vgg_16/fc6/weights"]))
     assert reduced.shape == (3, 3, 8, 4)
 
 

@@ -6,9 +6,13 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_slim as slim
 
+import tf_utils
 from model import checkpoints
 from model.detector import Detector
+from nets import nets_factory, ssd_tiny_32
+from nets.variables import constant
 from runtime.errors import InputError
 from training import state as train_state
 from training.initial_weights import InitialWeights
@@ -181,3 +185,59 @@ def test_checkpoint_of_something_else_is_not_gone_on_with():
 def test_decay_outside_its_range_is_refused(decay):
     with pytest.raises(InputError, match="--moving_average_decay"):
         dataclasses.replace(SETTINGS, moving_average_decay=decay)
+
+
+COUNT, MEAN = "ssd_32_tiny/count", "ssd_32_tiny/count/ExponentialMovingAverage"
+
+
+def build_counting(inputs, *, training, **options):
+    """The tiny network over a count of its training steps, which is state."""
+    count = slim.model_variable("count", shape=[], initializer=constant(1.0), trainable=False)
+    if training:
+        count.assign_add(1.0)
+    return ssd_tiny_32.network(inputs / tf.cast(count, inputs.dtype), **options)
+
+
+def tiny_batch(*, brightness: float) -> Batch:
+    classes = np.zeros((1, ssd_tiny_32.PARAMETERS.num_anchors), np.int32)
+    classes[0, :3] = 1
+    images = tf.fill([1, 32, 32, 3], brightness)
+    return Batch(images, tf.constant(classes), tf.ones([*classes.shape, 4]))
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    """Settings for a network with state."""
+    record = ssd_tiny_32.NETWORK._replace(build=build_counting)
+    monkeypatch.setitem(nets_factory.NETWORKS, "ssd_32_tiny", record)
+    return dataclasses.replace(SETTINGS, model_name="ssd_32_tiny", weight_decay=0.1)
+
+
+def test_state_is_saved_and_restored_and_never_trained(counting, tmp_path):
+    state = make(counting)
+    variables = state.detector.variables_by_name
+    assert variables.keys() - tf_utils.get_variables_to_train(variables) == {COUNT}
+    for _ in range(3):
+        state.step(tiny_batch(brightness=50.0))
+    assert not [name for name in state.variables() if name.startswith(f"{COUNT}/Mom")]
+    path = checkpoints.save(str(tmp_path), 3, state.tensors())
+    again = make(counting)
+    again.restore(checkpoints.read(path))
+    assert numbers(again)[COUNT] == 4.0
+    assert 1.0 < numbers(again)[MEAN] < 4.0
+    for average, value in ((True, numbers(state)[MEAN]), (False, 4.0)):
+        detector = Detector.from_checkpoint(path, use_moving_average=average)
+        assert detector.state_by_name[COUNT].numpy() == value
+
+
+def test_step_that_is_left_out_leaves_state_as_it_was(counting):
+    state = make(counting)
+    result = state.step(tiny_batch(brightness=np.nan))
+    assert (float(result["finite"]), numbers(state)[COUNT]) == (0.0, 1.0)
+    state.step(tiny_batch(brightness=50.0))
+    assert numbers(state)[COUNT] == 2.0
+
+
+def test_scope_of_state_alone_holds_nothing_to_train(counting):
+    with pytest.raises(InputError, match="holds no variable"):
+        make(dataclasses.replace(counting, trainable_scopes=(COUNT,)))
