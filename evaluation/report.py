@@ -18,6 +18,7 @@ from metrics import errors_by_kind
 from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
 from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
 from metrics.voc import Detections, GroundTruth, Outcome, Result
+from runtime import files
 from visualization import page
 
 _PICTURE = re.compile(r"(worst_class|worst|best)_\d+\.png")
@@ -55,8 +56,8 @@ def write(report_dir: str, evaluation: Evaluation) -> None:
     tf.io.gfile.makedirs(report_dir)
     text, pngs = make(evaluation)
     for name, data in pngs.items():
-        page.write_file(report_dir, name, data)
-    page.write_file(report_dir, "index.html", text.encode())
+        files.write(tf.io.gfile.join(report_dir, name), data)
+    files.write(tf.io.gfile.join(report_dir, "index.html"), text.encode())
     for name in tf.io.gfile.listdir(report_dir):
         if _PICTURE.fullmatch(name) and name not in pngs:
             tf.io.gfile.remove(tf.io.gfile.join(report_dir, name))
