@@ -17,12 +17,12 @@ from datasets.layouts.annotations import Object, annotation_of
 from datasets.layouts.image_file import read_header
 from datasets.layouts.labels import format_labels
 from datasets.records.features import Contents, read_contents
-from datasets.records.output_folder import write_file
 from datasets.records.reader import RecordReader
 from runtime import files
 from runtime.errors import InputError
 
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png"}
+_LONGEST_NAME = 250  # bytes, of the 255 that filesystems have: it is written as `NAME.temp` first
 
 
 def extract(
@@ -48,18 +48,8 @@ def extract(
     Raises:
       InputError: the folder is in use, or a record cannot be read.
     """
-    refuse_used(folder)
-    partial = files.unused_name(folder, "partial")
-    try:
-        count = _write(shards, labels, partial, split=split, labels_offset=labels_offset)
-        if tf.io.gfile.exists(folder):
-            refuse_used(folder)
-            tf.io.gfile.rmtree(folder)
-        tf.io.gfile.rename(partial, folder.rstrip("/"))
-    finally:
-        if tf.io.gfile.exists(partial):
-            tf.io.gfile.rmtree(partial)
-    return count
+    with files.replacing_folder(folder, check=refuse_used) as partial:
+        return _write(shards, labels, partial, split=split, labels_offset=labels_offset)
 
 
 def refuse_used(folder: str) -> None:
@@ -89,11 +79,11 @@ def _write(
             ids.append(os.path.splitext(name)[0])
             objects = annotation_of(contents, labels, labels_offset=labels_offset).objects
             text = _to_xml(name, objects, header)
-            write_file(os.path.join(folder, "JPEGImages", name), contents.encoded)
-            write_file(os.path.join(folder, "Annotations", ids[-1] + ".xml"), text)
+            files.write(os.path.join(folder, "JPEGImages", name), contents.encoded)
+            files.write(os.path.join(folder, "Annotations", ids[-1] + ".xml"), text)
     listing = "".join(f"{image_id}\n" for image_id in ids)
-    write_file(os.path.join(folder, "ImageSets", "Main", f"{split}.txt"), listing.encode())
-    write_file(os.path.join(folder, "labels.txt"), format_labels(labels))
+    files.write(os.path.join(folder, "ImageSets", "Main", f"{split}.txt"), listing.encode())
+    files.write(os.path.join(folder, "labels.txt"), format_labels(labels))
     return len(ids)
 
 
@@ -102,6 +92,7 @@ def _file_name(contents: Contents, index: int, *, extension: str, used: set[str]
     name = contents.filename.replace("\\", "/").rsplit("/", 1)[-1]
     stem, ending = os.path.splitext(name)
     plain = stem and stem == stem.strip() and stem[0] != "." and name.isprintable()
+    plain = plain and len(os.fsencode(name)) <= _LONGEST_NAME
     if not plain or ending.lower() not in (".jpg", ".jpeg", ".png") or stem in used:
         stem, ending = f"record_{index:06d}", extension
     used.add(stem)

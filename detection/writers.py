@@ -79,7 +79,7 @@ class _GrowingFile:
     def close(self, *, whole: bool) -> None:
         self._file.close()
         if whole:
-            tf.io.gfile.rename(f"{self._path}.partial", self._path, overwrite=True)
+            files.put_in_place(f"{self._path}.partial", self._path)
 
 
 class JsonLines:
@@ -227,7 +227,7 @@ class DrawnVideo:
             return
         self._video.release()
         if whole:
-            os.replace(self._partial, self._path)
+            files.put_in_place(self._partial, self._path)
 
 
 FORMATS: dict[str, Callable[[str], Writer]] = {"jsonl": JsonLines, "csv": Csv, "voc_xml": VocXml}

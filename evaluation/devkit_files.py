@@ -3,7 +3,8 @@
 import numpy as np
 
 from datasets.layouts import voc
-from evaluation.results import EvaluationInputs, make_folders, score_and_write
+from evaluation.report import EvaluationInputs
+from evaluation.results import make_folders, score_and_write
 from evaluation.settings import EvalSettings
 from metrics import devkit
 from metrics.voc import Result, gather_truth

@@ -13,7 +13,8 @@ from datasets.mixture import get_mixture
 from datasets.records.source import RecordSource
 from evaluation.pictures import RunPictures
 from evaluation.predictions import Predictions, run_detector
-from evaluation.results import EvaluationInputs, make_folders, score_and_write
+from evaluation.report import EvaluationInputs
+from evaluation.results import make_folders, score_and_write
 from evaluation.settings import EvalSettings
 from metrics import devkit
 from metrics.voc import Result

@@ -7,7 +7,6 @@ import dataclasses
 import html
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,33 +17,42 @@ from metrics import errors_by_kind
 from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
 from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
 from metrics.voc import Detections, GroundTruth, Outcome, Result
+from runtime import files
 from visualization import page
 
 _PICTURE = re.compile(r"(worst_class|worst|best)_\d+\.png")
 
 
-class Evaluation(NamedTuple):
-    """What the report is made of.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationInputs:
+    """Detections and what they are held to.
 
     Attributes:
       detections: in pixels, of D rows.
-      truth: in pixels, of M rows, as it was scored.
-      result: of `voc.evaluate` for these.
+      truth: in pixels, of M rows, as it is to be scored.
       labels: class k has the name labels[k - 1].
       names: file name of each of the P pictures.
       sizes: [P, 2], height and width of each, pixels.
       load: number of a picture -> uint8[H, W, 3] RGB; None where there are no pictures.
-      title: of the page.
+      title: of the report.
+      step: of the checkpoint; None where there is none.
     """
 
     detections: Detections
     truth: GroundTruth
-    result: Result
     labels: Sequence[str]
     names: Sequence[str]
     sizes: np.ndarray
     load: Callable[[int], np.ndarray] | None
     title: str
+    step: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation(EvaluationInputs):
+    """What the report is made of: the inputs, and `voc.evaluate`'s result for them."""
+
+    result: Result
 
 
 def write(report_dir: str, evaluation: Evaluation) -> None:
@@ -55,8 +63,8 @@ def write(report_dir: str, evaluation: Evaluation) -> None:
     tf.io.gfile.makedirs(report_dir)
     text, pngs = make(evaluation)
     for name, data in pngs.items():
-        page.write_file(report_dir, name, data)
-    page.write_file(report_dir, "index.html", text.encode())
+        files.write(tf.io.gfile.join(report_dir, name), data)
+    files.write(tf.io.gfile.join(report_dir, "index.html"), text.encode())
     for name in tf.io.gfile.listdir(report_dir):
         if _PICTURE.fullmatch(name) and name not in pngs:
             tf.io.gfile.remove(tf.io.gfile.join(report_dir, name))
@@ -64,7 +72,8 @@ def write(report_dir: str, evaluation: Evaluation) -> None:
 
 def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:
     """The page, and the PNG files by name."""
-    detections, truth, result, labels = evaluation[:4]
+    detections, truth = evaluation.detections, evaluation.truth
+    result, labels = evaluation.result, evaluation.labels
     diagnosis = errors_by_kind.diagnose(detections, truth, result)
     costs = errors_by_kind.costs(
         detections, truth, diagnosis, labels=labels, iou_threshold=result.iou_threshold
@@ -100,7 +109,8 @@ def _charts(
     best: np.ndarray,
     matrix: np.ndarray,
 ) -> dict[str, bytes]:
-    detections, truth, result, labels = evaluation[:4]
+    detections, truth = evaluation.detections, evaluation.truth
+    result, labels = evaluation.result, evaluation.labels
     counted = result.outcomes != Outcome.IGNORED
     right = result.outcomes == Outcome.TRUE_POSITIVE
     sized = _sized(evaluation, truth.images)
@@ -269,7 +279,8 @@ def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
 
 def _by_size(evaluation: Evaluation) -> dict[str, Result]:
     """The score for each size, of the pictures that have one."""
-    detections, truth, result, labels = evaluation[:4]
+    detections, truth = evaluation.detections, evaluation.truth
+    result, labels = evaluation.result, evaluation.labels
     rows, objects = _sized(evaluation, detections.images), _sized(evaluation, truth.images)
     return evaluate_by_size(
         Detections(*(column[rows] for column in detections)),

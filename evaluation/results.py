@@ -1,43 +1,20 @@
 """What becomes of detections: their score, printed and written, whoever made them."""
 
+import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from evaluation import report, results
+from evaluation.report import Evaluation, EvaluationInputs
 from evaluation.settings import EvalSettings
 from metrics import coco, tables
-from metrics.voc import Detections, GroundTruth, Result, evaluate
+from metrics.voc import Result, evaluate
 from runtime import files
 from runtime.files import write_text
-
-
-class EvaluationInputs(NamedTuple):
-    """Detections and what they are held to.
-
-    Attributes:
-      detections: in pixels, of D rows.
-      truth: in pixels, of M rows.
-      labels: class k has the name labels[k - 1].
-      names: of each of the P pictures.
-      sizes: [P, 2], height and width of each, pixels.
-      load: number of a picture -> uint8[H, W, 3] RGB; None where there are no pictures.
-      title: of the report.
-      step: of the checkpoint; None where there is none.
-    """
-
-    detections: Detections
-    truth: GroundTruth
-    labels: Sequence[str]
-    names: Sequence[str]
-    sizes: np.ndarray
-    load: Callable[[int], np.ndarray] | None
-    title: str
-    step: int | None
 
 
 def make_folders(settings: EvalSettings) -> None:
@@ -76,7 +53,8 @@ def score_and_write(
     """
     if not settings.remove_difficult:
         none = np.zeros_like(scored.truth.difficult)
-        scored = scored._replace(truth=scored.truth._replace(difficult=none))
+        truth = scored.truth._replace(difficult=none)
+        scored = dataclasses.replace(scored, truth=truth)
     result = evaluate(
         scored.detections,
         scored.truth,
@@ -94,28 +72,14 @@ def score_and_write(
             write_text(settings.eval_dir, "metrics.json", json.dumps(values, indent=2).split("\n"))
             results.write(settings.eval_dir, values, drawings or {})
     if settings.report_dir:
-        _write_report(settings.report_dir, scored, result)
+        with files.explain_write_errors(settings.report_dir):
+            report.write(settings.report_dir, Evaluation(**vars(scored), result=result))
     return result
 
 
 def _score_as_coco(scored: EvaluationInputs) -> dict[str, float | None]:
     objects = coco.truth_of(scored.truth, num_images=len(scored.names), labels=scored.labels)
     return coco.evaluate(coco.results_of(scored.detections), objects)
-
-
-def _write_report(report_dir: str, scored: EvaluationInputs, result: Result) -> None:
-    data = report.Evaluation(
-        detections=scored.detections,
-        truth=scored.truth,
-        result=result,
-        labels=scored.labels,
-        names=scored.names,
-        sizes=scored.sizes,
-        load=scored.load,
-        title=scored.title,
-    )
-    with files.explain_write_errors(report_dir):
-        report.write(report_dir, data)
 
 
 def write(eval_dir: str, values: Mapping, drawings: Mapping[str, np.ndarray]) -> None:

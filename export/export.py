@@ -32,11 +32,9 @@ def export(settings: ExportSettings) -> list[str]:
         a format needs is not installed.
     """
     folder = settings.export_dir.rstrip("/")
-    _check_place(folder)
-    path = checkpoints.resolve(settings.checkpoint_path)
-    partial = files.unused_name(folder, "partial")
-    files.make_folder(partial, given=f"--export_dir={folder}")
-    try:
+    with files.replacing_folder(folder, check=_check_place) as partial:
+        path = checkpoints.resolve(settings.checkpoint_path)
+        files.make_folder(partial, given=f"--export_dir={folder}")
         tensors = checkpoints.read(path)
         description = CheckpointOverrides.of_flags(settings).describe(tensors)
         weights = averaged(tensors) if settings.use_moving_average else tensors
@@ -44,10 +42,6 @@ def export(settings: ExportSettings) -> list[str]:
         detector.load(weights)
         _write_formats(partial, detector, weights, settings)
         _write_about(partial, detector, settings, step=checkpoints.step_of(path))
-        with files.explain_write_errors(folder):
-            _move_in(partial, folder)
-    finally:
-        _remove(partial)
     return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))
 
 
@@ -112,18 +106,3 @@ def _check_place(folder: str) -> None:
             f"--export_dir={folder} holds files that are no earlier export: choose an empty or "
             "new folder."
         )
-
-
-def _move_in(partial: str, folder: str) -> None:
-    """Renames the whole export to its place; an earlier one steps aside first."""
-    _check_place(folder)  # again, since making the export took its time
-    earlier = files.unused_name(folder, "earlier")
-    if tf.io.gfile.exists(folder):
-        tf.io.gfile.rename(folder, earlier)
-    tf.io.gfile.rename(partial, folder)
-    _remove(earlier)
-
-
-def _remove(folder: str) -> None:
-    if tf.io.gfile.exists(folder):
-        tf.io.gfile.rmtree(folder)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from datasets import extraction
 from datasets.dataset_factory import Dataset
@@ -82,12 +83,12 @@ def _write(
     if "json" in settings.format:
         text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
         if settings.output_dir:
-            page.write_file(settings.output_dir, "inspection.json", text.encode())
+            files.write(tf.io.gfile.join(settings.output_dir, "inspection.json"), text.encode())
         else:
             print(text, end="")
     if "html" in settings.format:
         document = inspection_page.make(found, facts)
-        page.write_file(settings.output_dir, "index.html", document.encode())
+        files.write(tf.io.gfile.join(settings.output_dir, "index.html"), document.encode())
     if settings.view:
         step = max(1, found.num_pictures // settings.view)
         chosen = itertools.islice(opened.items(), 0, step * settings.view, step)

@@ -64,24 +64,22 @@ def save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variabl
         try:
             return _save(train_dir, step, tensors)
         except files.DISK_ERRORS:
-            with contextlib.suppress(tf.errors.OpError):
-                tf.io.gfile.rmtree(_temporary(train_dir, step))
+            with contextlib.suppress(tf.errors.OpError, OSError):
+                files.remove_tree(_temporary(train_dir, step))
             raise
 
 
 def _save(train_dir: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variable]) -> str:
     path = tf.io.gfile.join(train_dir, f"ckpt-{step}")
     temporary = _temporary(train_dir, step)
-    if tf.io.gfile.exists(temporary):
-        tf.io.gfile.rmtree(temporary)
+    files.remove_tree(temporary)
     tf.io.gfile.makedirs(temporary)
     prefix = tf.io.gfile.join(temporary, "ckpt")
     write(prefix, tensors)
     for ending in (_DATA, ".index"):
-        files.sync(prefix + ending)
-        tf.io.gfile.rename(prefix + ending, path + ending, overwrite=True)
+        files.put_in_place(prefix + ending, path + ending)
     files.sync(train_dir)  # it may be all that is left when the power fails: older ones go next
-    tf.io.gfile.rmtree(temporary)
+    files.remove_tree(temporary)
     _write_state(train_dir)
     return path
 
@@ -120,8 +118,6 @@ def replace_best(path: str, folder: str) -> None:
         with files.replacing(f"{target}.index") as index, files.replacing(target + _DATA) as data:
             tf.io.gfile.copy(path + _DATA, data, overwrite=True)
             tf.io.gfile.copy(f"{path}.index", index, overwrite=True)
-            files.sync(data)
-            files.sync(index)
         files.sync(folder)
         for step in list_steps(folder):
             if f"ckpt-{step}" != name:
@@ -244,9 +240,8 @@ def quarantine_unreadable(train_dir: str, *, after: int) -> None:
 def remove_leftovers(folder: str) -> None:
     """Removes what saves left that were killed; call it after `newest` found all in order."""
     for name in tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []:
-        path = tf.io.gfile.join(folder, name.rstrip("/"))
         if _LEFTOVER.fullmatch(name.rstrip("/")):
-            (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+            files.remove_tree(tf.io.gfile.join(folder, name))
     for name in _orphans(folder):
         tf.io.gfile.remove(tf.io.gfile.join(folder, name))
 
@@ -334,8 +329,5 @@ def _write_state(train_dir: str, last_kept: float | None = None) -> None:
     lines = [f'model_checkpoint_path: "{names[-1]}"'] if names else []
     lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
     lines.append(f"last_preserved_timestamp: {last_kept}")
-    with (
-        files.replacing(tf.io.gfile.join(train_dir, "checkpoint")) as temporary,
-        tf.io.gfile.GFile(temporary, "w") as file,
-    ):
-        file.write("\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    files.write(tf.io.gfile.join(train_dir, "checkpoint"), text.encode())

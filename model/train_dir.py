@@ -8,13 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from model import train_dir
 from runtime import files, json_log
 from runtime.errors import InputError
 
 METRIC = "mAP_VOC07"
 Line = dict[str, Any]
-
 
 METRICS = "metrics.jsonl"
 EVALUATIONS = "evaluations.jsonl"
@@ -63,9 +61,8 @@ def locked(train_dir: str) -> Iterator[None]:
 def clear(train_dir: str) -> None:
     """Removes what an earlier run left, and nothing else."""
     for name in tf.io.gfile.listdir(train_dir):
-        path = tf.io.gfile.join(train_dir, name.rstrip("/"))
         if _OURS.fullmatch(name.rstrip("/")):
-            (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+            files.remove_tree(tf.io.gfile.join(train_dir, name))
 
 
 def clears(train_dir: str, path: str) -> bool:
@@ -89,10 +86,10 @@ def last_step(folder: str) -> int | None:
 
     Its files are read; any process may ask.
     """
-    history = json_log.read_lines(folder, train_dir.EVALUATIONS)
-    if has_converged(history, train_dir.read_number(folder, "early_stopping_evals") or 0):
+    history = json_log.read_lines(folder, EVALUATIONS)
+    if has_converged(history, read_number(folder, "early_stopping_evals") or 0):
         return history[-1]["step"]
-    return train_dir.read_number(folder, "max_number_of_steps")
+    return read_number(folder, "max_number_of_steps")
 
 
 def best_of(history: list[Line]) -> Line:

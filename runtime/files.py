@@ -8,8 +8,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 import tensorflow as tf
@@ -159,20 +160,78 @@ def make_folder(folder: str, *, given: str) -> None:
         ) from error
 
 
+def remove_tree(path: str) -> None:
+    """Removes a file or folder, if there is one; a link goes, and what it leads to stays.
+
+    TensorFlow's own rmtree enters links.
+    """
+    local = path.removeprefix("file://").rstrip("/")
+    if not is_local(local):
+        if tf.io.gfile.exists(path):
+            (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+    elif os.path.isdir(local) and not os.path.islink(local):
+        shutil.rmtree(local)
+    elif os.path.lexists(local):
+        os.remove(local)
+
+
+def put_in_place(temporary: str, path: str) -> None:
+    """Renames a file that is whole, once it is on the disk; an older one is replaced."""
+    sync(temporary)
+    tf.io.gfile.rename(temporary, path, overwrite=True)
+
+
 @contextlib.contextmanager
-def replacing(path: str) -> Iterator[str]:
+def replacing(path: str, *, ending: str = ".temp") -> Iterator[str]:
     """Gives a path to write to; what was written there takes the place of `path` when it is whole.
 
-    An error leaves what was there, and nothing beside it.
+    An error leaves what was there, and nothing beside it. Where several processes may write `path`
+    at once, each needs an `ending` of its own.
     """
-    temporary = f"{path}.temp"
+    temporary = path + ending
     try:
         yield temporary
-        tf.io.gfile.rename(temporary, path, overwrite=True)
+        put_in_place(temporary, path)
     except BaseException:
         with contextlib.suppress(tf.errors.OpError):
             tf.io.gfile.remove(temporary)
         raise
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: str, *, check: Callable[[str], None]) -> Iterator[str]:
+    """As `replacing`, for a folder, which the caller makes; an earlier one steps aside first.
+
+    Args:
+      folder: there already or not.
+      check: raises where what is there must stay; asked at once, and again when the new one is
+        whole, since that took its time.
+
+    Raises:
+      InputError: it could not be renamed.
+    """
+    folder = folder.rstrip("/")
+    check(folder)
+    partial, earlier = unused_name(folder, "partial"), unused_name(folder, "earlier")
+    try:
+        yield partial
+        check(folder)
+        with explain_write_errors(folder):
+            if tf.io.gfile.exists(folder):
+                tf.io.gfile.rename(folder, earlier)
+            tf.io.gfile.rename(partial, folder)
+            remove_tree(earlier)
+    finally:
+        remove_tree(partial)
+
+
+def write(path: str, data: bytes, *, ending: str = ".temp") -> None:
+    """Writes a file whole or not at all, in place of an older one; see `replacing`."""
+    with (
+        replacing(path, ending=ending) as temporary,
+        tf.io.gfile.GFile(temporary, "wb") as file,
+    ):
+        file.write(data)
 
 
 def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
@@ -182,23 +241,14 @@ def write_text(train_dir: str, name: str, lines: Sequence[str]) -> None:
       InputError: it could not be written, such as on a full disk; what was there stays.
     """
     path = tf.io.gfile.join(train_dir, name)
-    with (
-        explain_write_errors(path),
-        replacing(path) as temporary,
-        tf.io.gfile.GFile(temporary, "w") as file,
-    ):
-        file.write("".join(f"{line}\n" for line in lines))
+    with explain_write_errors(path):
+        write(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def keep_beside(path: str, data: bytes) -> bool:
     """Writes a cache file, whole or not at all; False where the folder refuses it."""
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with tf.io.gfile.GFile(temporary, "wb") as file:
-            file.write(data)
-        tf.io.gfile.rename(temporary, path, overwrite=True)
-    except tf.errors.OpError:
-        if tf.io.gfile.exists(temporary):
-            tf.io.gfile.remove(temporary)
+        write(path, data, ending=f".{os.getpid()}.tmp")
+    except (tf.errors.OpError, OSError):
         return False
     return True

@@ -8,8 +8,6 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 
-import tensorflow as tf
-
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #202124; max-width: 1000px; margin: 2em auto;
   padding: 0 1em; }
@@ -61,14 +59,6 @@ def note(text: str) -> str:
 def number(value: float | None) -> str:
     """A share in a table: three decimals, or - where there is none."""
     return "-" if value is None else f"{value:.3f}"
-
-
-def write_file(folder: str, name: str, data: bytes) -> None:
-    """Writes a file whole, in place of an older one."""
-    path = tf.io.gfile.join(folder, name)
-    with tf.io.gfile.GFile(f"{path}.temp", "wb") as file:
-        file.write(data)
-    tf.io.gfile.rename(f"{path}.temp", path, overwrite=True)
 
 
 def _cells(tag: str, values: Sequence[object]) -> str:

@@ -78,7 +78,7 @@ def partial_folder(output_dir: str, name: str) -> Iterator[str]:
             yield folder
         finally:
             if not tf.io.gfile.exists(manifest.manifest_path(folder, name)):
-                tf.io.gfile.rmtree(folder)
+                files.remove_tree(folder)
 
 
 def _remove_leftovers(output_dir: str, name: str) -> None:
@@ -86,7 +86,7 @@ def _remove_leftovers(output_dir: str, name: str) -> None:
         folder = os.path.join(output_dir, entry)
         try:
             with files.locked(folder, wait=False):
-                tf.io.gfile.rmtree(folder)
+                files.remove_tree(folder)
         except BlockingIOError as error:
             raise InputError(
                 f"Another conversion writes {name} to {output_dir} (folder {entry}): wait for it, "
@@ -97,10 +97,10 @@ def _remove_leftovers(output_dir: str, name: str) -> None:
 def move_in(written: Manifest, *, folder: str, output_dir: str) -> None:
     """Moves a complete data set into place; one conversion at a time in one output folder."""
     name = written.name
-    write_file(os.path.join(folder, "labels.txt"), format_labels(written.labels))
+    files.write(os.path.join(folder, "labels.txt"), format_labels(written.labels))
     with files.locked(output_dir):
         moved = ["labels.txt"] if _labels_file_is_ours(output_dir, written) else []
-        write_file(manifest.manifest_path(folder, name), written.to_json().encode())
+        files.write(manifest.manifest_path(folder, name), written.to_json().encode())
         _remove_data_set(output_dir, name)
         for shard in written.shards:
             moved += [shard.name, index_path(shard.name)]
@@ -123,10 +123,3 @@ def _move(file_name: str, *, folder: str, output_dir: str) -> None:
         files.sync(output_dir)  # the shards' names must be on the disk before the manifest's
     source, target = (os.path.join(parent, file_name) for parent in (folder, output_dir))
     tf.io.gfile.rename(source, target, overwrite=True)
-
-
-def write_file(path: str, data: bytes) -> None:
-    """Writes a whole file and waits until it is on the disk."""
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(data)
-    files.sync(path)

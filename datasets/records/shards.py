@@ -15,7 +15,7 @@ import tensorflow as tf
 from datasets.layouts.labels import check_labels
 from datasets.records.index import encode_index, frame, index_path
 from datasets.records.manifest import Manifest, Shard, shard_name
-from datasets.records.output_folder import check_output, move_in, partial_folder, write_file
+from datasets.records.output_folder import check_output, move_in, partial_folder
 from runtime import files
 from runtime.errors import InputError
 
@@ -117,7 +117,7 @@ class _ShardWriter:
     def finish(self) -> Shard:
         files.sync(self._path)
         index = encode_index(np.array(self._offsets, np.uint64), size=self._size)
-        write_file(index_path(self._path), index)
+        files.write(index_path(self._path), index)
         return Shard(
             name=os.path.basename(self._path),
             size=self._size,

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.shapes import drawing, scene
+from runtime import files
 from runtime.errors import InputError
 
 LABELS = drawing.NAMES
@@ -102,8 +103,7 @@ def generate(
         _write(os.path.join(unfinished, folder), folder, seed, counts, on_picture)
         tf.io.gfile.rename(os.path.join(unfinished, folder), voc_dir)
     finally:
-        if tf.io.gfile.exists(unfinished):
-            tf.io.gfile.rmtree(unfinished)
+        files.remove_tree(unfinished)
     return voc_dir
 
 

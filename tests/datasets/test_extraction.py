@@ -49,7 +49,9 @@ def test_extracted_folder_converts_to_the_same_records(voc, to_records, tmp_path
     assert to_records(folder, "again", **labels)[1] == before
 
 
-@pytest.mark.parametrize("name", ["../../x.jpg", "/etc/passwd", "..", ".hidden.jpg", "a\n.jpg", ""])
+@pytest.mark.parametrize(
+    "name", ["../../x.jpg", "/etc/passwd", "..", ".hidden.jpg", "a\n.jpg", "", "n" * 300 + ".jpg"]
+)
 def test_names_stay_inside_the_folder(tmp_path, write_tfrecord, voc, name):
     voc.add("p")
     picture = (voc.path / "JPEGImages" / "p.jpg").read_bytes()

@@ -1,6 +1,7 @@
 """The page: complete, self-contained, and safe with any name."""
 
 import base64
+import dataclasses
 import html.parser
 import os
 import pathlib
@@ -220,7 +221,7 @@ def test_report_without_pictures_says_so_and_keeps_none_of_an_earlier_one(
     again = shutil.copytree(folder, tmp_path / "again")
     assert (again / "worst_class_1.png").exists()
     (again / "best_of_mine.png").write_text("a user's")
-    report.write(str(again), evaluation._replace(load=None))
+    report.write(str(again), dataclasses.replace(evaluation, load=None))
     assert "not at hand" in (again / "index.html").read_text()
     assert {path.name for path in again.glob("*.png")} == {*CHARTS, "best_of_mine.png"}
 
@@ -231,7 +232,7 @@ def test_report_of_nothing_is_a_page(evaluation):
     for truth in (evaluation.truth, empty):
         result = evaluate(nothing, truth, labels=LABELS)
         text, pngs = report.make(
-            evaluation._replace(detections=nothing, truth=truth, result=result)
+            dataclasses.replace(evaluation, detections=nothing, truth=truth, result=result)
         )
         assert text.endswith("</html>\n")
         assert pngs.keys() >= CHARTS
@@ -243,7 +244,9 @@ def test_perfect_score_names_no_error(evaluation):
     ones = np.ones(len(truth.classes))
     found = Detections(truth.images, truth.classes, ones, truth.boxes)
     result = evaluate(found, truth, labels=LABELS)
-    text, _ = report.make(evaluation._replace(detections=found, result=result, load=None))
+    text, _ = report.make(
+        dataclasses.replace(evaluation, detections=found, result=result, load=None)
+    )
     assert "No kind of error costs it anything." in text
     assert "Over all classes" not in text
 
@@ -251,14 +254,14 @@ def test_perfect_score_names_no_error(evaluation):
 def test_pictures_without_a_size_are_left_out_of_the_sizes_and_counted(evaluation):
     sizes = evaluation.sizes.copy()
     sizes[2] = 0
-    text, _ = report.make(evaluation._replace(sizes=sizes, load=None))
+    text, _ = report.make(dataclasses.replace(evaluation, sizes=sizes, load=None))
     assert "Pictures whose annotation says 0 x 0 are left out: 1." in text
     counted = ~evaluation.truth.difficult & (evaluation.truth.images != 2)
     cells = re.search("<td>mean, sum</td>(.*?)</tr>", text).group(1)
     objects = re.findall(r"<td>(\d+)</td>", cells)
     assert len(objects) == 3
     assert sum(map(int, objects)) == counted.sum()
-    whole, _ = report.make(evaluation._replace(load=None))
+    whole, _ = report.make(dataclasses.replace(evaluation, load=None))
     assert "left out" not in whole
 
 

@@ -156,6 +156,16 @@ def test_leftovers_of_killed_saves_are_removed_and_nothing_else(tmp_path):
     checkpoints.remove_leftovers(str(tmp_path / "absent"))
 
 
+def test_leftover_that_is_a_link_goes_and_what_it_leads_to_stays(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "photo").write_text("mine")
+    for prepare in (lambda: checkpoints.remove_leftovers(str(tmp_path)), lambda: save(tmp_path, 7)):
+        (tmp_path / "ckpt-7_temp").symlink_to("elsewhere")
+        prepare()
+        assert not os.path.lexists(tmp_path / "ckpt-7_temp")
+        assert (tmp_path / "elsewhere" / "photo").read_text() == "mine"
+
+
 @pytest.mark.parametrize(("path", "step"), [("a/ckpt-120", 120), ("vgg_16.ckpt", 0)])
 def test_step_of_reads_the_name(path, step):
     assert checkpoints.step_of(path) == step

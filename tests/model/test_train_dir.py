@@ -80,6 +80,16 @@ def test_clear_removes_ours_and_nothing_else(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["ckpt-best.txt", "notes.md"]
 
 
+@pytest.mark.parametrize("name", ["best", "evaluations", "ckpt-7_temp"])
+def test_clear_removes_a_link_and_leaves_what_it_leads_to(tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "photo").write_text("mine")
+    (tmp_path / name).symlink_to("elsewhere")
+    train_dir.clear(str(tmp_path))
+    assert os.listdir(tmp_path) == ["elsewhere"]
+    assert (tmp_path / "elsewhere" / "photo").read_text() == "mine"
+
+
 def test_log_writes_floats_unrounded(tmp_path):
     log = json_log.MetricsLog(str(tmp_path), step=0, name=train_dir.METRICS)
     log.write({"step": 1, "loss": 1 / 3})

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from runtime.errors import InputError
-from runtime.files import is_local, lock, locked, read, size, sync
+from runtime.files import is_local, keep_beside, lock, locked, read, remove_tree, size, sync
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,32 @@ def test_file_that_cannot_be_read_is_named(tmp_path, scheme):
     with pytest.raises(InputError, match=r"none cannot be read \(.*[Nn]o such file"):
         read(path)
     assert size(path) == 0
+
+
+def linked_folder(tmp_path):
+    """A folder with a file in it, which no removal of a link to it may take."""
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "photo").write_text("mine")
+    return tmp_path / "target"
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_tree_is_removed_and_what_its_links_lead_to_stays(tmp_path, scheme):
+    target = linked_folder(tmp_path)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "link").symlink_to(target)
+    (tmp_path / "link").symlink_to(target)
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for name in ("a", "link/", "dangling", "never_there"):
+        remove_tree(f"{scheme}{tmp_path}/{name}")
+    assert list(tmp_path.iterdir()) == [target]
+    assert (target / "photo").read_text() == "mine"
+
+
+def test_cache_is_kept_whole_and_refused_without_a_trace(tmp_path):
+    assert keep_beside(str(tmp_path / "a"), b"1")
+    assert keep_beside(str(tmp_path / "a"), b"2")
+    (tmp_path / "folder").mkdir()
+    assert not keep_beside(str(tmp_path / "folder"), b"2")
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["a", "folder"]
+    assert (tmp_path / "a").read_bytes() == b"2"

@@ -65,6 +65,15 @@ def test_leftover_of_an_early_kill_does_not_hide_the_old_data_set(tmp_path):
     assert count(tmp_path) == 2
 
 
+def test_leftover_that_is_a_link_goes_and_what_it_leads_to_stays(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "photo").write_text("mine")
+    (tmp_path / ".own_train.partial-1").symlink_to("elsewhere")
+    write(tmp_path, [b"1"], num_shards=1)
+    assert find_partial(str(tmp_path), "own_train") == []
+    assert (tmp_path / "elsewhere" / "photo").read_text() == "mine"
+
+
 def test_leftovers_of_other_names_are_left_alone(tmp_path):
     (tmp_path / ".own_test.partial-99").mkdir()
     write(tmp_path, [b"1", b"2"])
