@@ -16,24 +16,13 @@ import tensorflow as tf
 from model import checkpoints
 from model.description import CheckpointOverrides, Description
 from nets import analysis, anchors, detections, losses, nets_factory, variables
+from nets.losses import Loss, Predictions
 from nets.matching import Targets
 from optimization.averages import averaged
 from runtime import hardware
 from runtime.errors import InputError
 
 NO_HINTS = CheckpointOverrides()
-
-
-class Predictions(NamedTuple):
-    """What the network says.
-
-    Attributes:
-      logits: f32[B, A, C].
-      offsets: f32[B, A, 4] in the order x, y, w, h.
-    """
-
-    logits: tf.Tensor
-    offsets: tf.Tensor
 
 
 class PictureDetections(NamedTuple):
@@ -205,39 +194,22 @@ class Detector(tf.Module):
         targets: Targets,
         *,
         normalizer: tf.Tensor | None = None,
-        loss_alpha: float = 1.0,
-        negative_ratio: float = 3.0,
-        min_negatives_per_image: int = 0,
-        mining_progress: tf.Tensor | None = None,
-        label_smoothing: float = 0.0,
+        loss: Loss = losses.MULTIBOX,
+        step: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """The multibox loss: {"classification", "localisation"}, f32 scalars.
+        """The parts of a loss by name, such as "classification" and "localisation", f32 scalars.
 
         Args:
           predictions: of a batch.
           targets: of the same batch.
           normalizer: what the sums are divided by; by default the batch's positives, at least 1.
-          loss_alpha: weight of the localisation.
-          negative_ratio: hard negatives for each positive.
-          min_negatives_per_image: hard negatives of a picture with few positives or none.
-          mining_progress: how far mining has set in, f32 scalar; see `losses.hard_negatives`.
-          label_smoothing: share of the target spread over all classes.
+          loss: gives the sums.
+          step: updates made before, for what sets in over a training.
         """
         if normalizer is None:
             normalizer = tf.maximum(1.0, count_positives(targets))
-        sums = losses.multibox(
-            predictions.logits,
-            predictions.offsets,
-            targets,
-            negative_ratio=negative_ratio,
-            min_negatives=min_negatives_per_image,
-            mining_progress=mining_progress,
-            label_smoothing=label_smoothing,
-        )
-        return {
-            "classification": sums.classification / normalizer,
-            "localisation": loss_alpha * sums.localisation / normalizer,
-        }
+        sums = loss(predictions, targets, step=step)
+        return {name: value / normalizer for name, value in sums.items()}
 
     def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
         """All four steps on pictures of any size: uint8[H, W, 3] RGB each.

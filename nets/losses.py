@@ -1,58 +1,109 @@
-"""The multibox loss, as sums: the caller divides by the number of positives of the global batch.
+"""Losses, as named sums: the caller divides by the number of positives of the global batch.
 
-Source: `MultiBoxLoss` of Caffe SSD. Hard negatives are chosen per picture, by rank, so that ties
-give exactly the number asked for and the layout of clones changes nothing.
+A loss is an object made from its own options. Its sums are trained on and logged under their names,
+so that another part needs no edit elsewhere.
 """
 
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
 from nets.matching import Targets
 
 
-class LossSums(NamedTuple):
-    """f32 scalars: sums over the pictures and anchors of a batch."""
+class Predictions(NamedTuple):
+    """What the network says.
 
-    classification: tf.Tensor
-    localisation: tf.Tensor
+    Attributes:
+      logits: f32[B, A, C].
+      offsets: f32[B, A, 4] in the order x, y, w, h.
+    """
+
+    logits: tf.Tensor
+    offsets: tf.Tensor
 
 
-def multibox(
-    logits: tf.Tensor,
-    offsets: tf.Tensor,
-    targets: Targets,
-    *,
-    negative_ratio: float = 3.0,
-    min_negatives: int = 0,
-    mining_progress: tf.Tensor | None = None,
-    label_smoothing: float = 0.0,
-) -> LossSums:
+class Loss(Protocol):
+    """What a training descends."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the sums, in order."""
+
+    def __call__(
+        self, predictions: Predictions, targets: Targets, *, step: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Sums over the pictures and anchors of a batch, f32 scalars by name.
+
+        Args:
+          predictions: of the batch.
+          targets: classes i32[B, A] and offsets f32[B, A, 4].
+          step: integer scalar, updates made before; None for the loss as it is in the end.
+        """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Multibox:
     """Softmax cross-entropy over positives and hard negatives; smooth L1 over positives.
 
-    Args:
-      logits: f32[B, A, C].
-      offsets: f32[B, A, 4].
-      targets: classes i32[B, A] and offsets f32[B, A, 4].
-      negative_ratio: negatives for each positive of a picture.
-      min_negatives: as of `hard_negatives`.
-      mining_progress: as of `hard_negatives`.
+    Source: `MultiBoxLoss` of Caffe SSD. Hard negatives are chosen per picture, by rank, so that
+    ties give exactly the number asked for and the layout of clones changes nothing.
+
+    Attributes:
+      loss_alpha: weight of the localisation.
+      negative_ratio: hard negatives for each positive of a picture.
+      min_negatives_per_image: hard negatives of a picture with few positives or none.
+      hard_example_mining_step: mining sets in over so many steps; 0 is from the start.
       label_smoothing: share of the target spread over all classes.
+      parts: names of the sums.
     """
-    positive = targets.classes > 0
-    entropy = cross_entropy(logits, targets.classes, label_smoothing=label_smoothing)
-    chosen = positive | hard_negatives(
-        entropy,
-        positive,
-        negative_ratio=negative_ratio,
-        min_negatives=min_negatives,
-        mining_progress=mining_progress,
-    )
-    distance = tf.reduce_sum(smooth_l1(offsets - targets.offsets), axis=-1)
-    return LossSums(
-        classification=tf.reduce_sum(tf.where(chosen, entropy, 0.0)),
-        localisation=tf.reduce_sum(tf.where(positive, distance, 0.0)),
-    )
+
+    loss_alpha: float = 1.0
+    negative_ratio: float = 3.0
+    min_negatives_per_image: int = 0
+    hard_example_mining_step: int = 0
+    label_smoothing: float = 0.0
+    parts = ("classification", "localisation")
+
+    def __call__(
+        self, predictions: Predictions, targets: Targets, *, step: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Sums by name, as of `Loss`."""
+        positive = targets.classes > 0
+        entropy = cross_entropy(
+            predictions.logits, targets.classes, label_smoothing=self.label_smoothing
+        )
+        chosen = positive | hard_negatives(
+            entropy,
+            positive,
+            negative_ratio=self.negative_ratio,
+            min_negatives=self.min_negatives_per_image,
+            mining_progress=self._mining_progress(step),
+        )
+        distance = tf.reduce_sum(smooth_l1(predictions.offsets - targets.offsets), axis=-1)
+        return {
+            "classification": tf.reduce_sum(tf.where(chosen, entropy, 0.0)),
+            "localisation": self.loss_alpha * tf.reduce_sum(tf.where(positive, distance, 0.0)),
+        }
+
+    def _mining_progress(self, step: tf.Tensor | None) -> tf.Tensor | None:
+        """How far the mining of hard negatives has set in; None for all the way."""
+        if step is None or not self.hard_example_mining_step:
+            return None
+        return tf.minimum(tf.cast(step, tf.float32) / self.hard_example_mining_step, 1.0)
+
+
+LOSSES: dict[str, Any] = {"multibox": Multibox}  # name -> dataclass of its options
+MULTIBOX = Multibox()
+
+
+def make(name: str, options: Mapping[str, Any]) -> Loss:
+    """The loss of a name, with those of the options that it has."""
+    kind = LOSSES[name]
+    own = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{option: value for option, value in options.items() if option in own})
 
 
 def cross_entropy(

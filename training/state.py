@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_utils
 from model.description import Description
 from model.detector import Detector
+from nets import losses
 from optimization.averages import MovingAverages
 from optimization.loss_scale import LossScale
 from optimization.optimizers import Optimizer
@@ -73,7 +74,7 @@ class TrainState:
         is_float16 = description.precision == "mixed_float16"
         self._loss_scale = LossScale() if is_float16 else None
         schedule = _configure(tf_utils.configure_learning_rate, settings, num_samples=num_samples)
-        options = {name: getattr(settings, name) for name in StepOptions._fields}
+        options = {name: getattr(settings, name) for name in StepOptions._fields if name != "loss"}
         if settings.optimizer == "adamw":
             options["weight_decay"] = 0.0  # decoupled: a part of the update, not of the loss
         self.step = TrainStep(
@@ -81,7 +82,9 @@ class TrainState:
             self._optimizer,
             schedule,
             trained=trained,
-            options=StepOptions(**options),
+            options=StepOptions(
+                **options, loss=losses.make("multibox", dataclasses.asdict(settings))
+            ),
             averages=self._averages,
             multipliers=_configure(
                 tf_utils.get_gradient_multipliers, settings, variables=trained.keys()

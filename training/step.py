@@ -39,13 +39,9 @@ class Batch(NamedTuple):
 
 
 class StepOptions(NamedTuple):
-    """What a step does besides descending; the fields are the flags of these names."""
+    """What a step does besides descending; the fields but `loss` are flags."""
 
-    loss_alpha: float = 1.0
-    negative_ratio: float = 3.0
-    min_negatives_per_image: int = 0
-    hard_example_mining_step: int = 0
-    label_smoothing: float = 0.0
+    loss: losses.Loss = losses.MULTIBOX
     loss_normalizer: str = "matches"
     weight_decay: float = 0.0
     clip_gradient_norm: float = 0.0
@@ -117,7 +113,7 @@ class TrainStep(tf.Module):
           stop: whether this worker was asked to stop.
 
         Returns:
-          f32 scalars, the same on every worker: loss, loss_classification, loss_localisation,
+          f32 scalars, the same on every worker: loss, loss_PART for each part of the loss,
           loss_regularisation, learning_rate, positives, gradient_norm, finite (1 when loss and
           gradient are, without which check_numerics leaves the update out; also when a gradient
           overflowed because of its scale alone), stop (above 0 when any worker was asked to stop).
@@ -136,8 +132,8 @@ class TrainStep(tf.Module):
         if self._loss_scale:
             with self._strategy.scope():
                 self._loss_scale.after_step(values.pop("overflowed"))
-        parts = ("loss_classification", "loss_localisation", "loss_regularisation")
-        return {"loss": tf.add_n([values[part] for part in parts]), **values}
+        parts = [values[f"loss_{part}"] for part in (*self._options.loss.parts, "regularisation")]
+        return {"loss": tf.add_n(parts), **values}
 
     def _replica_step(self, batch: Batch, stop: tf.Tensor) -> dict[str, tf.Tensor]:
         targets = Targets(batch.classes, batch.offsets)
@@ -166,8 +162,7 @@ class TrainStep(tf.Module):
         if self._averages:
             self._averages.apply(step=step, keep=keep)
         return {
-            "loss_classification": summed[0],
-            "loss_localisation": summed[1],
+            **{f"loss_{part}": summed[k] for k, part in enumerate(self._options.loss.parts)},
             "loss_regularisation": regularisation,
             "learning_rate": rate,
             "positives": positives,
@@ -190,8 +185,9 @@ class TrainStep(tf.Module):
         return {f"{name}{GRADIENT}": g for name, g in zip(self._trained, gradients, strict=True)}
 
     def _gradients_and_losses(self, batch: Batch, normalizer: tf.Tensor) -> list[tf.Tensor]:
-        """Gradients of the trained variables, and f32[2]: classification and localisation."""
-        shapes = [*(variable.shape for variable in self._trained.values()), tf.TensorShape([2])]
+        """Gradients of the trained variables, and f32[P], the parts of the loss."""
+        losses_shape = tf.TensorShape([len(self._options.loss.parts)])
+        shapes = [*(variable.shape for variable in self._trained.values()), losses_shape]
         return sum_over_parts(
             lambda *part: self._of_part(Batch(*part), normalizer),
             batch,
@@ -200,18 +196,14 @@ class TrainStep(tf.Module):
         )
 
     def _of_part(self, batch: Batch, normalizer: tf.Tensor) -> list[tf.Tensor]:
-        options = self._options
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self._trained.values()))
             parts = self._detector.loss(
                 self._detector.predict(batch.images, training=True),
                 Targets(batch.classes, batch.offsets),
                 normalizer=normalizer,
-                loss_alpha=options.loss_alpha,
-                negative_ratio=options.negative_ratio,
-                min_negatives_per_image=options.min_negatives_per_image,
-                mining_progress=self._mining_progress(),
-                label_smoothing=options.label_smoothing,
+                loss=self._options.loss,
+                step=self.step,
             )
             loss = tf.add_n(list(parts.values()))
             if self._loss_scale:
@@ -219,7 +211,7 @@ class TrainStep(tf.Module):
         gradients = tape.gradient(loss, list(self._trained.values()))
         if self._loss_scale:
             gradients = [gradient / self._loss_scale.value for gradient in gradients]
-        return [*gradients, tf.stack([parts["classification"], parts["localisation"]])]
+        return [*gradients, tf.stack([parts[name] for name in self._options.loss.parts])]
 
     def _normalizer(self, positives: tf.Tensor, batch: Batch) -> tf.Tensor:
         """What the global batch's sums are divided by."""
@@ -227,11 +219,6 @@ class TrainStep(tf.Module):
             return tf.maximum(1.0, positives)
         pictures = tf.shape(batch.classes)[0] * self._strategy.num_replicas_in_sync
         return tf.cast(pictures, tf.float32)
-
-    def _mining_progress(self) -> tf.Tensor | None:
-        """How far the mining of hard negatives has set in; None for all the way."""
-        steps = self._options.hard_example_mining_step
-        return tf.minimum(tf.cast(self.step, tf.float32) / steps, 1.0) if steps else None
 
     def _decay(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Adds the gradient of the regularisation loss."""

@@ -9,6 +9,7 @@ import tensorflow as tf
 from model import checkpoints
 from model.description import CheckpointOverrides, Description
 from model.detector import Detector, count_positives
+from nets.losses import Multibox
 from nets.matching import Targets
 from runtime.errors import InputError
 
@@ -97,7 +98,8 @@ def test_loss_divides_sums_by_positives_or_by_what_it_is_given(detector):
     assert count_positives(targets) == 2
     by_positives = as_floats(detector.loss(predictions, targets))
     ten = tf.constant(10.0)
-    by_ten = as_floats(detector.loss(predictions, targets, normalizer=ten, loss_alpha=3.0))
+    tripled = Multibox(loss_alpha=3.0)
+    by_ten = as_floats(detector.loss(predictions, targets, normalizer=ten, loss=tripled))
     assert by_positives["classification"] * 2 == pytest.approx(by_ten["classification"] * 10)
     assert by_positives["localisation"] * 6 == pytest.approx(by_ten["localisation"] * 10)
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from nets import losses
+from nets.losses import Multibox, Predictions
 from nets.matching import Targets
 
 
@@ -58,8 +59,8 @@ def example(seed: int, positives: list[int], *, anchors: int = 40, num_classes: 
 
 def run(logits, offsets, classes, wanted, **options) -> tuple[float, float]:
     targets = Targets(tf.constant(classes), f32(wanted))
-    sums = losses.multibox(f32(logits), f32(offsets), targets, **options)
-    return float(sums.classification), float(sums.localisation)
+    sums = Multibox(**options)(Predictions(f32(logits), f32(offsets)), targets)
+    return float(sums["classification"]), float(sums["localisation"])
 
 
 PICTURES = {
@@ -187,7 +188,7 @@ def test_gradient_is_that_of_the_chosen_anchors_alone():
         inputs = f32(logits)
         tape.watch(inputs)
         targets = Targets(tf.constant(classes), f32(wanted))
-        cost = losses.multibox(inputs, f32(offsets), targets).classification
+        cost = Multibox()(Predictions(inputs, f32(offsets)), targets)["classification"]
     expected = (np.exp(log_softmax(logits)) - np.eye(5)[classes]) * chosen[..., None]
     np.testing.assert_allclose(tape.gradient(cost, inputs), expected, atol=1e-5)
 
@@ -199,7 +200,7 @@ def test_localisation_gradient_is_clipped_at_one_and_zero_on_background():
         inputs = f32(offsets)
         tape.watch(inputs)
         targets = Targets(tf.constant(classes), tf.zeros([1, 2, 4]))
-        cost = losses.multibox(tf.zeros([1, 2, 3]), inputs, targets).localisation
+        cost = Multibox()(Predictions(tf.zeros([1, 2, 3]), inputs), targets)["localisation"]
     expected = [[[0.25, -0.5, 1.0, -1.0], [0.0, 0.0, 0.0, 0.0]]]
     np.testing.assert_allclose(tape.gradient(cost, inputs), expected)
 
@@ -227,9 +228,9 @@ def test_label_smoothing_spreads_its_share_over_all_classes():
 def test_loss_is_the_same_compiled():
     batch = example(4, [3, 0, 12])
     logits, offsets, classes, wanted = map(tf.constant, batch)
-    compiled = tf.function(lambda a, b, c, d: losses.multibox(a, b, Targets(c, d)))
+    compiled = tf.function(lambda a, b, c, d: Multibox()(Predictions(a, b), Targets(c, d)))
     found = compiled(logits, offsets, classes, tf.cast(wanted, tf.float32))
-    np.testing.assert_allclose([float(part) for part in found], run(*batch), rtol=1e-5)
+    np.testing.assert_allclose([float(part) for part in found.values()], run(*batch), rtol=1e-5)
 
 
 def test_l2_is_half_the_sum_of_squares():

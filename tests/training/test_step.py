@@ -1,11 +1,15 @@
 """One step: weight decay, clipping, non-finite gradients, and the global normaliser."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from model.description import Description
 from model.detector import Detector
+from nets import losses
+from nets.losses import Multibox
 from optimization import optimizers, schedules
 from training.step import Batch, StepOptions, TrainStep, is_decayed
 
@@ -183,14 +187,14 @@ def entropies(given: Batch) -> np.ndarray:
 
 def test_pictures_without_objects_may_teach_and_pictures_divide_the_loss():
     given = batch(positives=0)
-    found, _ = make(StepOptions(min_negatives_per_image=7, loss_normalizer="batch"))
+    found, _ = make(StepOptions(loss=Multibox(min_negatives_per_image=7), loss_normalizer="batch"))
     expected = entropies(given)[:, -7:].sum() / 2
     assert float(found(given)["loss_classification"]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_annealed_mining_is_half_way_at_half_its_steps():
     given = batch(positives=0)
-    step, _ = make(StepOptions(hard_example_mining_step=10))
+    step, _ = make(StepOptions(loss=Multibox(hard_example_mining_step=10)))
     step.step.assign(5)
     expected = entropies(given)[:, -4366:].sum()
     assert float(step(given)["loss_classification"]) == pytest.approx(expected, rel=1e-4)
@@ -201,3 +205,27 @@ def test_gradients_are_reported_as_applied_on_request():
     found, result = moves(options, batch())
     for name, move in found.items():
         np.testing.assert_allclose(move, RATE * result[f"{name}/gradient"], atol=1e-6)
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy:
+    """Three parts, of which the third is its option times the positives."""
+
+    objectness: float = 0.0
+    parts = ("classification", "localisation", "objectness")
+
+    def __call__(self, predictions, targets, *, step=None):
+        positives = tf.reduce_sum(tf.cast(targets.classes > 0, tf.float32))
+        parts = Multibox()(predictions, targets, step=step)
+        return {**parts, "objectness": self.objectness * positives}
+
+
+@pytest.mark.parametrize("accumulate_steps", [1, 2])
+def test_part_of_another_loss_is_reported_and_summed_under_its_name(monkeypatch, accumulate_steps):
+    monkeypatch.setitem(losses.LOSSES, "toy", Toy)
+    toy = losses.make("toy", {"objectness": 0.25, "label_smoothing": 0.5})
+    step, _ = make(StepOptions(loss=toy, accumulate_steps=accumulate_steps))
+    result = {name: float(value) for name, value in step(batch()).items()}
+    assert result["loss_objectness"] == pytest.approx(0.25)
+    parts = [result[f"loss_{part}"] for part in (*Toy.parts, "regularisation")]
+    assert result["loss"] == pytest.approx(sum(parts), rel=1e-6)
