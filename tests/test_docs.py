@@ -16,7 +16,7 @@ SETTINGS = sorted([*ROOT.glob("*/settings.py"), *ROOT.glob("*/setting_groups.py"
 PYTHON = ".venv/bin/python"
 RECIPES = sorted((ROOT / "configs").glob("*.flags"))
 # Of programs that are not ours: absl, pytest (tests/conftest.py), TensorBoard, sbatch.
-OTHERS_FLAGS = {"flagfile", "fuzz_count", "gpus", "logdir", "nodes"}
+OTHERS_FLAGS = {"help", "helpfull", "flagfile", "fuzz_count", "gpus", "logdir", "nodes"}
 
 
 def named(path: pathlib.Path) -> str:

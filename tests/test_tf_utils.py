@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tf_utils
 from nets import analysis
-from optimization import optimizers
+from optimization import names, optimizers
 from optimization.optimizers import Optimizer
 from runtime.errors import InputError
 
@@ -78,7 +78,7 @@ def test_decay_types_are_those_of_the_flags(decay_type, expected):
 
 
 def test_decay_types_are_all_there():
-    for decay_type in tf_utils.LEARNING_RATE_DECAY_TYPES:
+    for decay_type in names.LEARNING_RATE_DECAY_TYPES:
         assert rates([0], learning_rate_decay_type=decay_type) == pytest.approx([0.01])
 
 
@@ -199,7 +199,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("name", tf_utils.OPTIMIZERS)
+@pytest.mark.parametrize("name", names.OPTIMIZERS)
 def test_optimizers_are_those_of_the_flags(name):
     chosen = rule(name)
     assert chosen.slots == EXPECTED[name].slots
@@ -236,12 +236,12 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize("name", tf_utils.OPTIMIZERS)
+@pytest.mark.parametrize("name", names.OPTIMIZERS)
 def test_flags_reach_the_places_they_are_named_after(name):
     assert walk(rule(name, **CHANGES[name])) == walk(CHANGED[name])
 
 
-@pytest.mark.parametrize("name", tf_utils.OPTIMIZERS)
+@pytest.mark.parametrize("name", names.OPTIMIZERS)
 def test_each_flag_acts_on_its_optimizers_and_on_no_other(name):
     usual = walk(rule(name))
     flags = {
@@ -254,8 +254,8 @@ def test_each_flag_acts_on_its_optimizers_and_on_no_other(name):
 
 
 def test_weight_decay_is_decoupled_with_adamw_alone():
-    decays = {name: rule(name, weight_decay=0.25).decay for name in tf_utils.OPTIMIZERS}
-    assert decays == {**dict.fromkeys(tf_utils.OPTIMIZERS, 0.0), "adamw": 0.25}
+    decays = {name: rule(name, weight_decay=0.25).decay for name in names.OPTIMIZERS}
+    assert decays == {**dict.fromkeys(names.OPTIMIZERS, 0.0), "adamw": 0.25}
 
 
 def test_epsilon_of_rmsprop_is_smaller_by_default():
@@ -377,7 +377,7 @@ def test_configuration_is_printed_and_saved_alike(capsys):
     ],
 )
 def test_who_reads_a_flag_is_known_of_all_that_a_factory_takes(choice, factory, read_by_all):
-    assert {*tf_utils.READ_WITH[choice]} == {*inspect.signature(factory).parameters} - read_by_all
+    assert {*names.READ_WITH[choice]} == {*inspect.signature(factory).parameters} - read_by_all
 
 
 OTHER_SCHEDULE = {
@@ -391,10 +391,10 @@ OTHER_SCHEDULE = {
 
 
 @pytest.mark.parametrize("name", OTHER_SCHEDULE)
-@pytest.mark.parametrize("decay", tf_utils.LEARNING_RATE_DECAY_TYPES)
+@pytest.mark.parametrize("decay", names.LEARNING_RATE_DECAY_TYPES)
 def test_schedule_changes_with_the_flags_that_it_reads(decay, name):
     steps = range(0, 120, 5)
     usual = rates(steps, learning_rate_decay_type=decay)
     other = rates(steps, learning_rate_decay_type=decay, **{name: OTHER_SCHEDULE[name]})
-    reads = decay in tf_utils.READ_WITH["learning_rate_decay_type"][name]
+    reads = decay in names.READ_WITH["learning_rate_decay_type"][name]
     assert (usual != other) is reads

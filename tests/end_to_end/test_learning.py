@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-import tf_utils
+from optimization import names
 from training.settings import TrainSettings
 from training.train import train
 
@@ -23,8 +23,8 @@ RUNS = {
 
 
 def test_every_optimizer_and_schedule_has_a_run():
-    assert {*RUNS} == {*tf_utils.OPTIMIZERS}
-    assert {decay for decay, _ in RUNS.values()} == {*tf_utils.LEARNING_RATE_DECAY_TYPES}
+    assert {*RUNS} == {*names.OPTIMIZERS}
+    assert {decay for decay, _ in RUNS.values()} == {*names.LEARNING_RATE_DECAY_TYPES}
 
 
 @pytest.mark.parametrize(
