@@ -67,8 +67,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
     asked = {word.lstrip("-").partition("=")[0] for word in argv[1:] if word.startswith("-")}
     if asked & {"h", "?", "help", "helpshort", "helpfull"}:
         width = shutil.get_terminal_size().columns
-        print(str(sys.modules["__main__"].__doc__).strip())
-        print(help_text(full="helpfull" in asked, width=width))
+        usage = str(sys.modules["__main__"].__doc__).strip()
+        with contextlib.suppress(BrokenPipeError):  # such as of `| head`
+            print(usage, help_text(full="helpfull" in asked, width=width), sep="\n", flush=True)
         sys.exit(0)
     try:
         rest = flags.FLAGS(argv)

@@ -15,17 +15,12 @@ from absl import flags
 
 from runtime.errors import InputError
 
-# --help lists the main module's flags: those defined here belong to the script that asks for them.
-flags.disclaim_key_flags()
-
 _DEFINE = {
     bool: flags.DEFINE_boolean,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
 }
-
-
 # The classes whose fields are flags of this process.
 _DEFINED: list[type] = []
 

@@ -236,7 +236,7 @@ class LossSettings:
     )
     match_threshold: float = setting(0.5, "IoU from which an anchor is positive.")
     label_smoothing: float = setting(
-        0.0, "Share of the classification target spread over all classes."
+        0.0, "Share of the classification target spread over all classes.", minimum=0, below=1
     )
 
 

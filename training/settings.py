@@ -65,8 +65,6 @@ class TrainSettings(
         self._check_evaluation()
         if not 0 < self.match_threshold <= 1:
             raise InputError(f"--match_threshold={self.match_threshold} must lie in (0, 1].")
-        if not 0 <= self.label_smoothing < 1:
-            raise InputError(f"--label_smoothing={self.label_smoothing} must lie in [0, 1).")
         if self.moving_average_decay is not None and not 0 < self.moving_average_decay < 1:
             raise InputError(
                 f"--moving_average_decay={self.moving_average_decay} must lie in (0, 1): 0.9999 is "
