@@ -1,12 +1,12 @@
-"""Detects objects on pictures, a video, a camera or a stream and writes what it finds.
+"""Detects objects on images, a video, a camera or a stream and writes what it finds.
 
   detect_ssd_network.py --checkpoint_path=train --input=photos --output_dir=found
   detect_ssd_network.py --checkpoint_path=train --input='data/**/*.jpg' --output_dir=found
   detect_ssd_network.py --checkpoint_path=train --input=clip.mp4 --output_dir=found --format=csv
   detect_ssd_network.py --checkpoint_path=train --input=rtsp://camera/1 --output_dir=found
 
-In output_dir: detections.jsonl, one line a picture, and the pictures (or the video) with the boxes
-drawn in. What cannot be read is reported and passed over. Exit codes: 0 done, 2 bad input or
+In output_dir: detections.jsonl, one line an image, and the images (or the video) with the boxes
+drawn in. What cannot be read is reported and skipped. Exit codes: 0 done, 2 bad input or
 nothing that could be read.
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
     lost = f", {summary.unreadable} could not be read" if summary.unreadable else ""
     print(
         f"{summary.pictures} {unit}{lost}, {summary.detections} detections, "
-        f"{speed:.1f} pictures/s: {settings.output_dir}"
+        f"{speed:.1f} images/s: {settings.output_dir}"
     )
 
 

@@ -5,7 +5,7 @@
   export_ssd_network.py --checkpoint_path=train --export_dir=small --format=tflite \\
     --tflite_quantization=int8 --calibration_dir=photos
 
-What each format takes and gives stands in docs/export.md. Exit codes: 0 done, 2 bad input.
+What each format takes and gives is in docs/export.md. Exit codes: 0 done, 2 bad input.
 """
 
 from export.settings import ExportSettings

@@ -23,7 +23,7 @@ def main() -> None:
     from inspection import inspect
 
     settings = from_flags(InspectSettings)
-    tf.config.set_visible_devices([], "GPU")  # pictures are looked at on the CPU
+    tf.config.set_visible_devices([], "GPU")  # images are looked at on the CPU
     inspect.run(settings)
 
 

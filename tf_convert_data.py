@@ -1,4 +1,4 @@
-"""Converts annotated pictures to a data set of TFRecords.
+"""Converts annotated images to a data set of TFRecords.
 
   tf_convert_data.py --dataset_dir=VOCdevkit/VOC2007 --split=trainval \\
     --output_name=voc_2007_trainval --output_dir=tfrecords
@@ -38,10 +38,10 @@ class ConvertSettings:
 
     dataset_name: str = setting(
         "pascalvoc",
-        "Layout of the pictures and annotations: pascalvoc or coco, any classes; shapes are VOC's.",
+        "Layout of the images and annotations: pascalvoc or coco, any classes; shapes are VOC's.",
     )
     dataset_dir: str | None = setting(
-        None, "Folder of Annotations, JPEGImages and ImageSets, or of COCO's pictures."
+        None, "Folder of Annotations, JPEGImages and ImageSets, or of COCO's images."
     )
     coco_annotations: str = setting("", "JSON file of COCO's instances, with dataset_name=coco.")
     output_name: str = setting(
@@ -49,7 +49,7 @@ class ConvertSettings:
     )
     output_dir: str = setting("./", "Folder for the records; several data sets may share it.")
     split: str = setting(
-        "", "Split file ImageSets/Main/SPLIT.txt; every annotated picture when empty."
+        "", "Split file ImageSets/Main/SPLIT.txt; every annotated image when empty."
     )
     labels_file: str = setting(
         "",
@@ -57,9 +57,9 @@ class ConvertSettings:
     )
     num_shards: int = setting(0, "Number of record files; 0 chooses by size.", minimum=0)
     skip_bad: int = setting(
-        0, "Leave out up to so many pictures that are missing or damaged.", minimum=0
+        0, "Leave out up to so many images that are missing or damaged.", minimum=0
     )
-    dry_run: bool = setting(False, "Only read and count the annotations; needs no pictures.")
+    dry_run: bool = setting(False, "Only read and count the annotations; needs no images.")
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
 
     from datasets.conversion import Conversion
 
-    tf.config.set_visible_devices([], "GPU")  # pictures are checked on the CPU
+    tf.config.set_visible_devices([], "GPU")  # images are checked on the CPU
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Conversion)}
     convert = importlib.import_module(LAYOUTS[settings.dataset_name]).convert
     print_result(convert(Conversion(**fields), report=say, progress=show), settings)
@@ -110,7 +110,7 @@ def show(image_ids: Sequence[str]) -> Iterator[str]:
         return
     for number, image_id in enumerate(image_ids):
         if number and number % PLAIN_LINE_EVERY == 0:
-            say(f"converting picture {number} of {len(image_ids)}")
+            say(f"converting image {number} of {len(image_ids)}")
         yield image_id
 
 
@@ -125,7 +125,7 @@ def print_result(tally: "ConversionStats", settings: ConvertSettings) -> None:
     for line in tally.summary():
         print(line)
     if not settings.dry_run:
-        place = f"{settings.output_name} ({tally.num_images} pictures) in {settings.output_dir}"
+        place = f"{settings.output_name} ({tally.num_images} images) in {settings.output_dir}"
         print(f"written: {place}")
 
 

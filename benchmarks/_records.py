@@ -1,4 +1,4 @@
-"""Records of drawn pictures, made by the project's own scripts."""
+"""Records of drawn images, made by the project's own scripts."""
 
 import os
 import pathlib
@@ -20,7 +20,7 @@ def run_script(*command: str) -> subprocess.CompletedProcess:
 
 
 def make_records(folder: pathlib.Path, *, pictures: int) -> pathlib.Path:
-    """Draws pictures and converts them; the records' folder, for --dataset_name=shapes."""
+    """Draws images and converts them; the records' folder, for --dataset_name=shapes."""
     run_script(
         "scripts/make_shapes_devkit.py",
         f"--output_dir={folder}", f"--num_train={pictures}", "--num_test=1",

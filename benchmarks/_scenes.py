@@ -1,4 +1,4 @@
-"""Made-up pictures with boxes, alike for every contender."""
+"""Made-up images with boxes, alike for every contender."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ class Scenes(NamedTuple):
 
     Attributes:
       images: f32[B, S, S, 3], RGB from 0 to 255.
-      boxes: f32[N, 4] of each picture, relative ymin, xmin, ymax, xmax.
-      labels: i64[N] of each picture, from 1.
+      boxes: f32[N, 4] of each image, relative ymin, xmin, ymax, xmax.
+      labels: i64[N] of each image, from 1.
     """
 
     images: np.ndarray
@@ -29,7 +29,7 @@ def make_pictures(count: int, side: int = 300) -> np.ndarray:
 
 
 def make_scenes(count: int, *, classes: int, objects: int, side: int = 300) -> Scenes:
-    """Pictures with boxes a tenth to a half of a side long, of all classes but the background."""
+    """Images with boxes a tenth to a half of a side long, of all classes but the background."""
     draw = np.random.default_rng(1)
     sizes = draw.uniform(0.1, 0.5, (count, objects, 2))
     corners = draw.uniform(0.0, 1.0 - sizes)

@@ -1,6 +1,6 @@
 """Times the VOC scorer against the loop over detections that detectors usually bring along.
 
-    python -m benchmarks.evaluation [--pictures=4952] [--detections=250000] [--rounds=7]
+    python -m benchmarks.evaluation [--images=4952] [--detections=250000] [--rounds=7]
 
 Both score the same arrays in memory, in turn, so reading files and XML counts for neither. The
 plain loop below is our own reading of the devkit's rules; the fuzz test of `metrics.voc` holds
@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             scorer(*case, labels=_LABELS)
             spent.append(time.perf_counter() - start)
     ours, plain = (statistics.median(spent) for spent in seconds.values())
-    print(f"{given.detections:,} detections, {given.pictures:,} pictures, {given.rounds} rounds")
+    print(f"{given.detections:,} detections, {given.pictures:,} images, {given.rounds} rounds")
     print(f"metrics.voc {ours:.3f} s   plain loop {plain:.3f} s   ratio {plain / ours:.1f}")
 
 

@@ -6,7 +6,7 @@ Contenders take turns as `benchmarks/_contenders.py` says. What is not installed
 torch and torchvision, and onnxruntime with tf2onnx, are no dependencies of this project.
 
 All networks are SSD-300 VGG with 21 classes. Weights are random, and the score threshold is set
-for each so that equally many candidates a picture enter the suppression: time would otherwise
+for each so that equally many candidates an image enter the suppression: time would otherwise
 depend on what the weights happen to say. The thresholds on counts and overlap are equal too.
 """
 
@@ -28,7 +28,7 @@ _PARTS = ("network", "whole")
 
 
 def threshold_for(scores: np.ndarray, candidates: int) -> float:
-    """The score that `candidates` a picture exceed on average; f32[B, A, C - 1]."""
+    """The score that `candidates` an image exceed on average; f32[B, A, C - 1]."""
     place = min(candidates * len(scores), scores.size - 1)
     return float(np.partition(scores.ravel(), -1 - place)[-1 - place])
 
@@ -182,14 +182,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--rounds", type=int, default=9)
     options.add_argument("--batches", type=lambda text: [int(n) for n in text.split(",")])
-    options.add_argument("--candidates", type=int, default=400, help="a picture, of all classes")
+    options.add_argument("--candidates", type=int, default=400, help="an image, of all classes")
     options.add_argument("--contenders", default=",".join(map(str, range(len(CONTENDERS)))))
     given = options.parse_args(argv)
     batches = given.batches or [1, 8]
     names = [list(CONTENDERS)[int(number)] for number in given.contenders.split(",")]
-    print(
-        f"{_contenders.machine()}; {given.rounds} rounds, {given.candidates} candidates a picture"
-    )
+    print(f"{_contenders.machine()}; {given.rounds} rounds, {given.candidates} candidates an image")
     makers = {
         name: functools.partial(CONTENDERS[name], make_pictures(max(batches)), given.candidates)
         for name in names
@@ -202,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def compare(running: dict[str, _contenders.Process], batch: int, rounds: int) -> None:
-    """Prints seconds a picture, and how many times as long as the first contender that is."""
+    """Prints seconds an image, and how many times as long as the first contender that is."""
     seconds = {part: _contenders.in_turn(running, part, batch, rounds=rounds) for part in _PARTS}
     first = next(iter(running))
     print(f"\nbatch {batch:<30}{'network':>12}{'ratio':>8}{'whole':>12}{'ratio':>8}")

@@ -2,11 +2,11 @@
 
     python -m benchmarks.input_pipeline [--voc_dir=FOLDER] [--count=128] [--rounds=7]
 
-Pictures are augmented from memory, each contender pinned to one core in a process of its own. It is
+Images are augmented from memory, each contender pinned to one core in a process of its own. It is
 processor time that counts there. Conversion is timed by the clock, with all cores as it ships,
-beside copying the same pictures and annotations: once with every copy synced on its own, as
+beside copying the same images and annotations: once with every copy synced on its own, as
 every file of a conversion is, once with one sync of the whole file system in the end. Both begin
-with the files in memory and an idle disk. Without a folder textured pictures of VOC's size are made
+with the files in memory and an idle disk. Without a folder textured images of VOC's size are made
 up. torch, torchvision and albumentations are no dependencies of this project; what is missing says
 so in its row.
 """
@@ -39,7 +39,7 @@ Pictures = Sequence[tuple[bytes, np.ndarray]]  # a file and its boxes f32[N, 4],
 
 
 def make_voc(folder: str, count: int) -> str:
-    """A VOC folder of textured pictures of 375 x 500 pixels with three objects each."""
+    """A VOC folder of textured images of 375 x 500 pixels with three objects each."""
     draw = np.random.default_rng(0)
     for name in ("Annotations", "JPEGImages"):
         os.makedirs(os.path.join(folder, name))
@@ -73,7 +73,7 @@ def _annotation(boxes: np.ndarray) -> str:
 
 
 def read_pictures(shards: Sequence[str], count: int) -> list[tuple[bytes, np.ndarray]]:
-    """The first `count` pictures of records, in whole batches."""
+    """The first `count` images of records, in whole batches."""
     from datasets.records.features import read_contents
     from datasets.records.reader import RecordReader
 
@@ -124,7 +124,7 @@ def ours(pictures: Pictures, shards: Sequence[str], samples: int) -> Contender:
 
 
 def _over(pictures: Pictures, step: Callable, *, batch: int = 0) -> Callable:
-    """A function that takes all pictures through a step, on one thread."""
+    """A function that takes all images through a step, on one thread."""
     import tensorflow as tf
 
     encoded, boxes = zip(*pictures, strict=True)
@@ -257,7 +257,7 @@ def albumentations(pictures: Pictures) -> Contender:
 
 
 def _pixels(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Relative y, x, y, x -> pixels x, y, x, y of a picture of (width, height)."""
+    """Relative y, x, y, x -> pixels x, y, x, y of an image of (width, height)."""
     return boxes[:, [1, 0, 3, 2]] * np.tile(size, 2).astype(np.float32)
 
 
@@ -276,7 +276,7 @@ def writers(voc_dir: str, place: str) -> Contender:
         ),
     }
     megabytes = sum(map(os.path.getsize, names)) / 1e6
-    note = f"{len(names)} pictures and annotations, {megabytes:.0f} MB"
+    note = f"{len(names)} images and annotations, {megabytes:.0f} MB"
     timed = {name: functools.partial(_timed, part, place) for name, part in parts.items()}
     return Contender(timed, note)
 
@@ -312,9 +312,9 @@ def convert_all(voc_dir: str, folder: str) -> tuple[str, ...]:
 
 
 def augmentation_table(turns: dict[str, list[Turn]], count: int) -> list[str]:
-    """Rows of Markdown: pictures/s, and how they compare with bare decoding and torchvision."""
+    """Rows of Markdown: images/s, and how they compare with bare decoding and torchvision."""
     seconds = {name: [turn.processor for turn in taken] for name, taken in turns.items()}
-    rows = ["| on one core | pictures/s | of decode | times torchvision |", "|---|---|---|---|"]
+    rows = ["| on one core | images/s | of decode | times torchvision |", "|---|---|---|---|"]
     for name, own in seconds.items():
         decode = f"{_contenders.ratio(seconds['decode'], own):.0%}"
         other = seconds.get(_TORCHVISION)
@@ -322,11 +322,11 @@ def augmentation_table(turns: dict[str, list[Turn]], count: int) -> list[str]:
         speed = count / statistics.median(own)
         rows.append(f"| {name} | {speed:,.0f} | {decode} | {times} |")
     matching = 1000 * statistics.median(seconds["matching alone"]) / count
-    return [*rows, "", f"Matching takes {matching:.3f} ms a picture."]
+    return [*rows, "", f"Matching takes {matching:.3f} ms an image."]
 
 
 def conversion_table(turns: dict[str, list[Turn]], note: str) -> list[str]:
-    """Rows of Markdown: pictures/s by the clock, and conversion's share of copying's speed."""
+    """Rows of Markdown: images/s by the clock, and conversion's share of copying's speed."""
     seconds = {name: [turn.result for turn in taken] for name, taken in turns.items()}
     rows = [f"| {note} | seconds | conversion is at |", "|---|---|---|"]
     for name, own in seconds.items():
@@ -338,8 +338,8 @@ def conversion_table(turns: dict[str, list[Turn]], note: str) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints two tables and what memory did."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("--voc_dir", help="a VOC folder; made-up pictures without")
-    options.add_argument("--count", type=int, default=128, help="pictures that are augmented")
+    options.add_argument("--voc_dir", help="a VOC folder; made-up images without")
+    options.add_argument("--count", type=int, default=128, help="images that are augmented")
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--samples", type=int, default=20_000, help="while memory is watched")
     options.add_argument("--place", help="folder to write to; the system's without")
@@ -357,7 +357,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _augment(pictures: Pictures, shards: Sequence[str], given: argparse.Namespace) -> None:
     kilobytes = statistics.mean(len(encoded) for encoded, _ in pictures) / 1000
-    print(f"{len(pictures)} pictures of {kilobytes:.0f} kB on average")
+    print(f"{len(pictures)} images of {kilobytes:.0f} kB on average")
     own = Process(functools.partial(ours, pictures, shards, given.samples), pinned=True)
     others = [
         Process(functools.partial(make, pictures), pinned=True)

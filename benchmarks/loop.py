@@ -5,7 +5,7 @@
 In every round `train_ssd_network.py` trains from records, with augmentation and all, and then the
 bare step of `benchmarks/training.py` is taken as often on the same cores. The script's speed is the
 median of what metrics.jsonl says of each step after the first two, which build. What a checkpoint,
-the summaries and an evaluated picture cost is told in steps. Memory is the script's, on a narrow
+the summaries and an evaluated image cost is told in steps. Memory is the script's, on a narrow
 network, so that many steps take little time.
 """
 
@@ -166,7 +166,7 @@ def compare_costs(folder: pathlib.Path, bare: _contenders.Process, given) -> Non
     saved = sum(file.stat().st_size for file in (folder / "costs").glob("ckpt-*"))
     ratio = {call: _contenders.ratio(each, seconds["step"]) for call, each in seconds.items()}
     print(f"a checkpoint ({saved / 1e6:.0f} MB): {ratio['checkpoint']:.2f} steps")
-    print(f"histograms and pictures: {ratio['step and summaries'] - 1:.2f} steps")
+    print(f"histograms and images: {ratio['step and summaries'] - 1:.2f} steps")
     print(f"detection on a batch, as in evaluation: {ratio['detect']:.2f} steps", flush=True)
 
 

@@ -1,10 +1,10 @@
-"""How a training step's cost grows with batch, picture size, classes and objects, and with records.
+"""How a training step's cost grows with batch, image size, classes and objects, and with records.
 
     python -m benchmarks.scale [--rounds=5] [--precision=bfloat16] [--tables=batch,size,...]
 
-Each table changes one thing of a step of SSD-300 VGG on 8 pictures with 4 objects of 20 classes;
+Each table changes one thing of a step of SSD-300 VGG on 8 images with 4 objects of 20 classes;
 its rows take turns as `benchmarks/_contenders.py` says, and are compared with that step. The last
-table opens data sets of small pictures, starts in the middle of an epoch as a resume does, and
+table opens data sets of small images, starts in the middle of an epoch as a resume does, and
 reads, augments and matches on.
 """
 
@@ -64,7 +64,7 @@ def compare(table: str, precision: str, rounds: int) -> None:
 
 
 def write_records(folder: str, count: int) -> None:
-    """A data set of `count` records that hold the same small picture with one object."""
+    """A data set of `count` records that hold the same small image with one object."""
     from datasets.records import features, shards
 
     side = 96

@@ -2,7 +2,7 @@
 
     python -m benchmarks.training [--rounds=7] [--batch_size=8] [--classes=21] [--objects=4]
 
-A step is everything between pictures in memory and new weights: matching, forward, loss, backward,
+A step is everything between images in memory and new weights: matching, forward, loss, backward,
 update by SGD with momentum and weight decay. torchvision trains by its own loss and matching: as
 it ships (float32), under bfloat16 autocast, and with channels last on top of that. Contenders take
 turns as `benchmarks/_contenders.py` says; torch and torchvision are no dependencies of this
@@ -118,7 +118,7 @@ def torchvision_ssd(
 
 
 def _keep_channels_last(model, torch) -> None:
-    """Pictures too are laid out as the weights are."""
+    """Images too are laid out as the weights are."""
     model.backbone.register_forward_pre_hook(
         lambda _, inputs: (inputs[0].contiguous(memory_format=torch.channels_last),)
     )
@@ -147,7 +147,7 @@ def _convolve(tf) -> Callable:
 
 
 def operations(classes: int) -> int:
-    """Of a training step for one picture, a multiplication and an addition each counting."""
+    """Of a training step for one image, a multiplication and an addition each counting."""
     from model.description import Description
     from model.detector import Detector
 
@@ -174,17 +174,17 @@ def makers(scenes: Scenes, classes: int) -> dict[str, Callable[[], Contender]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints seconds a picture, ratios to this project's, and how near the limit each comes."""
+    """Prints seconds an image, ratios to this project's, and how near the limit each comes."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--batch_size", type=int, default=8)
     options.add_argument("--classes", type=int, default=21, help="with background")
-    options.add_argument("--objects", type=int, default=4, help="a picture")
+    options.add_argument("--objects", type=int, default=4, help="an image")
     options.add_argument("--contenders", default="0,1,2,3,4,5,6", help="numbers of some")
     given = options.parse_args(argv)
     print(
-        f"{_contenders.machine()}; {given.rounds} rounds of {given.batch_size} pictures, "
-        f"{given.classes} classes, {given.objects} objects a picture"
+        f"{_contenders.machine()}; {given.rounds} rounds of {given.batch_size} images, "
+        f"{given.classes} classes, {given.objects} objects an image"
     )
     scenes = make_scenes(given.batch_size, classes=given.classes, objects=given.objects)
     known = list(makers(scenes, given.classes).items())

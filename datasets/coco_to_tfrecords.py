@@ -1,7 +1,7 @@
-"""Converts COCO's instances and their pictures to a data set of TFRecords.
+"""Converts COCO's instances and their images to a data set of TFRecords.
 
 Records number classes from 1 without a gap, in the order of COCO's category ids; the manifest notes
-the ids under `coco_ids`, and each record keeps its picture's id, so that results can be handed in
+the ids under `coco_ids`, and each record keeps its image's id, so that results can be handed in
 under COCO's numbers.
 """
 
@@ -27,7 +27,7 @@ def convert(
     """Converts, or with `dry_run` only counts, a COCO file; as `convert_source`.
 
     Raises:
-      InputError: the file, a picture or the output folder breaks a rule.
+      InputError: the file, an image or the output folder breaks a rule.
     """
     source = find_coco_source(
         conversion.coco_annotations,
@@ -41,13 +41,13 @@ def convert(
 def find_coco_source(
     path: str, *, pictures_dir: str, labels_file: str, with_pictures: bool
 ) -> Source:
-    """What there is to convert: every picture of the file, in its order.
+    """What there is to convert: every image of the file, in its order.
 
     Raises:
       InputError: no such folder, a file that breaks a rule, or a class that is no label.
     """
     if with_pictures and not tf.io.gfile.isdir(pictures_dir):
-        raise InputError(f"--dataset_dir={pictures_dir} is not a folder: pass the pictures' one.")
+        raise InputError(f"--dataset_dir={pictures_dir} is not a folder: pass the images' one.")
     coco = read_coco(path)
     labels = read_labels(labels_file) if labels_file else coco.labels
     _check_names(coco, labels, path=path)
@@ -68,7 +68,7 @@ def _check_names(coco: Coco, labels: tuple[str, ...], *, path: str) -> None:
         for item in annotation.objects if isinstance(annotation, Annotation) else ():
             if item.name not in labels:
                 raise InputError(
-                    f"{path}: picture {image_id} has an object of class {item.name!r}, which is "
+                    f"{path}: image {image_id} has an object of class {item.name!r}, which is "
                     f"not among the {len(labels)} labels: add it to the labels file, or leave "
                     "--labels_file out."
                 )

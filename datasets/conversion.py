@@ -1,8 +1,8 @@
-"""Converts annotated pictures of any layout to a data set of TFRecords.
+"""Converts annotated images of any layout to a data set of TFRecords.
 
-Pictures go in byte for byte. Each is decoded once to see that it is whole, and its size has to be
+Images go in byte for byte. Each is decoded once to see that it is whole, and its size has to be
 the annotation's. One that EXIF turns is stored as it is: where its boxes were drawn on the turned
-picture, they are turned back. What there is to convert is told by a `Source`.
+image, they are turned back. What there is to convert is told by a `Source`.
 """
 
 import concurrent.futures
@@ -30,12 +30,12 @@ class Conversion:
     """What to convert, and to where; the fields are the flags of `tf_convert_data.py`.
 
     Attributes:
-      dataset_dir: a VOC folder, or a folder that holds exactly one; the pictures' folder of COCO.
-      split: name of a file in ImageSets/Main; "" takes every annotated picture.
+      dataset_dir: a VOC folder, or a folder that holds exactly one; the images' folder of COCO.
+      split: name of a file in ImageSets/Main; "" takes every annotated image.
       coco_annotations: COCO's JSON file of instances.
       labels_file: class names, one a line; "" takes them from the annotations.
       num_shards: 0 chooses by size.
-      skip_bad: so many unreadable pictures or annotations are left out.
+      skip_bad: so many unreadable images or annotations are left out.
       dry_run: only annotations are read and counted; nothing is written.
     """
 
@@ -51,15 +51,15 @@ class Conversion:
 
 
 class Source(NamedTuple):
-    """Annotated pictures, by id.
+    """Annotated images, by id.
 
     Attributes:
-      pictures_dir: where the pictures should lie, for messages.
-      ids: of the pictures to convert, in their order.
+      pictures_dir: where the images should lie, for messages.
+      ids: of the images to convert, in their order.
       annotations: may hold, instead of an annotation, the error met.
-      pictures: paths; pictures that are missing are left out.
+      images: paths; images that are missing are left out.
       labels: class names.
-      source_ids: the layout's own picture ids where records keep them.
+      source_ids: the layout's own image ids where records keep them.
       notes: what the manifest tells besides the tally.
     """
 
@@ -94,13 +94,13 @@ def convert_source(
       source: what to convert.
       conversion: how and where to.
       report: takes one line of text at a time.
-      progress: wraps the list of picture ids to show how far the work is.
+      progress: wraps the list of image ids to show how far the work is.
 
     Returns:
       The counts; `ConversionStats.table()` prints them.
 
     Raises:
-      InputError: a rule is broken by a picture or the output folder.
+      InputError: a rule is broken by an image or the output folder.
     """
     tally = ConversionStats(source.labels, report=report)
     if conversion.dry_run:
@@ -139,7 +139,7 @@ def _count(source: Source, tally: ConversionStats, *, skip_bad: int) -> None:
 def _examples(
     ids: Iterator[str], source: Source, tally: ConversionStats, *, skip_bad: int
 ) -> Iterator[bytes]:
-    """Serialized examples in the order of `ids`, made by a few threads some pictures ahead."""
+    """Serialized examples in the order of `ids`, made by a few threads some images ahead."""
     for image_id, made in in_threads(lambda i: _try_make(i, source), ids):
         if isinstance(made, InputError):
             tally.skip(image_id, made, limit=skip_bad)
@@ -167,7 +167,7 @@ def _try_make(image_id: str, source: Source) -> _Converted | InputError:
     if isinstance(annotation, InputError):
         return annotation
     if image_id not in source.pictures:
-        return InputError(f"{source.pictures_dir} has no picture of {image_id}: add it.")
+        return InputError(f"{source.pictures_dir} has no image of {image_id}: add it.")
     try:
         return _make(
             source.pictures[image_id],
@@ -208,13 +208,13 @@ def _make(
 def _of_stored(
     annotation: Annotation, header: Header, turn: int, *, path: str
 ) -> tuple[Annotation, DrawnOn]:
-    """The annotation in pixels of the picture as it is stored, and what it was of before."""
+    """The annotation in pixels of the image as it is stored, and what it was of before."""
     try:
         view = drawn_on(annotation, header, turn)
     except ValueError as error:
         raise InputError(
-            f"{path}: its annotation {error}; mend the annotation, or make its size 0 x 0 if its "
-            "boxes are in the picture's own pixels."
+            f"{path}: its annotation {error}; correct the annotation, or make its size 0 x 0 if "
+            "its boxes are in the image's own pixels."
         ) from error
     return (turned_back(annotation, turn) if view is DrawnOn.TURNED else annotation), view
 

@@ -1,7 +1,7 @@
-"""What a conversion counted: pictures and objects per class, and what it had to change.
+"""What a conversion counted: images and objects per class, and what it had to change.
 
-An object is counted when it is not difficult and its box, clipped to the picture, has an area: the
-counts that VOC publishes. A picture counts for a class when it has a counted object of it.
+An object is counted when it is not difficult and its box, clipped to the image, has an area: the
+counts that VOC publishes. An image counts for a class when it has a counted object of it.
 """
 
 import collections
@@ -18,11 +18,11 @@ MAX_LINES = 20
 
 
 class RelativeBoxes(NamedTuple):
-    """Boxes of one picture's N objects.
+    """Boxes of one image's N objects.
 
     boxes: f32[N, 4] relative [ymin, xmin, ymax, xmax], clipped to [0, 1].
     keep: bool[N], the box has an area.
-    clipped: bool[N], the box reached out of the picture.
+    clipped: bool[N], the box reached out of the image.
     """
 
     boxes: np.ndarray
@@ -31,7 +31,7 @@ class RelativeBoxes(NamedTuple):
 
 
 def relative_boxes(annotation: Annotation, *, height: int, width: int) -> RelativeBoxes:
-    """An annotation's boxes relative to a picture of `height` x `width` pixels (pixel / size)."""
+    """An annotation's boxes relative to an image of `height` x `width` pixels (pixel / size)."""
     pixels = np.array([item.box for item in annotation.objects], np.float64).reshape(-1, 4)
     relative = pixels / np.array([height, width, height, width], np.float64)
     boxes = np.clip(relative, 0, 1).astype(np.float32)
@@ -45,11 +45,11 @@ class ConversionStats:
 
     Attributes:
       labels: class names.
-      num_images: pictures added.
-      classes: for each label a dict of `pictures`, `objects` and `difficult`.
+      num_images: images added.
+      classes: for each label a dict of `images`, `objects` and `difficult`.
       notes: files by what befell them: `clipped_boxes`, `dropped_boxes` (file name -> number of
         boxes), `turned_back` and `maybe_turned` (file name -> EXIF's orientation), `skipped`
-        (picture id -> error).
+        (image id -> error).
     """
 
     def __init__(self, labels: Sequence[str], *, report: Callable[[str], None]):
@@ -71,7 +71,7 @@ class ConversionStats:
         return sum(counts["difficult"] for counts in self.classes.values())
 
     def add(self, filename: str, annotation: Annotation, boxes: RelativeBoxes) -> None:
-        """Counts one picture."""
+        """Counts one image."""
         self.num_images += 1
         counted = collections.Counter()
         for item, keep in zip(annotation.objects, boxes.keep, strict=True):
@@ -82,11 +82,11 @@ class ConversionStats:
         for name, count in counted.items():
             self.classes[name]["objects"] += count
             self.classes[name]["pictures"] += 1
-        self._note_boxes("dropped_boxes", filename, ~boxes.keep, "has no area inside the picture")
+        self._note_boxes("dropped_boxes", filename, ~boxes.keep, "has no area inside the image")
         self._note_boxes("clipped_boxes", filename, boxes.clipped & boxes.keep, "is clipped")
 
     def add_turn(self, filename: str, turn: int, drawn_on: DrawnOn) -> None:
-        """Notes a picture that EXIF turns, unless its boxes are surely of what is stored."""
+        """Notes an image that EXIF turns, unless its boxes are surely of what is stored."""
         if drawn_on is not DrawnOn.STORED:
             key = "turned_back" if drawn_on is DrawnOn.TURNED else "maybe_turned"
             self._note(
@@ -94,7 +94,7 @@ class ConversionStats:
             )
 
     def skip(self, image_id: str, error: InputError, *, limit: int) -> None:
-        """Notes a picture that is left out.
+        """Notes an image that is left out.
 
         Raises:
           InputError: it is one more than `limit`.
@@ -103,14 +103,14 @@ class ConversionStats:
         if number > limit:
             sentence = str(error).rstrip(".")
             raise InputError(
-                f"{sentence} (bad picture number {number}, --skip_bad={limit}; inspect_dataset.py "
+                f"{sentence} (bad image number {number}, --skip_bad={limit}; inspect_dataset.py "
                 "lists all)."
             ) from error
         self.notes["skipped"][image_id] = str(error)
         self._report(f"skipped: {error}")
 
     def table(self) -> str:
-        """Classes, pictures, objects and difficult objects, aligned, with a line of totals."""
+        """Classes, images, objects and difficult objects, aligned, with a line of totals."""
         rows: list[tuple[str, ...]] = [("class", "pictures", "objects", "difficult")]
         rows += [(name, *map(str, counts.values())) for name, counts in self.classes.items()]
         totals = self.num_images, self.num_objects, self.num_difficult
@@ -122,11 +122,11 @@ class ConversionStats:
         """One line for each kind of note that there is."""
         boxes = {key: sum(self.notes[key].values()) for key in ("dropped_boxes", "clipped_boxes")}
         lines = {
-            "dropped_boxes": f"{boxes['dropped_boxes']} boxes without area dropped; pictures",
-            "clipped_boxes": f"{boxes['clipped_boxes']} boxes clipped to the picture; pictures",
-            "turned_back": "pictures turned by EXIF whose boxes were turned back",
-            "maybe_turned": "pictures turned by EXIF whose boxes may lie elsewhere",
-            "skipped": "bad pictures left out",
+            "dropped_boxes": f"{boxes['dropped_boxes']} boxes without area dropped; images",
+            "clipped_boxes": f"{boxes['clipped_boxes']} boxes clipped to the image; images",
+            "turned_back": "images turned by EXIF whose boxes were turned back",
+            "maybe_turned": "images turned by EXIF whose boxes may lie elsewhere",
+            "skipped": "bad images left out",
         }
         return [f"{line}: {len(self.notes[key])}" for key, line in lines.items() if self.notes[key]]
 

@@ -50,7 +50,7 @@ class Dataset:
     Attributes:
       shards: paths of the TFRecord files, in the order of their records.
       labels: class names; class k is labels[k - 1], class 0 the background.
-      num_samples: pictures.
+      num_samples: images.
       pools: what a weighted mixture draws from, in the order of the records; () draws from all
         alike.
       fingerprint: of the shards' content, wherever they lie: by the manifest's checksums, or by
@@ -191,7 +191,7 @@ def _check_order(recorded: tuple[str, ...], *, labels: tuple[str, ...], labels_f
         if label in labels and labels.index(label) + 1 != k:
             raise InputError(
                 f"--labels_file={labels_file}: {label!r} is class {labels.index(label) + 1}, but "
-                f"class {k} in the records: drop the flag, or convert with this labels file."
+                f"class {k} in the records: remove the flag, or convert with this labels file."
             )
 
 

@@ -1,8 +1,8 @@
 """Turns records back into a VOC folder, which converts to the same records again.
 
-Numbers are written so that they give the same float32 when they are divided by the picture's size:
+Numbers are written so that they give the same float32 when they are divided by the image's size:
 whole pixels where these do, else as many digits as it takes. What VOC has no word for is a
-`<crowd>` tag; COCO's picture ids are lost. Names come from strangers: only their last part is used,
+`<crowd>` tag; COCO's image ids are lost. Names come from strangers: only their last part is used,
 and one that cannot be a file's is replaced by the record's number.
 """
 
@@ -33,17 +33,17 @@ def extract(
     split: str,
     labels_offset: int = 0,
 ) -> int:
-    """Writes pictures, annotations, `ImageSets/Main/SPLIT.txt` and `labels.txt`, all or nothing.
+    """Writes images, annotations, `ImageSets/Main/SPLIT.txt` and `labels.txt`, all or nothing.
 
     Args:
       shards: of the records.
       labels: their class names.
       folder: new or empty.
-      split: name of the file that lists the pictures in the order of the records.
+      split: name of the file that lists the images in the order of the records.
       labels_offset: subtracted from the records' labels.
 
     Returns:
-      How many pictures there are.
+      How many images there are.
 
     Raises:
       InputError: the folder is in use, or a record cannot be read.
@@ -88,7 +88,7 @@ def _write(
 
 
 def _file_name(contents: Contents, index: int, *, extension: str, used: set[str]) -> str:
-    """The record's own name where it can be a file's and stands for no other picture."""
+    """The record's own name where it can be a file's and stands for no other image."""
     name = contents.filename.replace("\\", "/").rsplit("/", 1)[-1]
     stem, ending = os.path.splitext(name)
     plain = stem and stem == stem.strip() and stem[0] != "." and name.isprintable()

@@ -1,6 +1,6 @@
 """tf.data pipelines from records to batches, in an order that is a function of (seed, step).
 
-Sample number g of a training stands in global batch g // G. Which record it is and every random
+Sample number g of a training is in global batch g // G. Which record it is and every random
 draw of its augmentation depend on (seed, g) alone: not on workers, clones, threads or restarts.
 Starting at any step costs nothing, because records are read by number and the shuffle is a
 function, not a buffer.
@@ -64,7 +64,7 @@ def training_batches(
       use_difficult: keep objects marked difficult; crowds never are.
       labels_offset: subtracted from the records' labels.
       num_readers: records read at a time.
-      num_threads: pictures prepared at a time; None lets tf.data decide.
+      num_threads: images prepared at a time; None lets tf.data decide.
     """
     order = make_order(pools or [Pool(len(source))], seed=seed, shuffle=shuffle)
 
@@ -131,7 +131,7 @@ def evaluation_batches(
       preprocess: uint8[H, W, 3] -> f32[S, S, 3].
       batch_size: B.
       labels_offset: subtracted from the records' labels.
-      num_threads: pictures prepared at a time; None lets tf.data decide.
+      num_threads: images prepared at a time; None lets tf.data decide.
 
     Returns:
       Dictionaries of image f32[B, S, S, 3], size i32[B, 2] (height, width in pixels), record

@@ -2,7 +2,7 @@
 
 `pascalvoc_2007,pascalvoc_2012` with the splits `trainval,train` are the first set's trainval and
 the second's train. A list of one entry stands for all, so `--dataset_split_name=train,val` is both
-splits of one data set. Without weights all pictures come equally often, as if they were one set.
+splits of one data set. Without weights all images come equally often, as if they were one set.
 """
 
 import collections
@@ -32,7 +32,7 @@ def get_mixture(
       name: one data set name or several.
       split: one split or several.
       dataset_dir: one folder or several.
-      weights: how often pictures of each set come, relative to each other.
+      weights: how often images of each set come, relative to each other.
       labels_file: as for `get_dataset`, for every set.
       labels_offset: likewise.
       split_flag: likewise.

@@ -1,6 +1,6 @@
 """Which record is sample number g: a function of (seed, g), in memory that does not grow.
 
-Records stand in pools. A single pool is gone through in a new permutation every epoch. Several
+Records are in pools. A single pool is gone through in a new permutation every epoch. Several
 pools take turns: every cycle gives each pool its slots, in a new order each cycle, and every pool
 goes through its own permutations at its own pace. So sample g of a mixture needs no history either.
 """

@@ -39,7 +39,7 @@ class Cluster:
 
     Attributes:
       is_chief: whether this worker decides and writes.
-      num_replicas: workers that keep step with each other.
+      num_replicas: workers that train synchronously.
     """
 
     def __init__(self, deployment: DeploymentConfig, strategy: tf.distribute.Strategy):
@@ -138,6 +138,6 @@ def exit_when_a_peer_dies(deployment: DeploymentConfig) -> Iterator[None]:
         if isinstance(error, tf.errors.InternalError):  # which CUDA's failures are, too
             what = f"Another worker is gone, or a device failed here ({one_line(error)})"
         watchdog.exit_for_restart(
-            f"{what}. Run the same command again on every worker; it goes on from the last "
+            f"{what}. Run the same command again on every worker; it resumes from the last "
             "checkpoint."
         )

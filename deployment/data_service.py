@@ -78,7 +78,7 @@ def exit_when_lost() -> Iterator[None]:
         if _LOST in reason or "Unknown iteration client" in reason:
             watchdog.exit_for_restart(
                 "A data service was started again (--data_service). Run the same command again; it "
-                "goes on from the last checkpoint."
+                "resumes from the last checkpoint."
             )
         raise InputError(
             f"A data service cannot make a batch ({reason}): it needs the records, whole, at the "
@@ -112,6 +112,6 @@ def _wait_for(service: str) -> None:
             if time.monotonic() > deadline:
                 raise InputError(
                     f"--data_service={service} does not answer ({error}): start it there with "
-                    "scripts/data_service.py, or drop the flag."
+                    "scripts/data_service.py, or remove the flag."
                 ) from error
         time.sleep(_RETRY_SECS)

@@ -3,7 +3,7 @@
   python -m deployment.launcher --workers=2 -- train_ssd_network.py --flagfile=configs/demo.flags
 
 Every worker runs the same command and learns its place from TF_CONFIG. When one dies or exits with
-75, all are started again, up to --max_restarts times; the run goes on from its last checkpoint. Any
+75, all are started again, up to --max_restarts times; the run resumes from its last checkpoint. Any
 other exit code means that starting again would not help: the rest is stopped and the code returned.
 
 With --ps=1 or more, a chief and so many parameter servers are started beside the workers, and the

@@ -85,7 +85,7 @@ class DeploymentConfig:
 
     @property
     def num_in_step(self) -> int:
-        """Workers that keep step with each other and hold the same program."""
+        """Workers that train synchronously and hold the same program."""
         return 1 if self.num_ps_tasks else self.num_replicas
 
     @property
@@ -268,7 +268,7 @@ def _count(flag: str, count: int | None, list_flag: str, hosts: Sequence[str]) -
     if hosts and count not in (None, len(hosts)):
         raise InputError(
             f"--{flag}={count} differs from the {len(hosts)} addresses of --{list_flag}: drop "
-            f"--{flag}, or mend the list."
+            f"--{flag}, or correct the list."
         )
     return count if count is not None else len(hosts) or None
 

@@ -36,7 +36,7 @@ def serve(
 
     Args:
       deployment: with this process's place.
-      stall_timeout_secs: 0 waits for ever.
+      stall_timeout_secs: 0 waits forever.
       gpu_memory_fraction: share of each GPU's memory that a worker takes; None lets it grow.
 
     Returns:
@@ -88,7 +88,7 @@ def _follow(line: Heartbeat, interrupts: StopRequest, *, job: str) -> bool:
 
 
 def gather(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> PeerMonitor | None:
-    """Waits for all workers and parameter servers; None where workers keep step.
+    """Waits for all workers and parameter servers; None where workers train synchronously.
 
     From then on the chief ends when it cannot show them life for `stall_timeout_secs`, as they do.
 
@@ -106,7 +106,7 @@ def gather(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> PeerMo
         stall_timeout_secs,
         f"The chief could do nothing in the {stall_timeout_secs:g} seconds after its last sign of "
         "life (--stall_timeout_secs): a worker is stuck. Run the same command again everywhere; it "
-        "goes on from the last checkpoint.",
+        "resumes from the last checkpoint.",
     )
     peers = PeerMonitor(port, names, on_lost=_lost, on_life=switch.reset)
     peers.wait_for_all()
@@ -117,7 +117,7 @@ def _lost(name: str) -> None:
     if name.startswith(PS):
         watchdog.exit_for_restart(
             f"Parameter server {name} is gone, and its weights with it. Run the same command again "
-            "everywhere; it goes on from the last checkpoint."
+            "everywhere; it resumes from the last checkpoint."
         )
     print(f"{name} is gone; the others go on without it.", file=sys.stderr, flush=True)
 

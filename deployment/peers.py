@@ -64,7 +64,7 @@ class PeerMonitor:
         return sorted(self._names - self._lines.keys())
 
     def wait_for_all(self) -> None:
-        """Returns when all have been here at the same time; waits for ever."""
+        """Returns when all have been here at the same time; waits forever."""
         self._complete.wait()
 
     def end(self) -> None:
@@ -137,7 +137,7 @@ class Heartbeat:
     """A server's end of the connection."""
 
     def __init__(self, address: str, name: str, *, on_life: Callable[[], None]):
-        """Calls the chief until it answers; waits for ever.
+        """Calls the chief until it answers; waits forever.
 
         Args:
           address: `host:port` of the chief.

@@ -22,7 +22,7 @@ _BUSY_SECS = 60.0  # for the port of a run that is just ending
 
 
 def meet(hosts: Sequence[str], task: int) -> None:
-    """Returns when all workers are here; waits for ever, so let a watchdog run.
+    """Returns when all workers are here; waits forever, so let a watchdog run.
 
     Args:
       hosts: `host:port` of every worker, chief first.

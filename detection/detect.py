@@ -1,6 +1,6 @@
-"""Detects on pictures of any source and writes what it finds: `detect_ssd_network.py` as a call.
+"""Detects on images of any source and writes what it finds: `detect_ssd_network.py` as a call.
 
-A picture or frame that cannot be read is reported and passed over. The detector is handed in: all
+An image or frame that cannot be read is reported and skipped. The detector is handed in: all
 that is asked of it is `labels` and `detect`.
 """
 
@@ -36,7 +36,7 @@ class Detector(Protocol):
         """Class id k has the name labels[k - 1]."""
 
     def detect(self, images: list[np.ndarray], **thresholds: float) -> Sequence[Any]:
-        """uint8[H, W, 3] RGB pictures -> (boxes f32[K, 4], classes i64[K], scores f32[K]) each."""
+        """uint8[H, W, 3] RGB images -> (boxes f32[K, 4], classes i64[K], scores f32[K]) each."""
 
 
 class Summary(NamedTuple):
@@ -55,7 +55,7 @@ def run(
     *,
     progress: Progress,
 ) -> Summary:
-    """Detects on every picture of `source` and writes the outputs that `settings` ask for.
+    """Detects on every image of `source` and writes the outputs that `settings` ask for.
 
     Ctrl-C is how a camera or stream is stopped: there it ends the run in good order. SIGTERM and
     SIGHUP, of which a process dies otherwise, do what Ctrl-C does: a video is readable even then.
@@ -68,7 +68,7 @@ def run(
 
     Raises:
       InputError: an unknown class name, an output that cannot be written or would overwrite the
-        input, or not one picture could be read.
+        input, or not one image could be read.
     """
     classes = _class_ids(settings.classes, detector.labels)
     check_outputs(source, settings)
@@ -78,7 +78,7 @@ def run(
         try:
             summary = _detect_all(detector, source, settings, classes, writers, progress)
             if not summary.pictures:
-                raise InputError(f"--input={settings.input}: not one picture of it could be read.")
+                raise InputError(f"--input={settings.input}: not one image of it could be read.")
             whole = True
         finally:
             with files.explain_write_errors(settings.output_dir):
@@ -126,7 +126,7 @@ def _detect_all(
     try:
         for batch, broken in _batches(source, settings.batch_size):
             for frame in broken:
-                progress.message(f"{frame.image_name}: {frame.problem}; passed over")
+                progress.message(f"{frame.image_name}: {frame.problem}; skipped")
             for found in _detect_batch(detector, batch, settings, classes):
                 detections += len(found.scores)
                 with files.explain_write_errors(settings.output_dir):
@@ -191,7 +191,7 @@ def check_outputs(source: PictureFiles | Video, settings: DetectSettings) -> Non
     """Refuses outputs that would overwrite a user's files; call it before the network is loaded.
 
     Raises:
-      InputError: the input, a drawn picture's name that is taken, or annotations in output_dir;
+      InputError: the input, a drawn image's name that is taken, or annotations in output_dir;
         --video_out naming the input, or not fitting it.
     """
     if "voc_xml" in settings.format:
@@ -200,13 +200,13 @@ def check_outputs(source: PictureFiles | Video, settings: DetectSettings) -> Non
         if settings.video_out:
             raise InputError(
                 f"--video_out={settings.video_out} is for a video or camera, and "
-                f"--input={settings.input} is pictures: drop the flag."
+                f"--input={settings.input} is images: remove the flag."
             )
         _check_inputs(source, settings.output_dir)
         if settings.draw:
             _check_drawn(source, settings.output_dir)
     elif settings.video_out and not settings.draw:
-        raise InputError("--video_out is the drawn video: drop it, or --draw=False.")
+        raise InputError("--video_out is the drawn video: remove it, or --draw=False.")
     elif os.path.realpath(source.name) == os.path.realpath(_video_path(source, settings)):
         raise InputError(f"--video_out={settings.video_out} is the input: choose another name.")
 
@@ -233,18 +233,18 @@ def _check_inputs(source: PictureFiles, output_dir: str) -> None:
         led = os.path.islink(path) and os.path.dirname(os.path.realpath(path)) == real
         if led or os.path.dirname(path) in same:
             raise InputError(
-                f"--output_dir={output_dir} holds the input {name}, which the drawn picture could "
+                f"--output_dir={output_dir} holds the input {name}, which the drawn image could "
                 "overwrite: choose another folder."
             )
 
 
 def _check_drawn(source: PictureFiles, output_dir: str) -> None:
-    """Refuses a folder with a file of a drawn picture's name, unless an earlier run wrote there."""
+    """Refuses a folder with a file of a drawn image's name, unless an earlier run wrote there."""
     there = {*names_in(output_dir)}
     taken = there & {f"{stem}.jpg" for stem in source.stems}
     if taken and not there & _TEXTS:
         raise InputError(
-            f"--output_dir={output_dir} has {min(taken)} already, which the drawn picture could "
+            f"--output_dir={output_dir} has {min(taken)} already, which the drawn image could "
             "overwrite: choose another folder, or --draw=False."
         )
 

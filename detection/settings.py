@@ -12,7 +12,7 @@ class DetectSettings:
 
     checkpoint_path: str = setting("", "Checkpoint, the train_dir that holds it, or an export_dir.")
     input: str = setting(
-        "", "Picture, folder, glob (in quotes), video, camera:N, or rtsp:// or http:// of a stream."
+        "", "Image, folder, glob (in quotes), video, camera:N, or rtsp:// or http:// of a stream."
     )
     output_dir: str = setting("", "Folder for the results; made where missing.")
     use_moving_average: bool = setting(True, "Averaged weights where the checkpoint has them.")
@@ -34,12 +34,12 @@ class DetectSettings:
     keep_top_k: int = setting(200, "Most detections per image, over all classes.", minimum=1)
     batch_size: int = setting(
         8,
-        "Pictures that go through the network at a time; a TFLite export takes each alone.",
+        "Images that go through the network at a time; a TFLite export takes each alone.",
         minimum=1,
     )
     classes: tuple[str, ...] = setting((), "Report only these classes; comma list of names.")
     format: tuple[str, ...] = setting(("jsonl",), "Comma list of jsonl, csv and voc_xml.")
-    draw: bool = setting(True, "Write pictures, or a video, with the detections drawn in.")
+    draw: bool = setting(True, "Write images, or a video, with the detections drawn in.")
     video_out: str | None = setting(
         None, "Drawn video of a video or camera; by default in output_dir, under the input's name."
     )

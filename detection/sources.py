@@ -1,7 +1,7 @@
-"""Pictures to detect on: from a file, a folder, a glob, a video, a camera or a stream, in turn.
+"""Images to detect on: from a file, a folder, a glob, a video, a camera or a stream, in turn.
 
 What cannot be read comes out as a `Frame` that says why, not as an error, so that one broken file
-does not end a long run. Pictures are RGB uint8 whatever the file holds: grey is repeated, 16 bits
+does not end a long run. Images are RGB uint8 whatever the file holds: grey is repeated, 16 bits
 are scaled to 8, transparency is dropped as in training, and a JPEG is turned upright as its EXIF
 says.
 """
@@ -33,13 +33,13 @@ _LOST_FRAMES = 30  # so many failures in a row mean that a stream has ended
 
 
 class Frame(NamedTuple):
-    """A picture, or the reason why there is none.
+    """An image, or the reason why there is none.
 
     Attributes:
       image_name: what results call it: the file's path below the common folder, or `clip.mp4#12`.
       stem: name for output files without an ending, different for every frame of a source.
       image: uint8[H, W, 3] RGB, or None.
-      problem: why there is no picture, or None.
+      problem: why there is no image, or None.
       number: of a video's frame, from 0; None for files.
     """
 
@@ -51,7 +51,7 @@ class Frame(NamedTuple):
 
 
 class PictureFiles:
-    """Picture files, in the order given."""
+    """Image files, in the order given."""
 
     is_video = False
     is_live = False
@@ -133,11 +133,11 @@ def open_source(text: str) -> PictureFiles | Video:
     """The source that `--input` names.
 
     Args:
-      text: a picture, a folder of pictures (not of folders), a glob (`**` looks into folders), a
+      text: an image, a folder of images (not of folders), a glob (`**` looks into folders), a
         video, the address of a stream, or `camera:N`.
 
     Raises:
-      InputError: nothing there that can be read, or a folder or glob without pictures.
+      InputError: nothing there that can be read, or a folder or glob without images.
     """
     if text.startswith(_CAMERA):
         number = text.removeprefix(_CAMERA)
@@ -160,7 +160,7 @@ def _open_path(text: str) -> PictureFiles | Video:
     if tf.io.gfile.exists(text):
         return Video(text, name=text) if is_video(text) else PictureFiles([text])
     if not set("*?[") & set(text):
-        raise InputError(f"--input={text} is not there: give a picture, folder, glob or video.")
+        raise InputError(f"--input={text} is not there: give an image, folder, glob or video.")
     return PictureFiles(_list_glob(text))
 
 
@@ -185,7 +185,7 @@ def _list_folder(folder: str) -> list[str]:
     paths = pictures_in(folder)
     if not paths:
         raise InputError(
-            f"--input={folder} has no pictures ({', '.join(PICTURE_ENDINGS)}) in it: name the "
+            f"--input={folder} has no images ({', '.join(PICTURE_ENDINGS)}) in it: name the "
             f"folder that holds them, or quote a glob such as '{os.path.join(folder, '**/*.jpg')}'."
         )
     return paths
@@ -196,7 +196,7 @@ def _list_glob(pattern: str) -> list[str]:
     found = glob.glob(pattern, recursive=True) if local else tf.io.gfile.glob(pattern)
     paths = sorted(path for path in found if not is_folder(path) and not is_video(path))
     if not paths:
-        raise InputError(f"--input={pattern} matches no picture: check it, and quote it.")
+        raise InputError(f"--input={pattern} matches no image: check it, and quote it.")
     return paths
 
 

@@ -1,4 +1,4 @@
-"""What detections are written as: JSON lines, CSV, VOC XML, drawn pictures, a drawn video.
+"""What detections are written as: JSON lines, CSV, VOC XML, drawn images, a drawn video.
 
 A file that grows (JSON lines, CSV, video) is called `NAME.partial...` until its run has come to the
 end, then takes its name: what has the name is whole. Text goes out after every batch, so that
@@ -28,7 +28,7 @@ class Found(NamedTuple):
     """The detections of a frame, best first.
 
     Attributes:
-      frame: with its picture.
+      frame: with its image.
       boxes: f32[K, 4] relative.
       classes: i64[K], from 1.
       names: K class names.
@@ -43,12 +43,12 @@ class Found(NamedTuple):
 
     @property
     def image(self) -> np.ndarray:
-        """The frame's picture, uint8[H, W, 3] RGB: only readable frames get here."""
+        """The frame's image, uint8[H, W, 3] RGB: only readable frames get here."""
         return cast(np.ndarray, self.frame.image)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the picture."""
+        """Height and width of the image."""
         height, width, _ = self.image.shape
         return height, width
 
@@ -83,7 +83,7 @@ class _GrowingFile:
 
 
 class JsonLines:
-    """`detections.jsonl`: one object a picture, also for a picture on which nothing was found."""
+    """`detections.jsonl`: one object an image, also for an image on which nothing was found."""
 
     def __init__(self, output_dir: str):
         """Starts the file."""
@@ -127,7 +127,7 @@ class Csv:
 
 
 class VocXml:
-    """`Annotations/STEM.xml` for every picture, to be corrected in a labelling tool.
+    """`Annotations/STEM.xml` for every image, to be corrected in a labelling tool.
 
     Frames of a video have no files of their own, so they are written to `JPEGImages/STEM.jpg` too.
     """
@@ -138,7 +138,7 @@ class VocXml:
         tf.io.gfile.makedirs(os.path.join(output_dir, "Annotations"))
 
     def write(self, found: Found) -> None:
-        """Writes the file of a picture."""
+        """Writes the file of an image."""
         name = os.path.basename(found.frame.image_name)
         if found.frame.number is not None:
             name = f"{found.frame.stem}.jpg"
@@ -158,14 +158,14 @@ class VocXml:
 
 
 class DrawnPictures:
-    """`STEM.jpg` for every picture, with its detections drawn on it."""
+    """`STEM.jpg` for every image, with its detections drawn on it."""
 
     def __init__(self, output_dir: str, labels: Sequence[str]):
         """Takes the labels, so that each class has its colour."""
         self._output_dir, self._colours = output_dir, pictures.class_colours(labels)
 
     def write(self, found: Found) -> None:
-        """Draws and writes a picture."""
+        """Draws and writes an image."""
         path = os.path.join(self._output_dir, f"{found.frame.stem}.jpg")
         _write_jpeg(path, _drawn(found, self._colours))
 
@@ -238,7 +238,7 @@ def _each(found: Found) -> Iterator[tuple[np.ndarray, int, str, float]]:
 
 
 def _number(value: float) -> float:
-    """Six decimals: a thousandth of a pixel of a picture 1,000 wide."""
+    """Six decimals: a thousandth of a pixel of an image 1,000 wide."""
     return round(float(value), 6)
 
 

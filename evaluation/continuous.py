@@ -2,7 +2,7 @@
 
 Each is scored as a single evaluation would, oldest first; eval_dir/metrics.jsonl gets a line for
 each, and what has a line is not scored again. A checkpoint that the training removed before its
-turn is passed over.
+turn is skipped.
 """
 
 import dataclasses
@@ -92,7 +92,7 @@ def new_steps(
     Args:
       folder: train_dir; it may not exist yet.
       interval: seconds between two looks.
-      timeout: seconds without a new one after which it ends; None waits for ever.
+      timeout: seconds without a new one after which it ends; None waits forever.
       scored: steps that came before.
       clock: seconds, monotonic; a test passes its own.
       sleep: a test passes its own.
@@ -121,7 +121,7 @@ def _evaluate(settings: EvalSettings, path: str, step: int) -> bool:
         try:
             checkpoints.read(path)
         except InputError as error:
-            print(f"Passed over: {error}", flush=True)
+            print(f"Skipped: {error}", flush=True)
             return False
         raise
     with tf.io.gfile.GFile(f"{settings.eval_dir}/metrics.json") as file:

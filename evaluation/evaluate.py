@@ -1,7 +1,7 @@
 """Scores a checkpoint or an export on a split.
 
-Every picture counts once, whatever the batch size. Boxes are scored in pixels of the original
-picture.
+Every image counts once, whatever the batch size. Boxes are scored in pixels of the original
+image.
 """
 
 import gc
@@ -94,7 +94,7 @@ def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
     if source.bad:
         print(f"{len(source.bad)} bad records were left out of the score; they are named above.")
     source.close()
-    if settings.write_detections:  # last, since a picture's name may forbid it
+    if settings.write_detections:  # last, since an image's name may forbid it
         _write_detections(settings.eval_dir, run, dataset.labels)
     return result
 
@@ -146,7 +146,7 @@ def _require_averages(path: str, settings: EvalSettings) -> None:
     if not any(name.endswith(averages.SUFFIX) for name in names):
         raise InputError(
             f"--moving_average_decay={settings.moving_average_decay} asks for moving averages and "
-            f"{path} has none: drop the flag; averages are used wherever there are any."
+            f"{path} has none: remove the flag; averages are used wherever there are any."
         )
 
 
@@ -155,7 +155,7 @@ def _check_image_size(settings: EvalSettings, detector: Detector | ExportedDetec
     if settings.eval_image_size not in (None, side):
         raise InputError(
             f"--eval_image_size={settings.eval_image_size}: {detector.description.model_name} "
-            f"takes {side} pixels; drop the flag."
+            f"takes {side} pixels; remove the flag."
         )
 
 

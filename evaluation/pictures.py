@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, truth beside detections, for a contact sheet and TensorBoard."""
+"""Images of an evaluation, truth beside detections, for a contact sheet and TensorBoard."""
 
 import collections
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ SHEET_THRESHOLD = 0.5
 
 
 class RunPictures:
-    """The pictures of a run, read again from its records when they are asked for."""
+    """The images of a run, read again from its records when they are asked for."""
 
     def __init__(
         self, run: Predictions, source: RecordSource, labels: Sequence[str], *, labels_offset: int
@@ -27,18 +27,18 @@ class RunPictures:
         self._colours = pictures.class_colours(labels)
 
     def load(self, index: int) -> np.ndarray:
-        """uint8[H, W, 3] RGB of a picture, by its number in the run."""
+        """uint8[H, W, 3] RGB of an image, by its number in the run."""
         return _decode(self._example(index))
 
     def contact_sheet(self) -> np.ndarray:
-        """Pictures spread evenly over the split, truth beside detections of score .5 or more."""
+        """Images spread evenly over the split, truth beside detections of score .5 or more."""
         rows = [self._compare(index) for index in self._spread(SHEET_PICTURES)]
         return pictures.contact_sheet(rows, colours=self._colours)
 
     def drawings(self, count: int) -> dict[str, np.ndarray]:
-        """File name -> truth beside detections, for up to `count` pictures spread alike.
+        """File name -> truth beside detections, for up to `count` images spread alike.
 
-        Pictures of one name, as data sets of a mixture may have them, have their number behind it.
+        Images of one name, as data sets of a mixture may have them, have their number behind it.
         """
         names = self._run.names
         counts = collections.Counter(names)
@@ -50,7 +50,7 @@ class RunPictures:
         return drawings
 
     def _spread(self, count: int) -> list[int]:
-        """Numbers of up to `count` pictures from the first to the last."""
+        """Numbers of up to `count` images from the first to the last."""
         last = len(self._run.names) - 1
         return sorted({round(place) for place in np.linspace(0, last, count)})
 

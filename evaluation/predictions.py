@@ -1,7 +1,7 @@
-"""Runs a detector over a split: what it found and what is there, picture by picture.
+"""Runs a detector over a split: what it found and what is there, image by image.
 
-Every picture counts once, whatever the batch size. Whatever brought a picture to the network's
-size, boxes come out relative to the original picture, and in its pixels.
+Every image counts once, whatever the batch size. Whatever brought an image to the network's
+size, boxes come out relative to the original image, and in its pixels.
 """
 
 import functools
@@ -28,12 +28,12 @@ class Predictions(NamedTuple):
     """What a detector found in a split, and what is there.
 
     Attributes:
-      names: file name of each picture, or the number of its record where that has none.
-      found: detections picture by picture, relative.
+      names: file name of each image, or the number of its record where that has none.
+      found: detections image by image, relative.
       detections: the same in pixels, in one table.
       truth: the objects in pixels.
-      sizes: [P, 2], height and width of each picture, pixels.
-      records: number of each picture's record; those left out are not among them.
+      sizes: [P, 2], height and width of each image, pixels.
+      records: number of each image's record; those left out are not among them.
     """
 
     names: list[str]
@@ -107,7 +107,7 @@ def _explained(batches: tf.data.Dataset, source: RecordSource) -> Iterator[dict[
 
 
 def _names(batch: dict[str, tf.Tensor]) -> list[str]:
-    """What each picture is called; records of SSD-Tensorflow's converter have no file names."""
+    """What each image is called; records of SSD-Tensorflow's converter have no file names."""
     pairs = zip(batch["filename"].numpy(), batch["record"].numpy(), strict=True)
     return [name.decode("utf-8", "replace") or f"{record:06d}" for name, record in pairs]
 
@@ -117,14 +117,14 @@ def _check_sizes(names: list[str], sizes: np.ndarray, image_size: tuple[int, int
         if tuple(size) != image_size:
             raise InputError(
                 f"{name} has {size[1]} x {size[0]} pixels: --eval_resize=1 takes only "
-                f"pictures of the network's {image_size[1]} x {image_size[0]}; choose 2, 3 or 4."
+                f"images of the network's {image_size[1]} x {image_size[0]}; choose 2, 3 or 4."
             )
 
 
 def _on_pictures(
     padded: PaddedDetections, sizes: tf.Tensor, image_size: tuple[int, int], resize: EvalResize
 ) -> list[PictureDetections]:
-    """Detections relative to the pictures; those beside a picture, on its border, are left out."""
+    """Detections relative to the images; those beside an image, on its border, are left out."""
     boxes = eval_resize.to_picture(padded.boxes, sizes, image_size, resize)
     found = unpad(padded._replace(boxes=boxes))
     if resize == EvalResize.WARP:
@@ -135,7 +135,7 @@ def _on_pictures(
 
 
 def to_pixels(found: list[PictureDetections], sizes: np.ndarray, *, first: int) -> list[Detections]:
-    """Relative detections of B pictures, numbered from `first`; sizes [B, 2] in pixels."""
+    """Relative detections of B images, numbered from `first`; sizes [B, 2] in pixels."""
     return [
         Detections(
             images=np.full(len(picture.scores), first + i),

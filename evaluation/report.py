@@ -31,9 +31,9 @@ class EvaluationInputs:
       detections: in pixels, of D rows.
       truth: in pixels, of M rows, as it is to be scored.
       labels: class k has the name labels[k - 1].
-      names: file name of each of the P pictures.
+      names: file name of each of the P images.
       sizes: [P, 2], height and width of each, pixels.
-      load: number of a picture -> uint8[H, W, 3] RGB; None where there are no pictures.
+      load: number of an image -> uint8[H, W, 3] RGB; None where there are no images.
       title: of the report.
       step: of the checkpoint; None where there is none.
     """
@@ -58,7 +58,7 @@ class Evaluation(EvaluationInputs):
 def write(report_dir: str, evaluation: Evaluation) -> None:
     """Writes `index.html` and the PNG files it shows into `report_dir`.
 
-    Pictures of an earlier report that this one does not show go.
+    Images of an earlier report that this one does not show go.
     """
     tf.io.gfile.makedirs(report_dir)
     text, pngs = make(evaluation)
@@ -145,7 +145,7 @@ def _summary(
 ) -> str:
     result, truth = evaluation.result, evaluation.truth
     sentences = [
-        f"{len(evaluation.names)} pictures, {int(np.sum(~truth.difficult))} objects that count "
+        f"{len(evaluation.names)} images, {int(np.sum(~truth.difficult))} objects that count "
         f"({int(np.sum(truth.difficult))} difficult ones beside them), "
         f"{len(evaluation.detections.scores)} detections. Mean AP "
         f"{page.number(result.mean_ap_voc12)} (VOC12), {page.number(result.mean_ap_voc07)} "
@@ -266,11 +266,11 @@ def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
     ]
     rows.append(("mean, sum", *(cell for pair in totals for cell in pair)))
     note = (
-        f"By share of the picture's area: small below {LIMITS['small'][1]:.2%}, large from "
-        f"{LIMITS['large'][0]:.0%} (COCO's limits on a picture of 640 x 480; dashed lines)."
+        f"By share of the image's area: small below {LIMITS['small'][1]:.2%}, large from "
+        f"{LIMITS['large'][0]:.0%} (COCO's limits on an image of 640 x 480; dashed lines)."
     )
     if unsized := int(np.sum(~_sized(evaluation, np.arange(len(evaluation.names))))):
-        note += f" Pictures whose annotation says 0 x 0 are left out: {unsized}."
+        note += f" Images whose annotation says 0 x 0 are left out: {unsized}."
     return (
         f"<h2>Object size</h2>{page.table(headings, rows)}{page.note(note)}"
         f"{page.figure(pngs, 'sizes.png', 'Objects found at some score, by size.')}"
@@ -278,7 +278,7 @@ def _sizes(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
 
 
 def _by_size(evaluation: Evaluation) -> dict[str, Result]:
-    """The score for each size, of the pictures that have one."""
+    """The score for each size, of the images that have one."""
     detections, truth = evaluation.detections, evaluation.truth
     result, labels = evaluation.result, evaluation.labels
     rows, objects = _sized(evaluation, detections.images), _sized(evaluation, truth.images)
@@ -292,13 +292,13 @@ def _by_size(evaluation: Evaluation) -> dict[str, Result]:
 
 
 def _sized(evaluation: Evaluation, images: np.ndarray) -> np.ndarray:
-    """Which of these pictures have a size: some tools' annotations say 0 x 0."""
+    """Which of these images have a size: some tools' annotations say 0 x 0."""
     return np.all(np.asarray(evaluation.sizes)[images] > 0, axis=1)
 
 
 def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, bytes]) -> str:
     if evaluation.load is None:
-        return page.note("The pictures were not at hand, so the best and the worst are not shown.")
+        return page.note("The images were not at hand, so the best and the worst are not shown.")
 
     def count(number: int | None = None) -> Tally:
         tables = evaluation.detections, evaluation.truth, diagnosis
@@ -307,18 +307,18 @@ def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, byte
     text, every, k, chosen = "", count(), _worst_class(evaluation.result), []
     if k is not None:
         of_class = count(k + 1)
-        title = f"The worst pictures of {evaluation.labels[k]}, the worst class"
+        title = f"The worst images of {evaluation.labels[k]}, the worst class"
         chosen, _ = report_pictures.choose(of_class)
         text += _drawn(title, "worst_class", chosen, evaluation, diagnosis, of_class, pngs)
     worst, best = report_pictures.choose(every, shown=chosen)
-    others = "The worst of the other pictures" if chosen else "The worst pictures"
+    others = "The worst of the other images" if chosen else "The worst images"
     text += _drawn(others, "worst", worst, evaluation, diagnosis, every, pngs)
-    text += _drawn("The best pictures", "best", best, evaluation, diagnosis, every, pngs)
+    text += _drawn("The best images", "best", best, evaluation, diagnosis, every, pngs)
     note = (
         f"Truth on the left, thin where difficult, with {report_pictures.UNFOUND} where no right "
         f"detection of score {SURE} or more is; those detections on the right, wrong ones with "
         f"their kind ({', '.join(report_pictures.SHORT.values())}). Under the worst class's "
-        "pictures stand the counts of that class alone."
+        "images stand the counts of that class alone."
     )
     return text + page.note(note)
 
@@ -332,7 +332,7 @@ def _drawn(
     counts: Tally,
     pngs: dict[str, bytes],
 ) -> str:
-    """A heading and its pictures, which are added to `pngs` as NAME_1.png and so on."""
+    """A heading and its images, which are added to `pngs` as NAME_1.png and so on."""
     if evaluation.load is None:
         return ""
     drawn = report_pictures.draw(

@@ -63,7 +63,7 @@ def size_histogram(found: np.ndarray, unfound: np.ndarray, limits: Sequence[floa
     """Objects found and not found by size.
 
     Args:
-      found: f64[K], shares of the picture's area.
+      found: f64[K], shares of the image's area.
       unfound: f64[L], likewise.
       limits: shares that part small from medium and medium from large.
     """
@@ -75,7 +75,7 @@ def size_histogram(found: np.ndarray, unfound: np.ndarray, limits: Sequence[floa
     axes.hist(sides, bins, stacked=True, color=[_RIGHT, _WRONG], label=labels)
     for limit in limits:
         axes.axvline(100 * limit**0.5, color="#555b66", linewidth=0.8, linestyle="--")
-    axes.set(xlabel="square root of the area, % of the picture's", ylabel="objects", xlim=(0, 100))
+    axes.set(xlabel="square root of the area, % of the image's", ylabel="objects", xlim=(0, 100))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     _legend_above(axes, columns=2)
     return to_png(figure)

@@ -1,4 +1,4 @@
-"""The best and the worst pictures of an evaluation, drawn with truth and detections."""
+"""The best and the worst images of an evaluation, drawn with truth and detections."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ SHORT = {  # long words would cover small objects
 
 
 class Tally(NamedTuple):
-    """Counts picture by picture, i64[P] each; detections of score .5 or more only."""
+    """Counts image by image, i64[P] each; detections of score .5 or more only."""
 
     right: np.ndarray
     wrong: np.ndarray
@@ -36,7 +36,7 @@ class Tally(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A drawn picture with its caption."""
+    """A drawn image with its caption."""
 
     image: int
     caption: str
@@ -51,7 +51,7 @@ def tally(
     num_images: int,
     number: int | None = None,
 ) -> Tally:
-    """Right, wrong and missing in each picture; of class `number` alone where it is given."""
+    """Right, wrong and missing in each image; of class `number` alone where it is given."""
     sure, counted = detections.scores >= SURE, ~truth.difficult
     if number is not None:
         sure, counted = sure & (detections.classes == number), counted & (truth.classes == number)
@@ -65,10 +65,10 @@ def tally(
 
 
 def choose(counts: Tally, *, shown: Sequence[int] = ()) -> tuple[list[int], list[int]]:
-    """Numbers of the worst pictures (most errors first) and of the best (fewest errors an object).
+    """Numbers of the worst images (most errors first) and of the best (fewest errors an object).
 
-    Pictures without errors are never among the worst, nor those with as many errors as right
-    detections among the best. No picture is in both, and pictures `shown` before are in neither.
+    Images without errors are never among the worst, nor those with as many errors as right
+    detections among the best. No image is in both, and images `shown` before are in neither.
     """
     number = np.arange(len(counts.errors))
     worst = np.lexsort((number, counts.right, -counts.errors))
@@ -93,14 +93,14 @@ def draw(
     """Truth on the left, detections of score .5 or more on the right, `SHORT` kinds behind errors.
 
     Args:
-      chosen: numbers of pictures.
+      chosen: numbers of images.
       load: number -> uint8[H, W, 3] RGB.
       detections: in pixels.
       truth: in pixels.
       diagnosis: of these.
       counts: of `tally`.
       labels: class k has the name labels[k - 1].
-      names: file names of all pictures.
+      names: file names of all images.
     """
     colours = pictures.class_colours(labels)
     drawn = []

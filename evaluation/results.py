@@ -18,7 +18,7 @@ from runtime.files import write_text
 
 
 def make_folders(settings: EvalSettings) -> None:
-    """Makes the folders for the results, before the network runs over every picture.
+    """Makes the folders for the results, before the network runs over every image.
 
     Raises:
       InputError: one cannot be written.
@@ -46,7 +46,7 @@ def score_and_write(
     Args:
       scored: what was found and what is there.
       settings: how to score and where to write.
-      drawings: file name -> picture for TensorBoard.
+      drawings: file name -> image for TensorBoard.
 
     Raises:
       InputError: something cannot be written.
@@ -88,7 +88,7 @@ def write(eval_dir: str, values: Mapping, drawings: Mapping[str, np.ndarray]) ->
     Args:
       eval_dir: exists.
       values: of metrics.json. Numbers that are None, of a class without objects, are left out.
-      drawings: file name of a picture -> uint8[H, W, 3] RGB, shown as `pictures/NAME`.
+      drawings: file name of an image -> uint8[H, W, 3] RGB, shown as `images/NAME`.
     """
     writer = tf.summary.create_file_writer(eval_dir)
     with writer.as_default(step=values["step"] or 0):

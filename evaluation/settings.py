@@ -35,9 +35,9 @@ class EvalSettings:
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
     coco: bool = setting(False, "COCO's twelve numbers beside VOC's.")
     summary_pictures: int = setting(
-        4, "Pictures drawn for TensorBoard, truth beside detections.", minimum=0
+        4, "Images drawn for TensorBoard, truth beside detections.", minimum=0
     )
-    report_dir: str = setting("", "Folder for a page of tables, curves, errors and pictures.")
+    report_dir: str = setting("", "Folder for a page of tables, curves, errors and images.")
 
     dataset_name: str = setting("pascalvoc_2007", "Names of the records; see docs/data.md.")
     dataset_split_name: str = setting("test", "Split of the records, or of voc_dir.")
@@ -46,14 +46,14 @@ class EvalSettings:
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
     skip_bad: int = setting(0, "Leave out up to so many bad records, which are named.", minimum=0)
     num_preprocessing_threads: int | None = setting(
-        None, "Pictures prepared at a time; auto.", minimum=1
+        None, "Images prepared at a time; auto.", minimum=1
     )
     preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
     eval_resize: int = setting(
         4, "To the network's size: 1 not at all, 2 central crop, 3 shrink and pad, 4 warp."
     )
-    eval_image_size: int | None = setting(None, "Checked against the network's picture size.")
-    batch_size: int = setting(8, "Pictures a step; scores do not depend on it.", minimum=1)
+    eval_image_size: int | None = setting(None, "Checked against the network's image size.")
+    batch_size: int = setting(8, "Images a step; scores do not depend on it.", minimum=1)
     max_num_batches: int | None = setting(None, "Stop after so many batches.", minimum=1)
 
     detections_dir: str = setting("", "Score these devkit files; no network is run.")
@@ -113,7 +113,7 @@ class EvalSettings:
         if self.master:
             raise InputError(
                 f"--master={self.master}: there is no master session, an evaluation is one "
-                "process; drop the flag."
+                "process; remove the flag."
             )
         of_networks = {field.name for field in dataclasses.fields(self)} - {*_OF_FILES}
         refuse_unless(

@@ -1,6 +1,6 @@
-"""The SavedModel: pictures in, detections out, in any process that has TensorFlow.
+"""The SavedModel: images in, detections out, in any process that has TensorFlow.
 
-Signatures: `serving_default` takes uint8 pictures of one size, `encoded` takes JPEG or PNG bytes,
+Signatures: `serving_default` takes uint8 images of one size, `encoded` takes JPEG or PNG bytes,
 `raw` is the bare network. Resizing, mean subtraction, decoding and suppression are inside, with the
 thresholds of the export.
 
@@ -65,6 +65,6 @@ def make_signatures(detector: Detector, **thresholds) -> dict[str, tf.types.expe
 
 
 def _each(function, values: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """`function` of every picture, f32[B, S, S, 3]; B may be 0."""
+    """`function` of every image, f32[B, S, S, 3]; B may be 0."""
     spec = tf.TensorSpec([*size, 3], tf.float32)
     return tf.map_fn(function, values, fn_output_signature=spec)

@@ -43,7 +43,7 @@ class ExportSettings:
     tflite_quantization: str = setting(
         "none", "Numbers of the TFLite model.", choices=("none", "float16", "int8")
     )
-    calibration_dir: str = setting("", "Folder of typical pictures; int8 measures ranges on them.")
+    calibration_dir: str = setting("", "Folder of typical images; int8 measures ranges on them.")
 
     model_name: str | None = setting(
         None, "Checked against the checkpoint's; ssd_300_vgg where it has none."
@@ -68,7 +68,7 @@ class ExportSettings:
         if self.precision != "float32" and "saved_model" not in self.format:
             raise InputError(
                 f"--precision={self.precision} is for saved_model, the other formats are "
-                "float32: drop the flag."
+                "float32: remove the flag."
             )
 
     def _check_quantization(self) -> None:
@@ -81,5 +81,5 @@ class ExportSettings:
             raise InputError(
                 f"--tflite_quantization={quantization} with "
                 f"--calibration_dir={self.calibration_dir or 'nothing'}: int8 needs a folder of "
-                "typical pictures, and nothing else reads one."
+                "typical images, and nothing else reads one."
             )

@@ -3,7 +3,7 @@
 `images` f32[1, S, S, 3], RGB from 0 to 255 at the network's size, to `logits` f32[1, A, C] and
 `offsets` f32[1, A, 4]. The mean is subtracted inside. Resizing before and decoding and suppression
 after are left to the caller (`exported.py` shows how): TFLite has no suppression
-per class, and int8 boxes would be off by hundredths of the picture.
+per class, and int8 boxes would be off by hundredths of the image.
 
 Surprising: int8 keeps float inputs and outputs, converted at the model's edges. What is integer is
 the arithmetic in between.
@@ -27,7 +27,7 @@ def write(detector: Detector, folder: str, *, quantization: str, calibration_dir
     """Writes `model.tflite`; the arguments are the flags of these names.
 
     Raises:
-      InputError: the calibration folder holds no readable picture.
+      InputError: the calibration folder holds no readable image.
     """
     paths = list_pictures(calibration_dir) if quantization == "int8" else []
     function = network_of_pictures(detector, batch=1).get_concrete_function()
@@ -58,7 +58,7 @@ def network_of_pictures(detector: Detector, *, batch: int | None):
 
 
 def list_pictures(folder: str) -> list[str]:
-    """Paths of up to 200 pictures, spread evenly over the folder's names.
+    """Paths of up to 200 images, spread evenly over the folder's names.
 
     Raises:
       InputError: there is none.
@@ -66,25 +66,25 @@ def list_pictures(folder: str) -> list[str]:
     paths = pictures_in(folder)
     if not paths:
         raise InputError(
-            f"--calibration_dir={folder} holds no picture: give a folder of a hundred or so "
-            "typical pictures."
+            f"--calibration_dir={folder} holds no image: give a folder of a hundred or so "
+            "typical images."
         )
     count = min(len(paths), CALIBRATION_PICTURES)
     return [paths[i] for i in np.linspace(0, len(paths) - 1, count).round().astype(int)]
 
 
 def calibration_inputs(detector: Detector, paths: Sequence[str]) -> Iterator[list[np.ndarray]]:
-    """The pictures as the model takes them, f32[1, S, S, 3].
+    """The images as the model takes them, f32[1, S, S, 3].
 
     Raises:
-      InputError: a picture cannot be read.
+      InputError: an image cannot be read.
     """
     for path in paths:
         try:
             image = tf.constant(read_picture(path))
         except (ValueError, tf.errors.OpError) as error:
             raise InputError(
-                f"--calibration_dir: {path} cannot be read as a picture: remove it."
+                f"--calibration_dir: {path} cannot be read as an image: remove it."
             ) from error
         pixels = detector.preprocess(image) + np.float32(detector.preprocessing.rgb_means)
         yield [pixels[None].numpy()]

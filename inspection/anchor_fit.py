@@ -1,7 +1,7 @@
 """How well anchors fit the boxes of a data set, and which shapes and sides would fit it better.
 
 An object whose best anchor overlaps it by less than the threshold has one positive anchor only, the
-one that bipartite matching gives it: it is learnt from little.
+one that bipartite matching gives it: it is trained on little.
 """
 
 import functools
@@ -38,14 +38,14 @@ def _overlaps(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
 
 
 def unwarped(boxes: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """Where boxes would lie if pictures were shrunk to a square instead of being warped to it.
+    """Where boxes would lie if images were shrunk to a square instead of being warped to it.
 
     Args:
       boxes: f32[N, 4] relative.
-      sides: f32[N, 2], height and width of each box's picture, pixels.
+      sides: f32[N, 2], height and width of each box's image, pixels.
 
     Returns:
-      f32[N, 4] relative to the square, whose side is the picture's longer one; centred in it.
+      f32[N, 4] relative to the square, whose side is the image's longer one; centred in it.
     """
     share = sides / sides.max(axis=1, keepdims=True)
     return boxes * np.tile(share, 2) + np.tile((1 - share) / 2, 2)

@@ -1,8 +1,8 @@
 """Goes through a data set of any layout and collects what is wrong with it and what is in it.
 
-Pictures are looked at one after the other and forgotten; what stays is a row of numbers for each
+Images are looked at one after the other and forgotten; what stays is a row of numbers for each
 object. Defects that only the whole shows (a class written in two ways, coordinates counted from 0
-in a folder that counts from 1, a picture in two splits) are added in the end.
+in a folder that counts from 1, an image in two splits) are added in the end.
 """
 
 import collections
@@ -28,13 +28,13 @@ from runtime.errors import InputError
 
 MAX_SHARE_WITHOUT_AREA = 0.01
 _SPLITS_APART = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
-_OVERHEAD = 500  # bytes of a record beside the picture, and for each object
+_OVERHEAD = 500  # bytes of a record beside the image, and for each object
 _OBJECT_BYTES = 60
-_MAX_SUSPECTS = 24  # pictures with defects that are kept to be shown
+_MAX_SUSPECTS = 24  # images with defects that are kept to be shown
 
 
 class Inspection(NamedTuple):
-    """A data set seen as a whole; N objects that have an area inside their picture.
+    """A data set seen as a whole; N objects that have an area inside their image.
 
     Attributes:
       title: what was looked at.
@@ -43,12 +43,12 @@ class Inspection(NamedTuple):
       defects: the worst first.
       names: class of each object.
       boxes: f32[N, 4] relative.
-      sides: f32[N, 2], height and width of each object's picture, pixels.
-      pictures: i64[N], number of each object's picture.
+      sides: f32[N, 2], height and width of each object's image, pixels.
+      images: i64[N], number of each object's image.
       difficult: bool[N].
-      picture_sizes: (height, width) -> pictures, for those that tell it.
+      picture_sizes: (height, width) -> images, for those that tell it.
       record_bytes: estimated size of the records.
-      suspects: of the first pictures with defects that are more than notes, and that can be shown.
+      suspects: of the first images with defects that are more than notes, and that can be shown.
     """
 
     title: str
@@ -157,7 +157,7 @@ class _Tally:
             digest = hashlib.sha256(checked.data).digest()
             other = self._hashes.setdefault(digest, checked.item.place)
             if other != checked.item.place:
-                what = f"is the same picture as {other}"
+                what = f"is the same image as {other}"
                 checked.defects.append(Defect("duplicate_picture", checked.item.place, None, what))
 
     def _add_bases(self, checked: Checked) -> None:
@@ -200,7 +200,7 @@ def _similar_labels(names: Iterable[str]) -> Iterator[Defect]:
 
 
 def voc_items(voc_dir: str, split: str) -> list[Item]:
-    """The annotated pictures of a VOC folder's split; of all when it is ''."""
+    """The annotated images of a VOC folder's split; of all when it is ''."""
     pictures = voc.find_pictures(voc_dir)
     folder = os.path.join(voc_dir, "JPEGImages")
     return [
@@ -215,7 +215,7 @@ def voc_items(voc_dir: str, split: str) -> list[Item]:
 
 
 def voc_extras(voc_dir: str, split: str) -> list[Defect]:
-    """What a VOC folder's lists tell: pictures without annotation, pictures in two splits."""
+    """What a VOC folder's lists tell: images without annotation, images in two splits."""
     splits: dict[str, set[str]] = {}
     found = []
     for name in sorted({*voc.list_splits(voc_dir)} & {*itertools.chain(*_SPLITS_APART)}):
@@ -227,7 +227,7 @@ def voc_extras(voc_dir: str, split: str) -> list[Defect]:
         if split not in (one, other, ""):
             continue
         for image_id in sorted(splits.get(one, set()) & splits.get(other, set())):
-            what = f"is in both {one} and {other}: the score would be of pictures trained on"
+            what = f"is in both {one} and {other}: the score would be of images trained on"
             found.append(
                 Defect("shared_by_splits", voc.annotation_path(voc_dir, image_id), None, what)
             )
@@ -243,7 +243,7 @@ def _annotated(voc_dir: str) -> dict[str, str]:
 
 
 def coco_items(path: str, pictures_dir: str) -> tuple[list[Item], tuple[str, ...]]:
-    """The pictures of a COCO file, and its labels."""
+    """The images of a COCO file, and its labels."""
     coco = read_coco(path)
     items = []
     for image_id, annotation in coco.annotations.items():
@@ -251,7 +251,7 @@ def coco_items(path: str, pictures_dir: str) -> tuple[list[Item], tuple[str, ...
         load = _loader(os.path.join(pictures_dir, name))
         if not name and isinstance(annotation, InputError):
             load = _refuse(annotation)
-        place = f"{path}, picture {image_id}" + (f" ({name})" if name else "")
+        place = f"{path}, image {image_id}" + (f" ({name})" if name else "")
         items.append(Item(os.path.basename(name), place, annotation, load))
     return items, coco.labels
 

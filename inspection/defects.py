@@ -1,6 +1,6 @@
-"""What can be wrong with annotated pictures, how bad each kind is, and the checks of one picture.
+"""What can be wrong with annotated images, how bad each kind is, and the checks of one image.
 
-`HARM` is what a training would suffer from: an object or a picture is lost, or a box lies where its
+`HARM` is what a training would suffer from: an object or an image is lost, or a box lies where its
 object is not. `DOUBT` is likely a mistake, `NOTE` is worth knowing. A box without area is a doubt,
 since it is mostly a stray click, until such boxes are more than one object in a hundred.
 """
@@ -20,7 +20,7 @@ _EXTENSIONS = {"JPEG": (".jpg", ".jpeg", ".jpe"), "PNG": (".png",)}
 
 
 _LEAST_SIDE = 2.0  # pixels that the network sees
-_REACH = 1.0  # pixels that a box may reach out of the picture: conventions differ by one
+_REACH = 1.0  # pixels that a box may reach out of the image: conventions differ by one
 
 
 class Severity(enum.IntEnum):
@@ -66,7 +66,7 @@ _LOST = {"inverted_box", "box_outside", "box_without_area"}
 
 
 class Defect(NamedTuple):
-    """One thing found; `number` is the object's, from 1, or None for the whole picture."""
+    """One thing found; `number` is the object's, from 1, or None for the whole image."""
 
     kind: str
     file: str
@@ -80,14 +80,14 @@ class Defect(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A picture with its annotation, as any layout has them.
+    """An image with its annotation, as any layout has them.
 
     Attributes:
-      name: the picture's file name without folder.
+      name: the image's file name without folder.
       place: file, or shard and byte, for messages.
       annotation: boxes in pixels, or the error met; a record's are relative.
-      load: the picture file's bytes, or InputError.
-      relative: whether boxes are relative to the picture, as in records.
+      load: the image file's bytes, or InputError.
+      relative: whether boxes are relative to the image, as in records.
     """
 
     name: str
@@ -98,13 +98,13 @@ class Item(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What one picture gave; boxes are relative, in the order of `objects`.
+    """What one image gave; boxes are relative, in the order of `objects`.
 
     Attributes:
-      header: None where the picture cannot be read.
-      size: (height, width) in pixels, the annotation's where the picture cannot be read.
-      data: the picture file's bytes; b"" where there are none.
-      objects: those of the annotation whose box has an area inside the picture.
+      header: None where the image cannot be read.
+      size: (height, width) in pixels, the annotation's where the image cannot be read.
+      data: the image file's bytes; b"" where there are none.
+      objects: those of the annotation whose box has an area inside the image.
     """
 
     item: Item
@@ -116,7 +116,7 @@ class Checked(NamedTuple):
 
 
 def check(item: Item, *, labels: Collection[str] | None, input_side: int) -> Checked:
-    """Looks at one picture and its annotation.
+    """Looks at one image and its annotation.
 
     Args:
       item: what to look at.
@@ -165,11 +165,11 @@ def _check_picture(item: Item) -> tuple[bytes, Header | None, list[Defect]]:
 
 
 def _of_picture(item: Item, kind: str, what: str) -> Defect:
-    return Defect(kind, item.place, None, f"its picture {item.name} {what}")
+    return Defect(kind, item.place, None, f"its image {item.name} {what}")
 
 
 def _header_of(data: bytes) -> Header | None:
-    """What is known of a picture that does not decode."""
+    """What is known of an image that does not decode."""
     try:
         check_header_limits(data)
         return read_header(data, whole=False)
@@ -185,7 +185,7 @@ def _size_of(annotation: Annotation, header: Header | None) -> tuple[float, floa
 
 
 def _relative(box: Box, *, height: float, width: float) -> Box:
-    """Pixels -> relative, clipped to the picture."""
+    """Pixels -> relative, clipped to the image."""
     sides = box[0] / height, box[1] / width, box[2] / height, box[3] / width
     ymin, xmin, ymax, xmax = (min(1.0, max(0.0, side)) for side in sides)
     return ymin, xmin, ymax, xmax
@@ -202,19 +202,19 @@ def _in_pixels(annotation: Annotation, *, height: float, width: float) -> Annota
 
 
 def _check_claims(annotation: Annotation, item: Item) -> Iterator[Defect]:
-    """What the annotation says of the picture's file, and leaves out."""
+    """What the annotation says of the image's file, and leaves out."""
     stem = os.path.splitext(os.path.basename(annotation.filename.replace("\\", "/")))[0]
     if stem and stem != os.path.splitext(item.name)[0]:
-        what = f"belongs to {item.name} and names the picture {annotation.filename!r}"
+        what = f"belongs to {item.name} and names the image {annotation.filename!r}"
         yield Defect("other_filename", item.place, None, what)
     if not (annotation.height and annotation.width):
-        yield Defect("no_size", item.place, None, "does not tell the picture's size")
+        yield Defect("no_size", item.place, None, "does not tell the image's size")
 
 
 def _check_size(
     annotation: Annotation, header: Header | None, turn: int, item: Item, defects: list[Defect]
 ) -> DrawnOn:
-    """Which picture the boxes were drawn on; a contradiction of sizes is a defect."""
+    """Which image the boxes were drawn on; a contradiction of sizes is a defect."""
     try:
         return drawn_on(annotation, header, turn) if header else DrawnOn.UNKNOWN
     except ValueError as error:
@@ -274,11 +274,11 @@ def _check_object(
     elif ymax == ymin or xmax == xmin:
         yield "box_without_area", f"{text}: it has no area"
     elif ymax <= 0 or xmax <= 0 or ymin >= height or xmin >= width:
-        yield "box_outside", f"{text}: it lies outside the picture of {width:g} x {height:g}"
+        yield "box_outside", f"{text}: it lies outside the image of {width:g} x {height:g}"
     else:
         reach = max(-ymin, -xmin, ymax - height, xmax - width)
         if reach > _REACH:
-            yield "box_reaches_out", f"{text}: it reaches {reach:g} pixels out of the picture"
+            yield "box_reaches_out", f"{text}: it reaches {reach:g} pixels out of the image"
         sides = (ymax - ymin) / height, (xmax - xmin) / width
         pixels = input_side * min(sides)
         if 0 < pixels < _LEAST_SIDE:
@@ -286,7 +286,7 @@ def _check_object(
 
 
 def find_oddities(data: bytes, header: Header, *, filename: str) -> list[tuple[str, str]]:
-    """(kind of defect, sentence's end) pairs for a picture file that `check_picture` passed."""
+    """(kind of defect, sentence's end) pairs for an image file that `check_picture` passed."""
     found = []
     extension = os.path.splitext(filename)[1].lower()
     if extension and extension not in _EXTENSIONS[header.format]:

@@ -33,7 +33,7 @@ class Input(NamedTuple):
     """A data set to look at.
 
     Attributes:
-      items: gives its pictures, as often as it is called.
+      items: gives its images, as often as it is called.
       labels: that there may be; None for any.
       extra: defects known before.
       dataset: of records.
@@ -69,9 +69,9 @@ def run(settings: InspectSettings) -> None:
                 split=settings.split or "all",
                 labels_offset=settings.labels_offset,
             )
-        print(f"extracted: {count} pictures to {settings.extract}")
+        print(f"extracted: {count} images to {settings.extract}")
     if found.harm:
-        raise InputError(f"{found.verdict} Mend what the report names, or leave it out.")
+        raise InputError(f"{found.verdict} Correct what the report names, or leave it out.")
 
 
 def _write(
@@ -263,7 +263,7 @@ def _overview(facts: dict[str, Any]) -> list[str]:
     width = max(len(name) for name in ("class", *facts["classes"]))
     recall = facts["anchor_recall"]
     lines = [
-        f"{facts['title']}: {facts['num_pictures']} pictures, {facts['num_objects']} objects and "
+        f"{facts['title']}: {facts['num_pictures']} images, {facts['num_objects']} objects and "
         f"{facts['num_difficult']} difficult ones; about {facts['record_bytes'] / 1e6:.1f} MB of "
         "records",
         "",
@@ -280,8 +280,8 @@ def _overview(facts: dict[str, Any]) -> list[str]:
         "",
         f"recall is the share of objects that one of the {facts['anchors']} anchors overlaps by "
         f"{anchor_fit.RECALL_AT}: {page.number(recall['warped']['all'])}; "
-        f"{page.number(recall['unwarped']['all'])} if pictures kept their shape",
-        f"picture sizes: {_listed(facts['picture_sizes'])}",
+        f"{page.number(recall['unwarped']['all'])} if images kept their shape",
+        f"image sizes: {_listed(facts['picture_sizes'])}",
     ]
     return [*lines, *_proposal_lines(facts)]
 

@@ -1,4 +1,4 @@
-"""The page of an inspection: tables, charts and the pictures that have something wrong."""
+"""The page of an inspection: tables, charts and the images that have something wrong."""
 
 import html
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def _summary(facts: Mapping[str, Any]) -> str:
         ("objects", facts["num_objects"]),
         ("difficult objects", facts["num_difficult"]),
         ("estimated records", f"{facts['record_bytes'] / 1e6:.1f} MB"),
-        *((f"pictures of {size}", count) for size, count in facts["picture_sizes"].items()),
+        *((f"images of {size}", count) for size, count in facts["picture_sizes"].items()),
     ]
     return page.table(("", ""), rows)
 
@@ -81,7 +81,7 @@ def _sizes(facts: Mapping[str, Any]) -> str:
     ]
     text = (
         f"Recall: the share of objects that some anchor of --anchors={facts['anchors']} overlaps "
-        "by half. Without warping: if pictures were shrunk to the square and kept their shape. As "
+        "by half. Without warping: if images were shrunk to the square and kept their shape. As "
         "proposed: with the anchors proposed below."
     )
     return page.table(("size", "objects, also difficult", *_RECALLS.values()), rows) + page.note(

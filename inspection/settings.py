@@ -14,7 +14,7 @@ class InspectSettings:
     """What is looked at is `input`, or else the records of a data set."""
 
     input: str = setting("", "VOC folder, or COCO's JSON of instances with its --dataset_dir.")
-    dataset_dir: str = setting("", "Folder of the records, or of the pictures of a COCO file.")
+    dataset_dir: str = setting("", "Folder of the records, or of the images of a COCO file.")
     dataset_name: str = setting("", "Names of the records; see docs/data.md.")
     split: str = setting("", "Split of the records or of the VOC folder; all of a folder if empty.")
     labels_file: str | None = setting(None, "Classes that there may be, one a line.")
@@ -27,7 +27,7 @@ class InspectSettings:
     propose_anchors: int = setting(
         6, "Box shapes to propose by k-means, of which --anchors is made; 0 for none.", minimum=0
     )
-    view: int = setting(0, "Draw so many pictures as the network sees them in training.", minimum=0)
+    view: int = setting(0, "Draw so many images as the network sees them in training.", minimum=0)
     seed: int = setting(0, "Of the augmentation of --view.", minimum=0, maximum=MAX_SEED)
     extract: str = setting("", "New folder to turn records back into, in VOC layout.")
 

@@ -1,4 +1,4 @@
-"""Draws what the network is shown in training: augmented pictures, truth beside matched anchors."""
+"""Draws what the network is shown in training: augmented images, truth beside matched anchors."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -17,10 +17,10 @@ _CELL = (300, 300)
 
 
 def draw(items: Iterable[Item], labels: Sequence[str], settings: InspectSettings) -> None:
-    """Writes `view.png`: each picture once augmented, with its objects and their anchors.
+    """Writes `view.png`: each image once augmented, with its objects and their anchors.
 
     Args:
-      items: the pictures to draw; those that cannot be read are left out.
+      items: the images to draw; those that cannot be read are left out.
       labels: class k is labels[k - 1].
       settings: name the network, its anchors, the seed and the folder.
     """

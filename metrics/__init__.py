@@ -1,1 +1,1 @@
-"""Scores of detections: Pascal VOC and COCO average precision, devkit files, tables, pictures."""
+"""Scores of detections: Pascal VOC and COCO average precision, devkit files, tables, images."""

@@ -1,7 +1,7 @@
-"""AP by object size: small, medium and large, as shares of the picture.
+"""AP by object size: small, medium and large, as shares of the image.
 
-COCO's limits are 32 x 32 and 96 x 96 pixels of pictures that are mostly 640 x 480. A detector that
-warps every picture to one size sees shares of the picture, not pixels, so the limits are taken as
+COCO's limits are 32 x 32 and 96 x 96 pixels of images that are mostly 640 x 480. A detector that
+warps every image to one size sees shares of the image, not pixels, so the limits are taken as
 such: 32 x 32 / (640 x 480) = 1/300 and 96 x 96 / (640 x 480) = 3 %.
 """
 
@@ -19,12 +19,12 @@ LIMITS = {
 
 
 def relative_areas(boxes: np.ndarray, images: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Share of its picture that each box covers, f64[K].
+    """Share of its image that each box covers, f64[K].
 
     Args:
       boxes: f64[K, 4], pixels.
-      images: i64[K], numbers of the pictures.
-      sizes: [P, 2], height and width of every picture, pixels.
+      images: i64[K], numbers of the images.
+      sizes: [P, 2], height and width of every image, pixels.
     """
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
     return np.prod(sides, axis=1) / np.prod(np.asarray(sizes, np.float64)[images], axis=1)
@@ -48,7 +48,7 @@ def evaluate_by_size(
       truth: of M rows, as they were scored.
       result: of `voc.evaluate` for them.
       labels: class k has the name labels[k - 1].
-      sizes: [P, 2], height and width of every picture, pixels.
+      sizes: [P, 2], height and width of every image, pixels.
     """
     areas = relative_areas(detections.boxes, detections.images, sizes)
     object_areas = relative_areas(truth.boxes, truth.images, sizes)

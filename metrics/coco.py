@@ -54,7 +54,7 @@ def evaluate(
       {name: number in [0, 1], or None where no object counts}, in the order of `NAMES`.
 
     Raises:
-      InputError: a detection has a picture or category that the truth does not have.
+      InputError: a detection has an image or category that the truth does not have.
     """
     for key, table in (("image_id", "images"), ("category_id", "categories")):
         _check_known(detections, truth, key=key, table=table)
@@ -73,8 +73,8 @@ def truth_of(truth: GroundTruth, *, num_images: int, labels: Sequence[str]) -> d
     """A COCO annotation dict of VOC truth; difficult objects become crowds, which never count.
 
     Args:
-      truth: pictures numbered 0 to num_images - 1.
-      num_images: pictures without objects included.
+      truth: images numbered 0 to num_images - 1.
+      num_images: images without objects included.
       labels: class k, and category k, has the name labels[k - 1].
     """
     annotations = [
@@ -119,7 +119,7 @@ def _check_known(
     if unknown is not None:
         raise InputError(
             f"A detection has {key} {unknown}, which is not among the {len(known)} {table} of the "
-            f"truth: score detections against the annotations of the same pictures."
+            f"truth: score detections against the annotations of the same images."
         )
 
 

@@ -1,6 +1,6 @@
 """Detections as the VOC devkit's text files, comp4_det_test_CLASS.txt, one per class.
 
-A line is `image_id score xmin ymin xmax ymax`. Coordinates stand in the annotations' own pixel
+A line is `image_id score xmin ymin xmax ymax`. Coordinates are in the annotations' own pixel
 coordinates, nothing added or taken off: VOC's start at 1 and include the last pixel. Numbers are
 written with as many digits as reading them back to the same value takes, so files score exactly
 as the detections they were written from.
@@ -24,7 +24,7 @@ _FIELDS = "image_id score xmin ymin xmax ymax"
 class Submission(NamedTuple):
     """What a folder of devkit files holds."""
 
-    detections: Detections  # pictures numbered by their place in the image ids
+    detections: Detections  # images numbered by their place in the image ids
     warnings: tuple[str, ...]  # a sentence for each class that lacks its file
 
 
@@ -34,7 +34,7 @@ def file_name(label: str) -> str:
 
 
 def check_names(*, labels: Sequence[str] = (), image_ids: Sequence[str] = ()) -> None:
-    """What a label, part of a file's name, and a picture's id, a field of a line, may be.
+    """What a label, part of a file's name, and an image's id, a field of a line, may be.
 
     Raises:
       InputError: a label has a slash in it; an id has a space in it or is another's too.
@@ -49,13 +49,13 @@ def check_names(*, labels: Sequence[str] = (), image_ids: Sequence[str] = ()) ->
     for image_id in image_ids:
         if len(image_id.split()) != 1:
             raise InputError(
-                f"Picture {image_id!r} cannot stand in a devkit file, where spaces separate the "
-                f"fields: rename the picture."
+                f"Image {image_id!r} cannot are in a devkit file, where spaces separate the "
+                f"fields: rename the image."
             )
         if image_id in seen:
             raise InputError(
-                f"Two pictures have the id {image_id!r}, and a devkit file could not tell them "
-                "apart: write one data set at a time, or rename a picture."
+                f"Two images have the id {image_id!r}, and a devkit file could not tell them "
+                "apart: write one data set at a time, or rename an image."
             )
         seen.add(image_id)
 
@@ -67,12 +67,12 @@ def write(
     image_ids: Sequence[str],
     labels: Sequence[str],
 ) -> None:
-    """Writes a file per class, empty ones included, sorted by picture.
+    """Writes a file per class, empty ones included, sorted by image.
 
     Args:
       folder: made when absent; files of the same names are replaced, others are left.
       detections: of D rows.
-      image_ids: picture i has the id image_ids[i].
+      image_ids: image i has the id image_ids[i].
       labels: class k has the name labels[k - 1].
 
     Raises:
@@ -99,14 +99,14 @@ def read(
 
     Args:
       folder: other files in it are left aside.
-      image_ids: the pictures of the split; picture i has the id image_ids[i].
+      image_ids: the images of the split; image i has the id image_ids[i].
       labels: class k has the name labels[k - 1].
       expected: those of the labels that are worth a warning; all by default.
 
     Raises:
       InputError: the folder is absent or has a file for none of the classes; a label has a slash
         in it; a line does not have six fields, has a number that is none or not finite, a box that
-        ends before it begins, or the id of a picture outside the split (the message names file and
+        ends before it begins, or the id of an image outside the split (the message names file and
         line); or a file is no text.
     """
     check_names(labels=labels)
@@ -176,12 +176,12 @@ def _refuse_first_bad(
 
 
 def _problem(row: Sequence[str], image_numbers: Mapping[str, int]) -> str | None:
-    """The rule that a line breaks and how to mend it, or None."""
+    """The rule that a line breaks and how to correct it, or None."""
     if len(row) != 6:
         return f"it has {len(row)} fields: it must have six, {_FIELDS}."
     if row[0] not in image_numbers:
         return (
-            f"picture {row[0]!r} is not among the {len(image_numbers)} of the split: score the "
+            f"image {row[0]!r} is not among the {len(image_numbers)} of the split: score the "
             f"split that the detections were made for."
         )
     try:

@@ -152,7 +152,7 @@ def confusion(
 
     Each object that counts stands once, in the column of the best-scored detection that lies on it
     (overlaps it more than any other object, and by more than the threshold). Detections that lie
-    on nothing stand in row 0. Difficult objects and detections on them are left out.
+    on nothing are in row 0. Difficult objects and detections on them are left out.
 
     Returns:
       i64[C, C]; column 0 is "missed", row 0 "nothing there".
@@ -174,7 +174,7 @@ def confusion(
 def _nearest(
     detections: Detections, truth: GroundTruth, *, same_class: bool, threshold: float
 ) -> np.ndarray:
-    """Row of the object of the same picture that each detection overlaps most, or -1."""
+    """Row of the object of the same image that each detection overlaps most, or -1."""
     num_images = 1 + max(table.images.max(initial=0) for table in (detections, truth))
     keys, object_keys = (
         table.images + num_images * table.classes * same_class for table in (detections, truth)

@@ -1,7 +1,7 @@
-"""Which object a detection overlaps most, for many pictures at once.
+"""Which object a detection overlaps most, for many images at once.
 
 Boxes are in pixels, ymin, xmin, ymax, xmax, and include their last pixel: a width is
-xmax - xmin + 1. Keys say what may be compared at all (in VOC: the same picture and class), so
+xmax - xmin + 1. Keys say what may be compared at all (in VOC: the same image and class), so
 that P pairs of equal keys cost O(P) after a sort, not the product of both tables.
 """
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from metrics.voc import ClassResult, Result
 
-# What COCO's names stand for; areas are boxes', in pixels of the original picture.
+# What COCO's names stand for; areas are boxes', in pixels of the original image.
 _COCO_MEANINGS = {
     "AP": "mean over IoU .50, .55 ... .95",
     "AP50": "IoU .50",
@@ -17,7 +17,7 @@ _COCO_MEANINGS = {
     "AP_small": "objects whose box is below 32 x 32 (COCO goes by the segmentation's area)",
     "AP_medium": "32 x 32 to 96 x 96",
     "AP_large": "from 96 x 96",
-    "AR_1": "recall with 1 detection of a class and picture",
+    "AR_1": "recall with 1 detection of a class and image",
     "AR_10": "with 10",
     "AR_100": "with 100",
     "AR_small": "with 100, objects below 32 x 32",
@@ -33,7 +33,7 @@ def metrics_json(result: Result, *, step: int | None, num_images: int, **extra: 
     Args:
       result: of `voc.evaluate`.
       step: the checkpoint's; None where devkit files of another detector were scored.
-      num_images: all evaluated pictures, those without objects and detections included.
+      num_images: all evaluated images, those without objects and detections included.
       **extra: more keys with JSON values, COCO's numbers for instance; they come last.
 
     Returns:

@@ -1,7 +1,7 @@
 """Average precision as Pascal VOC defines it, for all classes at once, in NumPy.
 
 The rules are those of the devkit as detectors' papers use it: a detection belongs to the object
-of its class and picture that it overlaps most; it is right when that IoU is above the threshold
+of its class and image that it overlaps most; it is right when that IoU is above the threshold
 and no better-scored detection has that object already. What surprises:
 
 - A detection never falls back to its second-best object, so no loop over detections is needed:
@@ -9,7 +9,7 @@ and no better-scored detection has that object already. What surprises:
 - Boxes include their last pixel: a width is xmax - xmin + 1. An IoU equal to the threshold
   is not enough (MATLAB's devkit accepts it, the usual Python scorer does not).
 - A detection whose best object is difficult counts neither way.
-- Equal scores rank by picture number, then in the order given. Number the pictures by something
+- Equal scores rank by image number, then in the order given. Number the images by something
   lasting, their place in the split file, and neither batches nor threads can move the result.
 - The recall thresholds of the 11-point metric keep the rounding of `numpy.arange`: the fourth is
   .30000000000000004, and three objects of ten do not reach it. Published figures depend on it.
@@ -29,18 +29,18 @@ _RECALL_THRESHOLDS = np.arange(0.0, 1.1, 0.1)
 
 
 class Detections(NamedTuple):
-    """What a detector found in all pictures, in any order."""
+    """What a detector found in all images, in any order."""
 
-    images: np.ndarray  # i64[D], number of the picture
+    images: np.ndarray  # i64[D], number of the image
     classes: np.ndarray  # i64[D], 1 to the number of labels
     scores: np.ndarray  # f32[D] or f64[D]
     boxes: np.ndarray  # f64[D, 4], ymin, xmin, ymax, xmax in pixels
 
 
 class GroundTruth(NamedTuple):
-    """The annotated objects of all pictures, in any order; pictures may have none."""
+    """The annotated objects of all images, in any order; images may have none."""
 
-    images: np.ndarray  # i64[M], number of the picture
+    images: np.ndarray  # i64[M], number of the image
     classes: np.ndarray  # i64[M], 1 to the number of labels
     boxes: np.ndarray  # f64[M, 4], ymin, xmin, ymax, xmax in pixels
     difficult: np.ndarray  # bool[M]
@@ -104,10 +104,10 @@ def concatenate(parts: Iterable[Detections]) -> Detections:
 
 
 def gather_truth(pictures: Iterable[Iterable[Any]], *, labels: Sequence[str]) -> GroundTruth:
-    """Lists the objects of annotated pictures; picture number i is the i-th one given.
+    """Lists the objects of annotated images; image number i is the i-th one given.
 
     Args:
-      pictures: for each picture its objects, which have `name`, `box` (ymin, xmin, ymax, xmax in
+      images: for each image its objects, which have `name`, `box` (ymin, xmin, ymax, xmax in
         pixels) and `difficult`.
       labels: class k has the name labels[k - 1].
 
@@ -135,13 +135,13 @@ def evaluate(
     """Scores detections by both VOC metrics.
 
     Args:
-      detections: of D rows; no picture needs any.
+      detections: of D rows; no image needs any.
       truth: of M rows. To count difficult objects as any other, pass all False for them.
       labels: class k has the name labels[k - 1].
       iou_threshold: from 0 up to but not including 1; a right detection overlaps by more.
 
     Raises:
-      ValueError: columns of different lengths, a class outside the labels, a negative picture
+      ValueError: columns of different lengths, a class outside the labels, a negative image
         number, or a score or box that is not finite.
 
     Source: VOCdevkit VOCevaldet.m, and the Python scorer of py-faster-rcnn that papers use.
@@ -209,7 +209,7 @@ def _check_columns(table: Any, *, num_classes: int, finite: Sequence[str]) -> No
         if not np.isfinite(getattr(table, field)).all():
             raise ValueError(f"{name}.{field} has values that are not finite")
     if count and table.images.min() < 0:
-        raise ValueError(f"{name}.images has {table.images.min()}: pictures count from 0")
+        raise ValueError(f"{name}.images has {table.images.min()}: images count from 0")
     if count and not 1 <= table.classes.min() <= table.classes.max() <= num_classes:
         span = f"{table.classes.min()} to {table.classes.max()}"
         raise ValueError(f"{name}.classes runs from {span}: labels are 1 to {num_classes}")

@@ -265,7 +265,7 @@ def resolve(checkpoint_path: str) -> str:
         return path  # the second is TensorFlow's older form, one file, as slim's vgg_16.ckpt
     if is_folder and list_steps(path) and (found := newest(path)):
         for sentence in found.skipped:
-            print(f"Passed over: {sentence}", flush=True)
+            print(f"Skipped: {sentence}", flush=True)
         return found.path
     if is_folder and (latest := tf.train.latest_checkpoint(path)):
         return latest

@@ -62,7 +62,7 @@ class Description:
         return len(self.labels) + 1
 
     def make_preprocessing(self, name: str | None = None) -> Preprocessing:
-        """From pictures to the network's input, and its mean; `name` asks for another one.
+        """From images to the network's input, and its mean; `name` asks for another one.
 
         Raises:
           InputError: there is none of that name.
@@ -75,7 +75,7 @@ class Description:
         )
 
     def to_json(self) -> str:
-        """One line of JSON, with the network's picture size for readers that know no networks."""
+        """One line of JSON, with the network's image size for readers that know no networks."""
         image_size = nets_factory.get_network(self.model_name).parameters.image_size
         own = dataclasses.asdict(self)
         return json.dumps({"format": FORMAT, "image_size": image_size, **own})
@@ -200,7 +200,7 @@ class CheckpointOverrides(NamedTuple):
             asked, true = getattr(self, name), getattr(description, name)
             if asked not in (None, true):
                 raise InputError(
-                    f"--{name}={asked} differs from the checkpoint's {true}: drop the flag."
+                    f"--{name}={asked} differs from the checkpoint's {true}: remove the flag."
                 )
         if self.labels and self.labels != description.labels:
             raise InputError(

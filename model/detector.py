@@ -1,10 +1,10 @@
 """The detector: one object for scripts, notebooks and services, with four verbs.
 
-`preprocess` (any picture -> network input), `predict` (input -> logits and offsets), `postprocess`
+`preprocess` (any image -> network input), `predict` (input -> logits and offsets), `postprocess`
 (-> boxes, classes, scores) and `loss` (predictions and targets -> named scalars).
 
     detector = Detector.from_checkpoint("train_dir")
-    found = detector.detect([picture])[0]
+    found = detector.detect([image])[0]
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ NO_HINTS = CheckpointOverrides()
 
 
 class PictureDetections(NamedTuple):
-    """Detections of one picture, best first.
+    """Detections of one image, best first.
 
     Attributes:
       boxes: f32[K, 4] relative.
@@ -47,7 +47,7 @@ class Detector(tf.Module):
       network: its record in `nets_factory`.
       parameters: the geometry of the network.
       anchors: f32[A, 4].
-      preprocessing: from pictures to what the network takes, and its mean.
+      preprocessing: from images to what the network takes, and its mean.
       variables_by_name: the weights and state by slim name.
       layers: what it consists of, with parameters and multiply-adds.
     """
@@ -212,7 +212,7 @@ class Detector(tf.Module):
         return {name: value / normalizer for name, value in sums.items()}
 
     def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
-        """All four steps on pictures of any size: uint8[H, W, 3] RGB each.
+        """All four steps on images of any size: uint8[H, W, 3] RGB each.
 
         Thresholds are those of `detections.detect`.
         """
@@ -258,7 +258,7 @@ def count_positives(targets: Targets) -> tf.Tensor:
 
 
 def unpad(found: detections.Detections) -> list[PictureDetections]:
-    """Padded detections of a batch -> NumPy detections picture by picture."""
+    """Padded detections of a batch -> NumPy detections image by image."""
     boxes, classes, scores, counts = (value.numpy() for value in found)
     return [
         PictureDetections(boxes[i, :count], classes[i, :count], scores[i, :count])

@@ -2,7 +2,7 @@
 
 Also the reference for what a program around a TFLite or ONNX model has to do: resize, call,
 decode, suppress. Everything besides the call is NumPy and OpenCV, and gives what the checkpoint
-gives to about 1e-5 (of the picture, in float32).
+gives to about 1e-5 (of the image, in float32).
 """
 
 import json
@@ -37,7 +37,7 @@ class ExportedDetector:
       description: of the network.
       labels: class id k has the name labels[k - 1].
       image_size: height and width of the network's input, pixels.
-      preprocessing: from pictures to `detect_inputs`, as a Detector's.
+      preprocessing: from images to `detect_inputs`, as a Detector's.
       step: of the checkpoint that was exported.
       thresholds: of the export; they hold where a call gives none.
     """
@@ -75,9 +75,9 @@ class ExportedDetector:
         self._network = NETWORKS[format or there[0]](folder, self._means)
 
     def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
-        """Pictures of any size, uint8[H, W, 3] RGB each; thresholds as of `postprocess`.
+        """Images of any size, uint8[H, W, 3] RGB each; thresholds as of `postprocess`.
 
-        Those that are not given are the export's. The pictures go through the network together,
+        Those that are not given are the export's. The images go through the network together,
         but for TFLite's, which takes them one by one.
         """
         if not images:
@@ -117,7 +117,7 @@ def open_export(
     if not use_moving_average:
         raise InputError(
             f"--use_moving_average=False: {folder} is an export, whose weights were chosen when it "
-            "was made; drop the flag, or export again with it."
+            "was made; remove the flag, or export again with it."
         )
     detector = ExportedDetector(folder)
     hints.check(detector.description)
@@ -164,7 +164,7 @@ def postprocess(
     nms_threshold: float = 0.45,
     keep_top_k: int = 200,
 ) -> PictureDetections:
-    """Scores, suppression class by class, the best of the picture.
+    """Scores, suppression class by class, the best of the image.
 
     Args:
       logits: f32[A, C].
@@ -173,7 +173,7 @@ def postprocess(
       select_threshold: score that a detection must exceed.
       select_top_k: candidates of each class that enter the suppression.
       nms_threshold: overlap above which the lower score goes.
-      keep_top_k: detections of a picture over all classes.
+      keep_top_k: detections of an image over all classes.
     """
     all_scores = SCORES[score](logits)
     rows, classes = [np.zeros(0, int)], [np.zeros(0, int)]
@@ -191,7 +191,7 @@ def postprocess(
 
 
 def pad(found: Sequence[PictureDetections], count: int) -> Detections:
-    """Detections of each of B pictures, up to `count`, padded with zeros to as many."""
+    """Detections of each of B images, up to `count`, padded with zeros to as many."""
 
     def column(values: Sequence[np.ndarray]) -> tf.Tensor:
         rest = [[(0, count - len(v)), (0, 0)][: v.ndim] for v in values]

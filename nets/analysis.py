@@ -14,7 +14,7 @@ class Layer(NamedTuple):
       name: scope of its variables.
       output: height, width and channels of its result; () where it is no convolution.
       parameters: numbers in its variables.
-      multiply_adds: of one picture, in the products of the convolution.
+      multiply_adds: of one image, in the products of the convolution.
     """
 
     name: str
@@ -30,7 +30,7 @@ def layers(graph: tf.Graph, variables: Mapping[str, tf.Variable]) -> tuple[Layer
     before that.
 
     Args:
-      graph: of the network, for one picture.
+      graph: of the network, for one image.
       variables: by slim name.
     """
     sizes: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Anchors (default boxes) of all layers in one array. They may reach over the picture's border."""
+"""Anchors (default boxes) of all layers in one array. They may reach over the image's border."""
 
 import numpy as np
 

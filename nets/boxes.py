@@ -1,6 +1,6 @@
 """Box arithmetic and the box coder. Centre form lives only in here.
 
-Boxes are float32 [ymin, xmin, ymax, xmax], relative to the picture. Offsets are in the order x, y,
+Boxes are float32 [ymin, xmin, ymax, xmax], relative to the image. Offsets are in the order x, y,
 w, h of slim SSD checkpoints.
 """
 

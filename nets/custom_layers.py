@@ -9,7 +9,7 @@ from nets import variables
 
 
 def pad2d(inputs: tf.Tensor, pad: int) -> tf.Tensor:
-    """Zeros around the picture: f[B, H, W, D] -> f[B, H + 2 pad, W + 2 pad, D].
+    """Zeros around the image: f[B, H, W, D] -> f[B, H + 2 pad, W + 2 pad, D].
 
     Caffe pads by 1 on both sides of a strided convolution, where TensorFlow's SAME pads an even
     input at the end only.
@@ -50,7 +50,7 @@ def dilated_conv2d(
 ) -> tf.Tensor:
     """`slim.conv2d` with a rate and SAME padding, as one operation.
 
-    slim cuts the picture into rate^2 small ones, each of which is padded and convolved: conv6 of
+    slim cuts the image into rate^2 small ones, each of which is padded and convolved: conv6 of
     SSD then took a sixth of a training step.
 
     Args:

@@ -1,4 +1,4 @@
-"""From predictions to detections: scores, boxes, suppression per class, best of a picture."""
+"""From predictions to detections: scores, boxes, suppression per class, best of an image."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ class Detections(NamedTuple):
     """Detections of a batch, best first, padded with zeros.
 
     Attributes:
-      boxes: f32[B, K, 4] relative, clipped to the picture.
+      boxes: f32[B, K, 4] relative, clipped to the image.
       classes: i64[B, K], from 1.
       scores: f32[B, K].
       num_detections: i32[B].
@@ -52,7 +52,7 @@ def detect(
       select_threshold: score that a detection must exceed.
       select_top_k: candidates of each class that enter the suppression.
       nms_threshold: overlap above which the lower score goes.
-      keep_top_k: K, detections of a picture over all classes.
+      keep_top_k: K, detections of an image over all classes.
     """
     boxes = box_ops.decode(offsets, anchors, prior_scaling)
     scores = tf.transpose(SCORES[score](logits)[..., 1:], [0, 2, 1])

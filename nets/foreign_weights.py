@@ -1,7 +1,7 @@
 """Weights of torchvision's ssd300_vgg16 and Keras' VGG16 as variables in slim's names.
 
 Only names and layouts change, with two exceptions. Keras' first layer reads BGR, so its input
-channels are turned round. torchvision cuts the sides of its anchors to the picture's, which ours
+channels are turned round. torchvision cuts the sides of its anchors to the image's, which ours
 may exceed in the last layer; the difference is folded into the predictors of these anchors, so
 that the boxes are the same.
 """
@@ -102,7 +102,7 @@ def from_keras(layers: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str,
 
 
 def _fold_cut_anchors(found: dict[str, np.ndarray]) -> None:
-    """Makes offsets from anchors cut to the picture's sides offsets from whole ones.
+    """Makes offsets from anchors cut to the image's sides offsets from whole ones.
 
     A centre moves by x * scaling * width, so x shrinks as the width grows; a width is
     exp(w * scaling) * width, so w loses the logarithm.

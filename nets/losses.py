@@ -35,7 +35,7 @@ class Loss(Protocol):
     def __call__(
         self, predictions: Predictions, targets: Targets, *, step: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
-        """Sums over the pictures and anchors of a batch, f32 scalars by name.
+        """Sums over the images and anchors of a batch, f32 scalars by name.
 
         Args:
           predictions: of the batch.
@@ -48,13 +48,13 @@ class Loss(Protocol):
 class Multibox:
     """Softmax cross-entropy over positives and hard negatives; smooth L1 over positives.
 
-    Source: `MultiBoxLoss` of Caffe SSD. Hard negatives are chosen per picture, by rank, so that
+    Source: `MultiBoxLoss` of Caffe SSD. Hard negatives are chosen per image, by rank, so that
     ties give exactly the number asked for and the layout of clones changes nothing.
 
     Attributes:
       loss_alpha: weight of the localisation.
-      negative_ratio: hard negatives for each positive of a picture.
-      min_negatives_per_image: hard negatives of a picture with few positives or none.
+      negative_ratio: hard negatives for each positive of an image.
+      min_negatives_per_image: hard negatives of an image with few positives or none.
       hard_example_mining_step: mining sets in over so many steps; 0 is from the start.
       label_smoothing: share of the target spread over all classes.
       parts: names of the sums.
@@ -125,16 +125,16 @@ def hard_negatives(
     min_negatives: int = 0,
     mining_progress: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """The background anchors that each picture learns from, most wrong first.
+    """The background anchors that each image learns from, most wrong first.
 
-    Exactly max(negative_ratio * positives, min_negatives) of each picture, or all its background
+    Exactly max(negative_ratio * positives, min_negatives) of each image, or all its background
     anchors where these are fewer.
 
     Args:
       entropy: f32[B, A], loss of each anchor.
       positive: bool[B, A].
       negative_ratio: negatives for each positive.
-      min_negatives: of each picture, so that one without objects teaches too.
+      min_negatives: of each image, so that one without objects teaches too.
       mining_progress: f32 scalar in [0, 1], for a start with all background anchors: the
         share of those that mining would drop which is dropped. None drops them all.
 

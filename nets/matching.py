@@ -35,7 +35,7 @@ def match(
     threshold: float = 0.5,
     prior_scaling: tuple[float, ...] = PRIOR_SCALING,
 ) -> Targets:
-    """Targets of one picture.
+    """Targets of one image.
 
     Args:
       boxes: f32[N, 4], with area; N may be 0.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from runtime.errors import InputError
 
-PRIOR_SCALING = (0.1, 0.1, 0.2, 0.2)  # of the reference, for every picture size
+PRIOR_SCALING = (0.1, 0.1, 0.2, 0.2)  # of the reference, for every image size
 _SIDES = re.compile(r"([1-9]\d*(?:\.\d+)?)-([1-9]\d*(?:\.\d+)?)")
 
 AnchorSizes = tuple[tuple[float, float], ...]  # sides of each layer's two, small and large, pixels
@@ -37,7 +37,7 @@ class FeatureLayer(NamedTuple):
 
 
 class SSDParameters(NamedTuple):
-    """Everything that a picture size decides.
+    """Everything that an image size decides.
 
     Attributes:
       name: variable scope and model name.

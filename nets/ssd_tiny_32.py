@@ -1,7 +1,7 @@
 """A network for tests and tries: 32 pixels, four convolutions, some ten thousands of weights.
 
 It keeps every convention of the large ones, trains, scores and exports through the same scripts in
-seconds, and finds objects that fill much of a picture.
+seconds, and finds objects that fill much of an image.
 """
 
 import tensorflow as tf
@@ -33,7 +33,7 @@ def network(
     initializer: str = "xavier",
     training: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
-    """Four convolutions, each of which halves the picture; as `ssd_vgg_300.network` otherwise."""
+    """Four convolutions, each of which halves the image; as `ssd_vgg_300.network` otherwise."""
     del training  # no layer here behaves in another way
     net, end_points = inputs, {}
     with ssd_vgg_300.arg_scope(initializer):

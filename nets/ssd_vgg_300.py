@@ -2,7 +2,7 @@
 
 Source: Liu et al., "SSD: Single Shot MultiBox Detector" (2016), and its Caffe code. Variable names
 are those of published slim and Caffe-converted checkpoints. One function describes the network for
-every picture size; what differs stands in `SSDParameters` and in the list of extra blocks, as in
+every image size; what differs is in `SSDParameters` and in the list of extra blocks, as in
 `ssd_vgg_512.py`.
 """
 
@@ -81,7 +81,7 @@ def network(
     """SSD on VGG-16; call inside `SlimVariables.scope(parameters.name)`.
 
     Args:
-      inputs: f[B, S, S, 3] of the parameters' picture size, RGB minus mean, already times the
+      inputs: f[B, S, S, 3] of the parameters' image size, RGB minus mean, already times the
         input scale.
       num_classes: C, background counted.
       parameters: the geometry.

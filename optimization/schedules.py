@@ -13,7 +13,7 @@ Schedule = Callable[[tf.Tensor], tf.Tensor]
 
 
 def fixed(learning_rate: float) -> Schedule:
-    """The same rate for ever."""
+    """The same rate forever."""
     return lambda step: tf.constant(learning_rate, tf.float32)
 
 

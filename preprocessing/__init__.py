@@ -1,1 +1,1 @@
-"""From an encoded picture and its boxes to the network's input, for training and evaluation."""
+"""From an encoded image and its boxes to the network's input, for training and evaluation."""

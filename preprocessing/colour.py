@@ -1,15 +1,15 @@
-"""Colour distortion as one linear map a picture: a 3x3 matrix and one grey offset.
+"""Colour distortion as one linear map an image: a 3x3 matrix and one grey offset.
 
 Brightness, contrast, saturation and hue are each on with probability .5, drawn from Caffe's ranges
 (`RandomBrightness` ... in im_transforms.cpp). What is approximated:
 
 - saturation blends with luma (Rec. 601) and hue turns about the grey axis, where the original
   scales and shifts OpenCV's byte HSV (which also stops hues at red instead of turning past it);
-- the picture is clipped once, at the end, where the original clips to bytes after every step.
+- the image is clipped once, at the end, where the original clips to bytes after every step.
   Contrast first or last, a coin flip in the original, is then the same map: a factor commutes.
 
-Over random draws on 135 VOC pictures the mean absolute difference from the OpenCV chain is 2.6 of
-255, where the chain moves a picture by 18.9; saturation alone 3.4 of 3.9, hue alone 2.9 of 3.4. The
+Over random draws on 135 VOC images the mean absolute difference from the OpenCV chain is 2.6 of
+255, where the chain moves an image by 18.9; saturation alone 3.4 of 3.9, hue alone 2.9 of 3.4. The
 rotation in YIQ that others use for hue is further off than no hue at all: 4.7 alone, 3.4 the whole.
 """
 
@@ -30,7 +30,7 @@ _LUMA = np.float32([0.299, 0.587, 0.114])
 
 
 class Distortion(NamedTuple):
-    """A picture's colour map: distorted = clip(rgb @ matrix + offset, 0, 255).
+    """An image's colour map: distorted = clip(rgb @ matrix + offset, 0, 255).
 
     Fields:
       matrix: f32[3, 3]; each column sums to the contrast, so greys stay grey.

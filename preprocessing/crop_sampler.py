@@ -1,11 +1,11 @@
-"""The batch sampler of Caffe's SSD: which part of a picture to train on.
+"""The batch sampler of Caffe's SSD: which part of an image to train on.
 
-Seven samplers: the whole picture, a part with an IoU of at least .1, .3, .5, .7 or .9 with some
+Seven samplers: the whole image, a part with an IoU of at least .1, .3, .5, .7 or .9 with some
 object, any part. Each has 50 trials and offers its first success; one offer is taken at random.
-All trials of a picture are drawn and judged at once, since a trial costs nothing next to an op.
+All trials of an image are drawn and judged at once, since a trial costs nothing next to an op.
 
 Deviation: Caffe keeps a crop that has lost every object (its IoU was good, but no centre is
-inside); here such a picture is taken whole. So are pictures without objects, as in Caffe.
+inside); here such an image is taken whole. So are images without objects, as in Caffe.
 Source: `GenerateBatchSamples` in Caffe's sampler.cpp, `batch_sampler` in ssd_pascal.py.
 """
 
@@ -26,15 +26,15 @@ NUM_DRAWS = NUM_SAMPLERS + 4 * NUM_TRIALS
 
 
 def draw(uniform: tf.Tensor, boxes: tf.Tensor) -> tuple[Window, tf.Tensor]:
-    """A window of a picture, and which of its objects stay.
+    """A window of an image, and which of its objects stay.
 
     Args:
       uniform: f32[NUM_DRAWS] in [0, 1).
-      boxes: f32[N, 4] relative to the picture, within [0, 1].
+      boxes: f32[N, 4] relative to the image, within [0, 1].
 
     Returns:
       The window, and bool[N]: whose centre is inside and of which an area is left. All N where
-      the picture is taken whole.
+      the image is taken whole.
     """
     priority, trials = tf.split(uniform, [NUM_SAMPLERS, 4 * NUM_TRIALS])
     start, size = windows(tf.reshape(trials, [4, NUM_TRIALS]))

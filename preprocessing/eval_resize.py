@@ -1,8 +1,8 @@
-"""The four ways in which evaluation brings a picture to the network's size, and the way back.
+"""The four ways in which evaluation brings an image to the network's size, and the way back.
 
 They are SSD-Tensorflow's, by its numbers. Only the warp fills the network's input with the whole
-of any picture. A crop leaves out what lies beyond it: objects there count as missed, because
-scores are those of whole pictures. Padding never enlarges a small picture; the border is the mean.
+of any image. A crop leaves out what lies beyond it: objects there count as missed, because
+scores are those of whole images. Padding never enlarges a small image; the border is the mean.
 """
 
 import enum
@@ -15,7 +15,7 @@ from preprocessing import geometry
 class EvalResize(enum.IntEnum):
     """Values of `--eval_resize`."""
 
-    NONE = 1  # as CENTRAL_CROP, for callers that take pictures of the network's size only
+    NONE = 1  # as CENTRAL_CROP, for callers that take images of the network's size only
     CENTRAL_CROP = 2
     PAD_AND_RESIZE = 3
     WARP = 4
@@ -24,7 +24,7 @@ class EvalResize(enum.IntEnum):
 def place(
     picture_size: tf.Tensor, image_size: tuple[int, int], resize: EvalResize
 ) -> geometry.Placement:
-    """Where a picture comes to lie in the network's input: in its middle, in every mode.
+    """Where an image comes to lie in the network's input: in its middle, in every mode.
 
     Args:
       picture_size: i32[..., 2], height and width in pixels; a batch of sizes gives a batch.
@@ -44,16 +44,16 @@ def place(
 def to_picture(
     boxes: tf.Tensor, picture_sizes: tf.Tensor, image_size: tuple[int, int], resize: EvalResize
 ) -> tf.Tensor:
-    """Boxes f32[B, K, 4] relative to the network's input -> relative to the pictures, clipped.
+    """Boxes f32[B, K, 4] relative to the network's input -> relative to the images, clipped.
 
     Args:
-      boxes: of B pictures.
+      boxes: of B images.
       picture_sizes: i32[B, 2], pixels.
       image_size: of the network's input.
-      resize: how the pictures were brought to it.
+      resize: how the images were brought to it.
 
     Returns:
-      f32[B, K, 4] in [0, 1]. A box beside the picture, on the border that pads it, has no area.
+      f32[B, K, 4] in [0, 1]. A box beside the image, on the border that pads it, has no area.
     """
     if resize == EvalResize.WARP:
         return boxes
@@ -63,6 +63,6 @@ def to_picture(
 
 
 def _shrunk(picture_size: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-    """The largest size of the picture's shape, rounded down, within the output and itself."""
+    """The largest size of the image's shape, rounded down, within the output and itself."""
     fitted = picture_size[..., :, None] * output[..., None, :] // picture_size[..., None, :]
     return tf.maximum(1, tf.minimum(picture_size, tf.reduce_min(fitted, -1)))

@@ -1,8 +1,8 @@
 """Expansion, crop, resize and flip as arithmetic on one sampling window.
 
-A window is a rectangle relative to the picture and may reach beyond it (expansion) or be mirrored
-(a negative width). Augmenting means composing windows, and only then is the picture resampled,
-once. Before that the window is snapped to whole pixels of the picture and of the output, so that a
+A window is a rectangle relative to the image and may reach beyond it (expansion) or be mirrored
+(a negative width). Augmenting means composing windows, and only then is the image resampled,
+once. Before that the window is snapped to whole pixels of the image and of the output, so that a
 slice and an ordinary resize realise it exactly; boxes go through the snapped window, so they fit
 the pixels exactly. Caffe cuts its crops to whole pixels too, but projects boxes unrounded.
 
@@ -19,7 +19,7 @@ NUM_EXPANSION_DRAWS = 3
 
 
 class Window(NamedTuple):
-    """A rectangle relative to a picture: `start` f32[2] and `size` f32[2]."""
+    """A rectangle relative to an image: `start` f32[2] and `size` f32[2]."""
 
     start: tf.Tensor
     size: tf.Tensor
@@ -29,7 +29,7 @@ class Placement(NamedTuple):
     """A window snapped to whole pixels.
 
     Fields:
-      source_start, source_size: i32[2], pixels: the part of the picture that the window sees.
+      source_start, source_size: i32[2], pixels: the part of the image that the window sees.
       target_start, target_size: i32[2], pixels: where that part lies in the output.
       window: what these four realise exactly, within a pixel of the window that was asked for.
     """
@@ -42,11 +42,11 @@ class Placement(NamedTuple):
 
 
 def draw_expansion(uniform: tf.Tensor) -> Window:
-    """The canvas of Caffe's `ExpandImage`, relative to the picture that lies in it.
+    """The canvas of Caffe's `ExpandImage`, relative to the image that lies in it.
 
     Args:
       uniform: f32[3] in [0, 1). Below .5 the first one expands (and is the ratio of 1 to 4); the
-        others say where on the canvas the picture lies.
+        others say where on the canvas the image lies.
     """
     ratio = tf.where(uniform[0] < 0.5, 1.0 + (MAX_EXPANSION - 1.0) * 2.0 * uniform[0], 1.0)
     return Window(start=(1.0 - ratio) * uniform[1:], size=tf.fill([2], ratio))
@@ -67,7 +67,7 @@ def place(window: Window, picture_size: tf.Tensor, output_size: tuple[int, int])
     """Snaps a window to whole pixels.
 
     Args:
-      window: of positive size, sharing an area with the picture.
+      window: of positive size, sharing an area with the image.
       picture_size: i32[2], pixels.
       output_size: pixels; the window as a whole is resized to it.
     """
@@ -82,7 +82,7 @@ def place(window: Window, picture_size: tf.Tensor, output_size: tuple[int, int])
 def centre(
     picture_size: tf.Tensor, output_size: tf.Tensor, *, source: tf.Tensor, target: tf.Tensor
 ) -> Placement:
-    """The middle of the picture, of size `source`, as the middle of the output, of size `target`.
+    """The middle of the image, of size `source`, as the middle of the output, of size `target`.
 
     All are i32[..., 2], pixels, of one shape; where no true middle is, it is the one at the start.
     """
@@ -92,8 +92,8 @@ def centre(
 
 
 def _placement(start: tf.Tensor, size: tf.Tensor, sizes: tf.Tensor) -> Placement:
-    """Start and size of a part, and of the whole: of the picture [0] and of the output [1]."""
-    step = size[0] / size[1]  # picture pixels per output pixel
+    """Start and size of a part, and of the whole: of the image [0] and of the output [1]."""
+    step = size[0] / size[1]  # image pixels per output pixel
     exact = Window((start[0] - start[1] * step) / sizes[0], sizes[1] * step / sizes[0])
     source_start, target_start = tf.unstack(tf.cast(start, tf.int32))
     source_size, target_size = tf.unstack(tf.cast(size, tf.int32))
@@ -108,7 +108,7 @@ def take(image: tf.Tensor, placement: Placement) -> tf.Tensor:
 
 
 def put(part: tf.Tensor, placement: Placement, output_size: tuple[int, int]) -> tf.Tensor:
-    """f32[h, w, 3] at its place in a picture of zeros f32[height, width, 3]."""
+    """f32[h, w, 3] at its place in an image of zeros f32[height, width, 3]."""
     after = tf.constant(output_size) - placement.target_start - placement.target_size
     around = tf.stack([placement.target_start, after], 1) * np.int32([[1], [3]])
     height, width = tf.unstack(placement.target_size)
@@ -126,7 +126,7 @@ def resize(image: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
 
 
 def project(boxes: tf.Tensor, window: Window) -> tf.Tensor:
-    """Boxes f32[N, 4] relative to the picture -> relative to the window, not clipped."""
+    """Boxes f32[N, 4] relative to the image -> relative to the window, not clipped."""
     corners = (tf.reshape(boxes, [-1, 2, 2]) - window.start) / window.size
     return tf.concat([tf.reduce_min(corners, 1), tf.reduce_max(corners, 1)], 1)
 

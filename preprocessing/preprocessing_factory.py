@@ -21,7 +21,7 @@ MODULES: dict[str, types.ModuleType] = {
 
 
 class Preprocessing(NamedTuple):
-    """A module's functions with the net's picture size filled in, and its mean.
+    """A module's functions with the net's image size filled in, and its mean.
 
     Attributes:
       rgb_means: what is subtracted from pixels of 0 to 255.
@@ -41,7 +41,7 @@ class Preprocessing(NamedTuple):
 def get_preprocessing(
     name: str, image_size: tuple[int, int], *, rgb_means: tuple[float, float, float] | None = None
 ) -> Preprocessing:
-    """The preprocessing called `name`, to pictures of the net's `image_size` (height, width).
+    """The preprocessing called `name`, to images of the net's `image_size` (height, width).
 
     `rgb_means` are the net's, where it has others than the preprocessing.
 

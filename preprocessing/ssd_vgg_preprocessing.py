@@ -1,19 +1,19 @@
-"""Pictures and boxes for SSD: the augmentation of the original Caffe SSD, and evaluation's warp.
+"""Images and boxes for SSD: the augmentation of the original Caffe SSD, and evaluation's warp.
 
 The order of the reference is colour, expansion, crop, resize, flip. Here geometry is composed into
-one sampling window first (`geometry`), the part of the picture that it sees is resampled once, and
-colour is applied to the result. What lies outside the picture is the mean: exactly 0. Approximated:
+one sampling window first (`geometry`), the part of the image that it sees is resampled once, and
+colour is applied to the result. What lies outside the image is the mean: exactly 0. Approximated:
 
 - the resampling is always bilinear, where the reference draws one of five; over random windows of
-  VOC pictures the others differ from it by 2.1 (bicubic), 2.6 (area), 2.7 (Lanczos) and 10.6
+  VOC images the others differ from it by 2.1 (bicubic), 2.6 (area), 2.7 (Lanczos) and 10.6
   (nearest) of 255 on average;
-- windows are snapped to whole pixels, and an expanded picture's edge does not blend with the mean;
+- windows are snapped to whole pixels, and an expanded image's edge does not blend with the mean;
 - colour is one linear map (`colour`).
 
-The picture is decoded whole: to decode only what the window sees saves 6 % of the time, but lets
+The image is decoded whole: to decode only what the window sees saves 6 % of the time, but lets
 damage in the rest of the file pass unnoticed.
 
-Every random draw follows from `seed`, so that a picture's augmentation is a function of it alone.
+Every random draw follows from `seed`, so that an image's augmentation is a function of it alone.
 """
 
 import tensorflow as tf
@@ -36,7 +36,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     """JPEG, PNG, GIF (first frame) or BMP bytes -> u8[H, W, 3] RGB; grey is repeated.
 
     Raises:
-      tf.errors.InvalidArgumentError: not such a picture, or a truncated one.
+      tf.errors.InvalidArgumentError: not such an image, or a truncated one.
     """
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
@@ -52,7 +52,7 @@ def preprocess_for_eval(
 ) -> tf.Tensor:
     """u8[H, W, 3] -> f32[S, S, 3]: resized bilinearly (half-pixel centres), RGB minus the means.
 
-    By default the picture is warped; `eval_resize` has the other ways, where the border is 0.
+    By default the image is warped; `eval_resize` has the other ways, where the border is 0.
     """
     means = tf.constant(rgb_means, tf.float32)
     if resize == EvalResize.WARP:
@@ -72,7 +72,7 @@ def preprocess_without_augmentation(
     image_size: tuple[int, int],
     rgb_means: Means = RGB_MEANS,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """As `preprocess_for_train`, but the picture as in evaluation and its boxes only clipped."""
+    """As `preprocess_for_train`, but the image as in evaluation and its boxes only clipped."""
     image = preprocess_for_eval(decode(encoded), image_size=image_size, rgb_means=rgb_means)
     boxes = geometry.clip(boxes)
     return image, *_select(boxes, labels, geometry.have_area(boxes))
@@ -87,7 +87,7 @@ def preprocess_for_train(
     image_size: tuple[int, int],
     rgb_means: Means = RGB_MEANS,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One picture and its objects, augmented.
+    """One image and its objects, augmented.
 
     Args:
       encoded: string[], as for `decode`.

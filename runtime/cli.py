@@ -43,7 +43,7 @@ def run(main: Callable[[], int | None], *, usage: str) -> NoReturn:
     """Parses the flags, runs `main()` and ends the process with its code.
 
     The process ends without Python's own clean-up: a tf.data thread that waits for Python to read a
-    record would hang it for ever.
+    record would hang it forever.
 
     Args:
       main: takes nothing, returns an exit code or None for 0. `InputError` becomes exit code 2.

@@ -9,7 +9,7 @@ EXIT_INTERRUPTED = 130  # by Ctrl-C, as shells count it; a training that has beg
 
 
 class InputError(ValueError):
-    """A flag, file or data set breaks a rule that its user can mend.
+    """A flag, file or data set breaks a rule that its user can correct.
 
     The message is one sentence: what, the value, the rule and the remedy. Scripts print it on
     stderr without a traceback and exit with 2 (`cli.run`).

@@ -19,7 +19,7 @@ from rich.table import Column
 _SHORT = {"learning_rate": "rate"}
 _FORMATS: dict[str, Callable[[float], str]] = {
     "learning_rate": lambda value: f"{value:.2e}",
-    "images_per_second": lambda value: f"{value:.1f} pictures/s",
+    "images_per_second": lambda value: f"{value:.1f} images/s",
 }
 
 

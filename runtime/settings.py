@@ -219,7 +219,7 @@ def refuse_unless(condition: Any, settings: Any, *names: str, needs: str) -> Non
     for name in names:
         line = given.get(name, f"--{name}=")
         if not condition and line != f"--{name}=":  # which takes back what a flagfile gave
-            raise InputError(f"{line} does nothing without {needs}: give that, or drop the flag.")
+            raise InputError(f"{line} does nothing without {needs}: give that, or remove the flag.")
 
 
 def _kind(hint: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Ends a process in which nothing moves: TensorFlow waits for a stuck peer for ever.
+"""Ends a process in which nothing moves: TensorFlow waits for a stuck peer forever.
 
 Surprising: it ends with `os._exit`, because the main thread sits in a collective that no exception
 reaches, and without saving, because only a finished step leaves the weights whole. Time in which
@@ -82,7 +82,7 @@ class Watchdog:
                 self._on_stall(
                     f"No step was finished in the {self._seconds:g} seconds after {self._what} "
                     "(--stall_timeout_secs): a peer or the data is stuck. Run the same command "
-                    "again; it goes on from the last checkpoint."
+                    "again; it resumes from the last checkpoint."
                 )
                 return
 
@@ -98,7 +98,7 @@ class ProcessTimer:
         """Sets the timers.
 
         Args:
-          seconds: longest time between two calls of `reset`; 0 is for ever.
+          seconds: longest time between two calls of `reset`; 0 is forever.
           sentence: printed on stderr at the end, behind the program's name.
         """
         self._seconds, self._timers = seconds, []

@@ -1,4 +1,4 @@
-"""Serves trainings that have their pictures decoded and augmented elsewhere, until it is stopped.
+"""Serves trainings that have their images decoded and augmented elsewhere, until it is stopped.
 
   scripts/data_service.py --port=5050 --host=NAME_OF_THIS_HOST
   train_ssd_network.py --data_service=grpc://NAME_OF_THIS_HOST:5050 ...

@@ -21,9 +21,9 @@ class ShapesSettings:
     """The flags."""
 
     output_dir: str = setting("", "Where the folder VOC2007 is made.")
-    seed: int = setting(0, "Decides every picture.")
-    num_train: int = setting(2400, "Number of training pictures.")
-    num_test: int = setting(200, "Number of held-out pictures.")
+    seed: int = setting(0, "Decides every image.")
+    num_train: int = setting(2400, "Number of training images.")
+    num_test: int = setting(200, "Number of held-out images.")
 
     def __post_init__(self):
         require(self, "output_dir")
@@ -35,7 +35,7 @@ def main() -> None:
     total = settings.num_train + settings.num_test
     with Progress(total, "drawing", unit="pictures", log_seconds=5.0) as progress:
         voc_dir = folder.generate(**dataclasses.asdict(settings), on_picture=progress.update)
-    print(f"{settings.num_train} training and {settings.num_test} test pictures: {voc_dir}")
+    print(f"{settings.num_train} training and {settings.num_test} test images: {voc_dir}")
 
 
 if __name__ == "__main__":

@@ -47,9 +47,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
-    """The folder of real pictures and published results; skips where it is absent."""
+    """The folder of real images and published results; skips where it is absent."""
     if not (SHARED / "data").is_dir():
-        pytest.skip(f"no real pictures here: {SHARED} is absent")
+        pytest.skip(f"no real images here: {SHARED} is absent")
     return SHARED
 
 

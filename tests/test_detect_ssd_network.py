@@ -84,7 +84,7 @@ def test_folder_is_detected_on_and_what_is_broken_is_passed_over(checkpoint, pic
     }
     assert "torn.png: the file is torn" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "3 pictures, 1 could not be read, 15 detections" in done.stdout
+    assert "3 images, 1 could not be read, 15 detections" in done.stdout
 
 
 def test_script_finds_what_the_python_object_finds(checkpoint, pictures, tmp_path):
@@ -137,7 +137,7 @@ def test_checkpoint_in_slims_names_is_described_by_flags(checkpoint, pictures, t
         (["--colour=red"], "Unknown command line flag 'colour'"),
         (["--classes=chair"], "knows no 'chair', only circle, ring, square"),
         (["--checkpoint_path=absent"], "absent"),
-        (["--anchors=coco"], "--anchors=coco differs from the checkpoint's voc: drop the flag"),
+        (["--anchors=coco"], "--anchors=coco differs from the checkpoint's voc: remove the flag"),
     ],
 )
 def test_wrong_flags_end_with_2_and_a_sentence(checkpoint, pictures, tmp_path, flags, said):

@@ -16,7 +16,7 @@ OBJECT = (
 
 
 def annotation_xml(*, width: int, height: int, objects: Sequence[tuple]) -> str:
-    """XML of a picture whose objects are (name, (ymin, xmin, ymax, xmax), flags XML)."""
+    """XML of an image whose objects are (name, (ymin, xmin, ymax, xmax), flags XML)."""
     written = [
         OBJECT.format(name=name, ymin=b[0], xmin=b[1], ymax=b[2], xmax=b[3], flags="".join(flags))
         for name, b, *flags in objects
@@ -26,7 +26,7 @@ def annotation_xml(*, width: int, height: int, objects: Sequence[tuple]) -> str:
 
 
 def picture_bytes(*, width: int = 40, height: int = 20, extension: str = ".jpg") -> bytes:
-    """An encoded picture of noise."""
+    """An encoded image of noise."""
     pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
     return cv2.imencode(extension, pixels)[1].tobytes()
 
@@ -40,7 +40,7 @@ def with_exif(data: bytes, turn: int, *, order: str = "<", count: int = 1) -> by
 
 
 class VocFolder:
-    """A VOC folder of 40 x 20 pictures that grows by `add`."""
+    """A VOC folder of 40 x 20 images that grows by `add`."""
 
     def __init__(self, path: pathlib.Path):
         self.path = path

@@ -7,7 +7,7 @@ do not end them.
 
 train_dir gets `evaluations.jsonl` (a line each: step, mAP_VOC07, mAP_VOC12), `evaluations/` (the
 newest metrics.json, and TensorBoard's events) and `best/` (the checkpoint of the highest mAP_VOC07,
-the first of equals, with its metrics.json). A resumed run goes on from these lines: an evaluation
+the first of equals, with its metrics.json). A resumed run resumes from these lines: an evaluation
 that was cut short is made again, and nothing is evaluated twice.
 """
 
@@ -65,7 +65,7 @@ class Evaluations:
         Args:
           settings: of the run.
           start: steps made before.
-          num_samples: pictures of an epoch.
+          num_samples: images of an epoch.
           cluster: the workers.
           writer: saves checkpoints and shows messages.
           interrupts: a signal ends an evaluation too.

@@ -117,7 +117,7 @@ def without_effect(settings: TrainSettings, resumed: str | None) -> str:
 
     Args:
       settings: of the run.
-      resumed: the checkpoint in train_dir that the run goes on from, if there is one.
+      resumed: the checkpoint in train_dir that the run resumes from, if there is one.
     """
     if settings.checkpoint_path and resumed:
         return (

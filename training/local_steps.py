@@ -28,7 +28,7 @@ class LocalSteps:
     def __init__(
         self, start: Start, state: TrainState, dataset: Dataset, source: RecordSource, strategy
     ):
-        """Opens this worker's batches, from the step to go on with."""
+        """Opens this worker's batches, from the step to resume from."""
         self._state, self._explained = state, source.explain_bad_records
         settings, size = start.settings, start.settings.global_batch_size
         pipeline = make_pipeline(start, state, dataset, source)

@@ -33,7 +33,7 @@ class Loop:
           numerics: looks at each.
           writer: writes, on the chief.
           cluster: the workers.
-          num_samples: pictures of an epoch.
+          num_samples: images of an epoch.
         """
         self._settings, self._start, self._num_samples = start.settings, start.step, num_samples
         self._steps, self._numerics = steps, numerics

@@ -1,6 +1,6 @@
 """What happens when a loss or a gradient is not finite.
 
-The step leaves such an update out by itself. Here the user is told which pictures and boxes were in
+The step leaves such an update out by itself. Here the user is told which images and boxes were in
 its batch, a run that does nothing else any more is ended, and weights that are not finite are kept
 out of checkpoints: these overwrite each other, and the last good one would soon be gone.
 """
@@ -55,7 +55,7 @@ class NumericsCheck:
         )
 
     def _describe_batch(self, number: int) -> str:
-        """A line a picture: file name, where its record is, names and boxes of its objects."""
+        """A line an image: file name, where its record is, names and boxes of its objects."""
         if self._source is None:
             return ""
         examples = input_pipeline.examples_of_step(
@@ -77,7 +77,7 @@ class NumericsCheck:
             f"{self._dataset.labels[label - 1]} [{' '.join(f'{side:.4g}' for side in box)}]"
             for label, box in zip(example["labels"].numpy(), example["boxes"].numpy(), strict=True)
         )
-        name = example["filename"].numpy().decode("utf-8", "replace") or "picture without a name"
+        name = example["filename"].numpy().decode("utf-8", "replace") or "image without a name"
         place = f"{os.path.basename(shard)} at byte {offset}"
         return f"  {name} ({place}): {objects or 'no object'}"
 

@@ -18,7 +18,7 @@ from runtime.errors import InputError
 from training.settings import TrainSettings
 from training.state import TrainState
 
-_STEPS_AHEAD = 2  # handed out for each worker: one to take and one to go on with
+_STEPS_AHEAD = 2  # handed out for each worker: one to take and one to resume from
 _POLL_SECS = 0.5
 _STOPPING_SECS = 10.0  # from a request to stop to the save, with steps still under way
 _NEED_STEP = (  # flags of what the chief makes of a batch, or between two steps
@@ -26,7 +26,7 @@ _NEED_STEP = (  # flags of what the chief makes of a batch, or between two steps
 )
 _NOT_READ = (
     *(tf.errors.NotFoundError, tf.errors.DataLossError, tf.errors.OutOfRangeError),
-    tf.errors.InvalidArgumentError,  # from a pipeline, such as of a picture that does not decode
+    tf.errors.InvalidArgumentError,  # from a pipeline, such as of an image that does not decode
 )
 _PIPELINE = "IteratorGetNext"  # in what TensorFlow says of such an error
 
@@ -41,18 +41,18 @@ def check(settings: TrainSettings) -> None:
         if value := getattr(settings, name):
             raise InputError(
                 f"--{name}={value} does not go with parameter servers: the chief sees no batch, "
-                "and no moment at which the weights stand still; drop the flag. "
+                "and no moment at which the weights stand still; remove the flag. "
                 "eval_ssd_network.py --wait_for_checkpoints scores such a training."
             )
     if settings.jit:
         raise InputError(
             "--jit=True does not go with parameter servers: XLA compiles for variables of the same "
-            "device; drop the flag."
+            "device; remove the flag."
         )
     if settings.data_service:
         raise InputError(
             f"--data_service={','.join(settings.data_service)} does not go with parameter servers, "
-            "whose workers make their own batches: drop the flag."
+            "whose workers make their own batches: remove the flag."
         )
 
 
@@ -97,10 +97,10 @@ class RemoteSteps:
           peers: to the workers and servers.
           pipeline: (WorkerSlice, first step) -> batches.
           workers: how many take steps.
-          rows: pictures of a step.
+          rows: images of a step.
           first_step: steps taken before.
           last_step: after which none is handed out.
-          stall_timeout_secs: longest time from a step's handing out to its end; 0 is for ever.
+          stall_timeout_secs: longest time from a step's handing out to its end; 0 is forever.
         """
         self._state, self._peers = state, peers
         self._taken, self._handed_out, self._last_step = first_step, first_step, last_step
@@ -117,7 +117,7 @@ class RemoteSteps:
             share = input_pipeline.WorkerSlice(
                 workers * rows, tf.cast(index, tf.int64) * rows, rows
             )
-            first = state.step.step // workers  # a worker that comes back goes on from here
+            first = state.step.step // workers  # a worker that comes back resumes from here
             return strategy.distribute_datasets_from_function(lambda _: pipeline(share, first))
 
         self._batches = iter(self._coordinator.create_per_worker_dataset(on_worker))
@@ -185,7 +185,7 @@ class RemoteSteps:
             watchdog.exit_for_restart(
                 f"A step has not ended in the {self._longest:g} seconds since it was handed out "
                 "(--stall_timeout_secs): a worker or its data is stuck. Run the same command again "
-                "everywhere; it goes on from the last checkpoint."
+                "everywhere; it resumes from the last checkpoint."
             )
 
     def _count(self) -> None:

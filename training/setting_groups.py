@@ -21,7 +21,7 @@ class DataSettings:
     )
     dataset_dir: str = setting("", "Folder of the records, or one for each name.", common=True)
     dataset_weights: tuple[float, ...] = setting(
-        (), "How often pictures of each of several data sets come; all alike when empty."
+        (), "How often images of each of several data sets come; all alike when empty."
     )
     labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
     labels_offset: int = setting(0, "Subtracted from the labels in the records.")
@@ -30,10 +30,10 @@ class DataSettings:
         0, "Go on without up to so many bad records, which are named.", minimum=0
     )
     use_difficult: bool = setting(True, "Learn from objects marked difficult.")
-    shuffle: bool = setting(True, "Visit the pictures in a new order every epoch.")
+    shuffle: bool = setting(True, "Visit the images in a new order every epoch.")
     num_readers: int = setting(4, "Records read at a time.", minimum=1)
     num_preprocessing_threads: int | None = setting(
-        None, "Pictures prepared at a time; auto.", minimum=1
+        None, "Images prepared at a time; auto.", minimum=1
     )
     data_service: tuple[str, ...] = setting(
         (), "grpc://host:port of processes that prepare the batches in turn; see docs/clusters.md."
@@ -94,7 +94,7 @@ class ModelSettings:
 
     model_name: str = setting("ssd_300_vgg", "Network; see nets/nets_factory.py.", common=True)
     preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
-    train_image_size: int | None = setting(None, "Checked against the network's picture size.")
+    train_image_size: int | None = setting(None, "Checked against the network's image size.")
     anchors: str | None = setting(
         None,
         "Preset: voc, or coco with smaller ones; or the sides of the squares, small-large a layer: "
@@ -225,14 +225,14 @@ class LossSettings:
     negative_ratio: float = setting(3.0, "Hard negatives for each positive.", minimum=0)
     min_negatives_per_image: int = setting(
         0,
-        "Hard negatives of a picture with few objects or none, which else would teach nothing.",
+        "Hard negatives of an image with few objects or none, which else would teach nothing.",
         minimum=0,
     )
     hard_example_mining_step: int = setting(
         0, "Go over from all negatives to the hard ones in so many steps.", minimum=0
     )
     loss_normalizer: str = setting(
-        "matches", "The loss is divided by matched anchors or pictures.", choices=LOSS_NORMALIZERS
+        "matches", "The loss is divided by matched anchors or images.", choices=LOSS_NORMALIZERS
     )
     match_threshold: float = setting(0.5, "IoU from which an anchor is positive.")
     label_smoothing: float = setting(
@@ -244,7 +244,7 @@ class LossSettings:
 class AugmentationSettings:
     """Augmentation."""
 
-    augment: bool = setting(True, "Distort, expand, crop and flip the pictures.")
+    augment: bool = setting(True, "Distort, expand, crop and flip the images.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -257,7 +257,7 @@ class LoggingSettings:
         False, "Histograms of weights, gradients and activations in TensorBoard, too."
     )
     save_summaries_images: bool = setting(
-        False, "Pictures as trained on, with objects and matched anchors, in TensorBoard, too."
+        False, "Images as trained on, with objects and matched anchors, in TensorBoard, too."
     )
     profile_dir: str = setting("", "Folder for a trace of a few steps; see TensorBoard's profiler.")
 

@@ -26,7 +26,7 @@ from training.setting_groups import (
     ScheduleSettings,
 )
 
-MAX_STEPS = 2**40  # as good as for ever
+MAX_STEPS = 2**40  # as good as forever
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class TrainSettings(
 
     @property
     def global_batch_size(self) -> int:
-        """Pictures a step over all clones of all workers that keep step."""
+        """Images a step over all clones of all workers that train synchronously."""
         workers = 1 if self.num_ps_tasks else self.num_replicas or 1
         return self.batch_size * self.accumulate_steps * self.num_clones * workers
 
@@ -122,8 +122,8 @@ class TrainSettings(
             )
         if self.startup_delay_steps != 15:
             raise InputError(
-                f"--startup_delay_steps={self.startup_delay_steps}: workers keep step with each "
-                "other and begin together; drop the flag."
+                f"--startup_delay_steps={self.startup_delay_steps}: workers train synchronously "
+                "and begin together; remove the flag."
             )
 
     def _check_data_service(self) -> None:
@@ -161,7 +161,7 @@ class TrainSettings(
         if self.data_format not in ("auto", "NHWC"):
             raise InputError(
                 f"--data_format={self.data_format}: the network is written in NHWC; on a GPU "
-                "TensorFlow turns convolutions into NCHW where that is faster. Drop the flag."
+                "TensorFlow turns convolutions into NCHW where that is faster. Remove the flag."
             )
 
     def _check_image_size(self) -> None:
@@ -172,7 +172,7 @@ class TrainSettings(
         if self.train_image_size not in (None, side):
             raise InputError(
                 f"--train_image_size={self.train_image_size}: {self.model_name} takes {side} "
-                "pixels; drop the flag."
+                "pixels; remove the flag."
             )
         name = nets_factory.get_preprocessing_name(self.model_name, self.preprocessing_name)
         preprocessing_factory.get_preprocessing(name, (side, side))

@@ -45,7 +45,7 @@ class Start:
       settings: with seed, precision and input scale filled in.
       description: of the network.
       step: steps made before.
-      found: the checkpoint to go on from; None on a new run and on other workers than the chief.
+      found: the checkpoint to resume from; None on a new run and on other workers than the chief.
       origin: where the weights of a new run come from; told to the chief alone, and empty where
         the run goes on.
     """
@@ -163,7 +163,7 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
 
 
 def _find(folder: str) -> Found | None:
-    """The checkpoint to go on from; damaged ones and leftovers of killed saves are put away."""
+    """The checkpoint to resume from; damaged ones and leftovers of killed saves are put away."""
     found = checkpoints.newest(folder)
     if found:
         checkpoints.quarantine_unreadable(folder, after=found.step)
@@ -192,7 +192,7 @@ def _follow(settings: TrainSettings, dataset: Dataset, decision: dict[str, Any])
     if _data_facts(dataset) != decision["data"]:
         raise InputError(
             f"--dataset_dir={settings.dataset_dir} holds other records than the chief's (here "
-            f"{len(dataset.labels)} labels, {dataset.num_samples} pictures, checksum "
+            f"{len(dataset.labels)} labels, {dataset.num_samples} images, checksum "
             f"{dataset.fingerprint}): copy the chief's records."
         )
     settings = dataclasses.replace(settings, **filled_in)
@@ -227,16 +227,16 @@ def _data_facts(dataset: Dataset) -> list[Any]:
 def announce(
     start: Start, state: TrainState, dataset: Dataset, deployment: DeploymentConfig
 ) -> None:
-    """Prints what is trained on what, and where it goes on from."""
+    """Prints what is trained on what, and where it resumes from."""
     description, found, settings = start.description, start.found, start.settings
     weights = sum(v.shape.num_elements() for v in state.detector.variables_by_name.values())
     for sentence in found.skipped if found else ():
-        print(f"Passed over, and renamed to *.damaged: {sentence}")
+        print(f"Skipped, and renamed to *.damaged: {sentence}")
     device = hardware.describe_device(clones=deployment.num_clones, on_cpu=deployment.clone_on_cpu)
     place = "" if deployment.num_ps_tasks else f" on {device}"  # there the workers compute
     print(
         f"{description.model_name}, {description.num_classes} classes with background, "
-        f"{weights:,} parameters, {description.precision}{place}; {dataset.num_samples} pictures "
+        f"{weights:,} parameters, {description.precision}{place}; {dataset.num_samples} images "
         f"of {dataset.name} {dataset.split}; seed {settings.seed}{deployment.summary}."
     )
     if found:

@@ -31,9 +31,9 @@ _IMMUTABLE_ON_RESUME = (
 # What a fact is called that is no flag; the others are, under their names.
 _FLAG_NAMES = {
     "labels": "The list of classes in the records",
-    "num_samples": "The number of pictures in the records",
+    "num_samples": "The number of images in the records",
     "fingerprint": "The checksum of the records",
-    "global_batch_size": "The number of pictures a step takes (--batch_size of every clone)",
+    "global_batch_size": "The number of images a step takes (--batch_size of every clone)",
 }
 
 
@@ -43,7 +43,7 @@ class TrainState:
     Attributes:
       detector: the network.
       step: the compiled training step and its counter.
-      description: stands in every checkpoint.
+      description: is in every checkpoint.
     """
 
     def __init__(
@@ -147,9 +147,9 @@ def resolve(
     Args:
       settings: as the flags say.
       labels: of the data set.
-      earlier: the checkpoint to go on from; None for a new run.
+      earlier: the checkpoint to resume from; None for a new run.
       origin: where the weights of a new run come from.
-      num_samples: pictures of the data set.
+      num_samples: images of the data set.
       fingerprint: of its records.
 
     Raises:

@@ -1,6 +1,6 @@
 """One training step: forward, loss, gradients, update, on every replica.
 
-Losses are sums over a replica's pictures divided by the positives of the **global** batch, and
+Losses are sums over a replica's images divided by the positives of the **global** batch, and
 gradients are summed over replicas: k clones of batch b take the step that one clone of batch k * b
 takes, and so does one clone that accumulates k batches, since all their positives are counted
 before the first. Weight decay comes from the variables, once, never from a collection that every

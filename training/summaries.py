@@ -1,7 +1,7 @@
-"""What TensorBoard shows of a training besides scalars: histograms, and pictures as trained on.
+"""What TensorBoard shows of a training besides scalars: histograms, and images as trained on.
 
-Made when summaries are due and at no other time. Activations and pictures come from the first
-pictures of the chief's first clone, by a forward pass of their own after the step; gradients are
+Made when summaries are due and at no other time. Activations and images come from the first
+images of the chief's first clone, by a forward pass of their own after the step; gradients are
 those of the step, of the global batch. Tags are those of slim's trainers.
 """
 
@@ -46,7 +46,7 @@ class TrainSummaries:
         self._end_points = tf.function(detector.end_points, autograph=False)
 
     def of_step(self, batch: Batch, result: Mapping[str, tf.Tensor]) -> list[Summary]:
-        """Histograms and drawn pictures of a step, all computed and none written.
+        """Histograms and drawn images of a step, all computed and none written.
 
         Args:
           batch: what the chief trained on; the strategy's distributed one where it has clones.

@@ -84,12 +84,12 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
 def _watched_start(deployment: DeploymentConfig, stall_timeout_secs: float) -> Iterator[None]:
     """Ends the process with 75 when the others do not come, or die while TensorFlow starts.
 
-    Workers that keep step wait in TensorFlow for each other, with Python standing still.
+    Workers that train synchronously wait in TensorFlow for each other, with Python standing still.
     """
     switch = ProcessTimer(
         stall_timeout_secs if deployment.num_in_step > 1 else 0,
         f"TensorFlow could not start in {stall_timeout_secs:g} seconds (--stall_timeout_secs): "
-        "another worker is gone or stuck. Run the same command again; it goes on from the last "
+        "another worker is gone or stuck. Run the same command again; it resumes from the last "
         "checkpoint.",
     )
     with switch, Watchdog(stall_timeout_secs, on_look=switch.reset):
@@ -176,7 +176,7 @@ def _dataset(settings: TrainSettings) -> Dataset:
     if settings.num_classes not in (None, len(dataset.labels) + 1):
         raise InputError(
             f"--num_classes={settings.num_classes} differs from the {len(dataset.labels)} labels "
-            f"of {dataset.name} and background: drop the flag, or mend the labels."
+            f"of {dataset.name} and background: remove the flag, or correct the labels."
         )
     return dataset
 

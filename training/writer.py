@@ -177,4 +177,4 @@ class RunWriter(NullWriter):
 
 
 def _written(folder: str) -> contextlib.AbstractContextManager[None]:
-    return files.explain_write_errors(folder, hope="; it goes on from the last checkpoint")
+    return files.explain_write_errors(folder, hope="; it resumes from the last checkpoint")

@@ -35,7 +35,7 @@ def document(title: str, sections: Sequence[str]) -> str:
 
 
 def figure(pngs: Mapping[str, bytes], name: str, caption: str) -> str:
-    """The picture `name` inside the page; `caption` is text."""
+    """The image `name` inside the page; `caption` is text."""
     data = base64.b64encode(pngs[name]).decode()
     caption = html.escape(caption)
     image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'

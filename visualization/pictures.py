@@ -1,7 +1,7 @@
-"""Draws boxes on pictures, and sheets that show the truth beside what was found.
+"""Draws boxes on images, and sheets that show the truth beside what was found.
 
 Every class keeps one colour, text stands on a filled plate in whichever of black and white reads
-better, and line widths and letters grow with the picture. A picture handed in is never changed.
+better, and line widths and letters grow with the image. An image handed in is never changed.
 Needs OpenCV 5, whose fonts know letters beyond ASCII.
 """
 
@@ -44,7 +44,7 @@ _PAPER: Colour = (255, 255, 255)
 
 
 class Boxes(NamedTuple):
-    """Objects or detections of one picture.
+    """Objects or detections of one image.
 
     Attributes:
       boxes: f32[K, 4] relative (ymin, xmin, ymax, xmax).
@@ -64,7 +64,7 @@ class Boxes(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A picture, uint8[H, W, 3] RGB, with what is on it and what was found on it."""
+    """An image, uint8[H, W, 3] RGB, with what is on it and what was found on it."""
 
     image: np.ndarray
     truth: Boxes
@@ -103,11 +103,11 @@ def draw_boxes(
     colours: Mapping[str, Colour] | None = None,
     written: bool = True,
 ) -> np.ndarray:
-    """Draws boxes with their names on a copy of a picture.
+    """Draws boxes with their names on a copy of an image.
 
     Args:
       image: uint8[H, W, 3] RGB.
-      boxes: f32[K, 4] relative; parts outside the picture are not drawn. Best first: the first are
+      boxes: f32[K, 4] relative; parts outside the image are not drawn. Best first: the first are
         drawn last, on top.
       names: K class names.
       scores: f32[K], written behind the names where given.
@@ -141,7 +141,7 @@ def draw_boxes(
 
 
 def _to_pixels(boxes: np.ndarray, height: int, width: int) -> list[tuple[int, ...]]:
-    """First and last pixel of every box: (top, left, bottom, right), within the picture."""
+    """First and last pixel of every box: (top, left, bottom, right), within the image."""
     scaled = np.clip(np.nan_to_num(boxes), 0.0, 1.0) * (height, width, height, width)
     first = np.minimum(np.round(scaled[:, :2]), (height - 1, width - 1))
     last = np.maximum(np.round(scaled[:, 2:]) - 1.0, first)
@@ -153,7 +153,7 @@ def _line_width(canvas: np.ndarray) -> int:
 
 
 def _text_size(canvas: np.ndarray) -> int:
-    """Pixels; small pictures keep letters that can be read."""
+    """Pixels; small images keep letters that can be read."""
     return int(np.clip(round(min(canvas.shape[:2]) / 27), 9, 64))
 
 
@@ -205,7 +205,7 @@ def _place_plate(
 ) -> _Plate:
     """Above the box, inside it, at its right or below: the first place that is free.
 
-    Always within the picture; above or inside where no place is free.
+    Always within the image; above or inside where no place is free.
     """
     top, left, bottom, right = box
     size = _text_size(canvas)
@@ -257,23 +257,23 @@ def contact_sheet(
     cell: tuple[int, int] = (240, 320),
     titles: tuple[str, str] = ("truth", "detections"),
 ) -> np.ndarray:
-    """A sheet of pairs: the picture with its truth on the left, with its detections on the right.
+    """A sheet of pairs: the image with its truth on the left, with its detections on the right.
 
     Args:
-      rows: the pictures, from left to right and from top to bottom; at least one.
+      rows: the images, from left to right and from top to bottom; at least one.
       colours: as of `draw_boxes`.
       columns: pairs beside each other.
-      cell: height and width that a picture is fitted into, pixels.
-      titles: what stands above each pair's pictures.
+      cell: height and width that an image is fitted into, pixels.
+      titles: what stands above each pair's images.
 
     Returns:
-      uint8[H, W, 3] RGB, white between the pictures.
+      uint8[H, W, 3] RGB, white between the images.
 
     Raises:
       ValueError: no rows.
     """
     if not rows:
-        raise ValueError("a contact sheet needs at least one picture")
+        raise ValueError("a contact sheet needs at least one image")
     gap, header = 6, 26
     columns = min(columns, len(rows))
     height, width = cell
@@ -301,7 +301,7 @@ def _place(
     corner: tuple[int, int],
     cell: tuple[int, int],
 ) -> None:
-    """Fits the picture into a cell and draws on it there, so that letters keep their size."""
+    """Fits the image into a cell and draws on it there, so that letters keep their size."""
     scale = min(cell[0] / image.shape[0], cell[1] / image.shape[1])
     height, width = (max(1, round(scale * side)) for side in image.shape[:2])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -324,6 +324,6 @@ def write_png(path: str, image: np.ndarray) -> None:
     """Writes uint8[H, W, 3] RGB to a PNG file; `path` may be on any of TensorFlow's filesystems."""
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
-        raise ValueError(f"a picture of shape {image.shape} cannot be written as PNG")
+        raise ValueError(f"an image of shape {image.shape} cannot be written as PNG")
     with tf.io.gfile.GFile(path, "wb") as file:
         file.write(data.tobytes())

@@ -1,4 +1,4 @@
-"""Annotated pictures as every layout of files gives them."""
+"""Annotated images as every layout of files gives them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from datasets.records.features import Contents
 class Object(NamedTuple):
     """One annotated object; `box` is (ymin, xmin, ymax, xmax) in pixels as the XML has it.
 
-    A crowd (COCO's word for a box around many objects) is difficult too, and never learnt from.
+    A crowd (COCO's word for a box around many objects) is difficult too, and never trained on.
     """
 
     name: str
@@ -20,7 +20,7 @@ class Object(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """One annotated picture; the sizes are what the XML claims (0 where a tool left them out)."""
+    """One annotated image; the sizes are what the XML claims (0 where a tool left them out)."""
 
     filename: str
     width: int

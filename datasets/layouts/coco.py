@@ -1,8 +1,8 @@
-"""COCO's JSON of instances: pictures, categories and boxes as the converters want them.
+"""COCO's JSON of instances: images, categories and boxes as the converters want them.
 
 COCO numbers its 80 categories from 1 to 90 with gaps, so an id is never a class: classes are the
 categories in the order of their ids. Crowds, boxes around many objects at once, are kept as
-difficult objects that are never learnt from. A file name that leads out of the pictures' folder is
+difficult objects that are never trained on. A file name that leads out of the images' folder is
 refused.
 """
 
@@ -24,9 +24,9 @@ class Coco(NamedTuple):
     Attributes:
       labels: class k is labels[k - 1].
       category_ids: COCO's id of each label.
-      annotations: by the picture's id as text, in the file's order; the error met where a picture
+      annotations: by the image's id as text, in the file's order; the error met where an image
         or one of its boxes breaks a rule.
-      filenames: relative to the pictures' folder; none for a picture whose name leads out of it.
+      filenames: relative to the images' folder; none for an image whose name leads out of it.
     """
 
     labels: tuple[str, ...]
@@ -39,7 +39,7 @@ def read_coco(path: str) -> Coco:
     """Reads a file such as `instances_train2017.json`.
 
     Raises:
-      InputError: it cannot be read, is no such file, or names a picture or category that it does
+      InputError: it cannot be read, is no such file, or names an image or category that it does
         not have.
     """
     tables = _read_tables(path)
@@ -50,7 +50,7 @@ def read_coco(path: str) -> Coco:
         for image in tables["images"]:
             image_id = str(image["id"])
             if image_id in annotations:
-                raise InputError(f"{path}: two pictures have the id {image_id}: remove one.")
+                raise InputError(f"{path}: two images have the id {image_id}: remove one.")
             annotation = _read_image(image, tuple(objects[image_id]), where=path)
             annotations[image_id] = errors.get(image_id, annotation)
             if isinstance(annotation, Annotation):
@@ -96,14 +96,14 @@ def _read_categories(rows: list[Mapping[str, Any]], *, where: str) -> dict[int, 
 def _read_objects(
     tables: Mapping[str, list], names: Mapping[int, str], *, where: str
 ) -> tuple[dict[str, list[Object]], dict[str, InputError]]:
-    """Objects of every picture, and the first error of those that have one."""
+    """Objects of every image, and the first error of those that have one."""
     objects: dict[str, list[Object]] = {str(image["id"]): [] for image in tables["images"]}
     errors: dict[str, InputError] = {}
     for row in tables["annotations"]:
         image_id, category = str(row["image_id"]), row["category_id"]
         here = f"{where}: annotation {row.get('id', 'without id')}"
         if image_id not in objects:
-            raise InputError(f"{here} is of picture {image_id}, which is not among the images.")
+            raise InputError(f"{here} is of image {image_id}, which is not among the images.")
         if category not in names:
             raise InputError(f"{here} is of category {category}, which is not among the others.")
         try:
@@ -137,12 +137,12 @@ def _read_image(
     name = _text(image["file_name"], where=where)
     if name.startswith(("/", "~")) or "://" in name or ".." in name.replace("\\", "/").split("/"):
         return InputError(
-            f"{where}: picture {image['id']} is {name!r}, which leads out of the pictures' folder: "
+            f"{where}: image {image['id']} is {name!r}, which leads out of the images' folder: "
             "names are relative to it."
         )
     sides = [image.get(side) or 0 for side in ("width", "height")]
     if not all(isinstance(side, int | float) and 0 <= side <= 1e6 for side in sides):
-        return InputError(f"{where}: picture {image['id']} has the size {sides}, no pixels.")
+        return InputError(f"{where}: image {image['id']} has the size {sides}, no pixels.")
     return Annotation(name, round(sides[0]), round(sides[1]), 3, objects)
 
 
@@ -150,5 +150,5 @@ def _text(value: object, *, where: str) -> str:
     """A name as text; JSON can escape half a character, which no file name or label may be."""
     text = str(value)
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise InputError(f"{where}: the name {text!a} is no text: mend it.")
+        raise InputError(f"{where}: the name {text!a} is no text: correct it.")
     return text

@@ -1,4 +1,4 @@
-"""Picture files as bytes: what their header says, and whether they are whole.
+"""Image files as bytes: what their header says, and whether they are whole.
 
 Records hold JPEG and PNG files byte for byte, so a file is checked, never encoded anew. The format
 is told from the content: a PNG called `.jpg` is a PNG. A JPEG that was cut off is found by its
@@ -17,7 +17,7 @@ from runtime import files
 from runtime.errors import InputError, one_line
 
 MAX_PIXELS = 100_000_000
-# What tells pictures from other files in a folder; where a picture has several, the first is taken.
+# What tells images from other files in a folder; where an image has several, the first is taken.
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -37,7 +37,7 @@ class Header(NamedTuple):
 
 
 def check_picture(data: bytes) -> Header:
-    """Checks that a picture file is whole and decodes, and returns its header.
+    """Checks that an image file is whole and decodes, and returns its header.
 
     Raises:
       ValueError: what is wrong with it, as the end of a sentence that starts with its name.
@@ -56,7 +56,7 @@ def check_picture(data: bytes) -> Header:
 
 
 def check_header_limits(data: bytes) -> None:
-    """Checks that decoding takes bounded memory, whatever a picture's header claims.
+    """Checks that decoding takes bounded memory, whatever an image's header claims.
 
     Raises:
       ValueError: too many pixels, a broken header, or none of JPEG, PNG, GIF and BMP.
@@ -154,7 +154,7 @@ def names_in(folder: str) -> list[str]:
 
 
 def pictures_in(folder: str) -> list[str]:
-    """Paths of a folder's pictures in the order of their names, without hidden ones."""
+    """Paths of a folder's images in the order of their names, without hidden ones."""
     names = sorted(name for name in names_in(folder) if not name.startswith("."))
     return [os.path.join(folder, n) for n in names if n.lower().endswith(PICTURE_ENDINGS)]
 
@@ -165,10 +165,10 @@ def is_folder(path: str) -> bool:
 
 
 def read_picture(path: str) -> np.ndarray:
-    """Reads a picture file as uint8[H, W, 3] RGB.
+    """Reads an image file as uint8[H, W, 3] RGB.
 
     Raises:
-      ValueError: the file is empty, torn or no picture, or its path is not UTF-8.
+      ValueError: the file is empty, torn or no image, or its path is not UTF-8.
       tf.errors.OpError: the file cannot be opened.
     """
     if printable(path) != path:
@@ -182,7 +182,7 @@ def read_picture(path: str) -> np.ndarray:
     else:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise ValueError("the file is torn or no picture that OpenCV knows")
+        raise ValueError("the file is truncated or not a supported image")
     return pixels if data[:2].tobytes() == b"\xff\xd8" else to_rgb(pixels)
 
 

@@ -1,6 +1,6 @@
 """Class names of a data set: `labels.txt`, one name a line; line k names class k.
 
-Class 0 is the background of every detector and stands in no list of labels.
+Class 0 is the background of every detector and is in no list of labels.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which way up a picture is: EXIF's orientation, and boxes that were drawn on the turned picture.
+"""Which way up an image is: EXIF's orientation, and boxes that were drawn on the turned image.
 
 Viewers and most labelling tools show a JPEG as its EXIF tag says, decoders here as it is stored. An
 annotation's size tells on which of the two its boxes were drawn, unless both have the same sides.
@@ -13,26 +13,26 @@ from datasets.layouts.image_file import Header
 
 _ORIENTATION = 0x0112
 _MOST_TAGS = 1000
-_SLACK = 2  # pixels by which tools round the size of a picture
+_SLACK = 2  # pixels by which tools round the size of an image
 _MIRRORED_X, _MIRRORED_Y, _TRANSPOSED = (2, 3, 6, 7), (3, 4, 7, 8), (5, 6, 7, 8)
 
 Box = tuple[float, float, float, float]
 
 
 class DrawnOn(enum.Enum):
-    """The picture that boxes were drawn on; the value is said of a picture that EXIF turns."""
+    """The image that boxes were drawn on; the value is said of an image that EXIF turns."""
 
-    STORED = "its boxes are those of the picture as it is stored"
-    TURNED = "its boxes were drawn on the turned picture and are turned back"
-    UNKNOWN = "its size does not tell whether its boxes were drawn on the turned picture"
+    STORED = "its boxes are those of the image as it is stored"
+    TURNED = "its boxes were drawn on the turned image and are turned back"
+    UNKNOWN = "its size does not tell whether its boxes were drawn on the turned image"
 
 
 def drawn_on(annotation: Annotation, header: Header, turn: int) -> DrawnOn:
-    """Which picture an annotation is of.
+    """Which image an annotation is of.
 
     Args:
       annotation: with the size that it claims, give or take two pixels; a side of 0 is unknown.
-      header: of the picture.
+      header: of the image.
       turn: of `orientation`.
 
     Raises:
@@ -44,7 +44,7 @@ def drawn_on(annotation: Annotation, header: Header, turn: int) -> DrawnOn:
     if all(claimed) and claimed != turned and off > _SLACK:
         hint = ": sides swapped, as by an EXIF rotation" if claimed == stored[::-1] else ""
         raise ValueError(
-            f"says {annotation.width} x {annotation.height}, the picture is {header.width} x "
+            f"says {annotation.width} x {annotation.height}, the image is {header.width} x "
             f"{header.height}{hint}"
         )
     if turn == 1:
@@ -55,7 +55,7 @@ def drawn_on(annotation: Annotation, header: Header, turn: int) -> DrawnOn:
 
 
 def turned_back(annotation: Annotation, turn: int) -> Annotation:
-    """An annotation of the turned picture as one of the picture as it is stored."""
+    """An annotation of the turned image as one of the image as it is stored."""
     height, width = annotation.height, annotation.width
     objects = tuple(
         item._replace(box=to_stored(item.box, turn, height=height, width=width))
@@ -67,12 +67,12 @@ def turned_back(annotation: Annotation, turn: int) -> Annotation:
 
 
 def to_stored(box: Sequence[float], turn: int, *, height: float = 1, width: float = 1) -> Box:
-    """A box of the turned picture -> the same of the picture as it is stored.
+    """A box of the turned image -> the same of the image as it is stored.
 
     Args:
       box: ymin, xmin, ymax, xmax.
       turn: of `orientation`.
-      height, width: of the turned picture, in the box's unit.
+      height, width: of the turned image, in the box's unit.
     """
     ymin, xmin, ymax, xmax = box
     if turn in _MIRRORED_X:

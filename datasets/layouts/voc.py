@@ -1,8 +1,8 @@
-"""Pascal VOC folders: split files, annotations and where the pictures lie.
+"""Pascal VOC folders: split files, annotations and where the images lie.
 
 A VOC folder holds `Annotations/<id>.xml`, `JPEGImages/<id>.<extension>` and, mostly,
 `ImageSets/Main/<split>.txt`. The id is the annotation's own file name: `<filename>` inside the XML
-is often a path of another machine or lacks its extension, so it never serves to find the picture.
+is often a path of another machine or lacks its extension, so it never serves to find the image.
 """
 
 import os
@@ -80,15 +80,15 @@ def find_voc_dir(dataset_dir: str, *, flag: str = "--dataset_dir") -> str:
 
 
 def annotation_path(voc_dir: str, image_id: str) -> str:
-    """Where the annotation of a picture stands."""
+    """Where the annotation of an image stands."""
     return os.path.join(voc_dir, "Annotations", image_id + ".xml")
 
 
 def list_annotated(voc_dir: str) -> list[str]:
-    """The ids of all annotated pictures, sorted. Raises InputError when there are none."""
+    """The ids of all annotated images, sorted. Raises InputError when there are none."""
     ids = sorted(_annotated(voc_dir))
     if not ids:
-        raise InputError(f"{voc_dir}/Annotations holds no .xml file: annotate pictures first.")
+        raise InputError(f"{voc_dir}/Annotations holds no .xml file: annotate images first.")
     return ids
 
 
@@ -114,14 +114,14 @@ def list_splits(voc_dir: str) -> list[str]:
 
 
 def read_split(voc_dir: str, split: str, *, flag: str = "--split") -> list[str]:
-    """The picture ids of a split, in the file's order; every annotated picture when split is ''.
+    """The image ids of a split, in the file's order; every annotated image when split is ''.
 
     A second column of -1, 0 or 1 (the devkit's per-class files) is left out, and with it its
-    meaning: every picture that the file names is taken. It is no column where it is the end of an
-    annotated picture's name, as in "photo 1".
+    meaning: every image that the file names is taken. It is no column where it is the end of an
+    annotated image's name, as in "photo 1".
 
     Raises:
-      InputError: the split file is missing or empty, or a line is no picture id or stands twice.
+      InputError: the split file is missing or empty, or a line is no image id or stands twice.
     """
     if not split:
         return list_annotated(voc_dir)
@@ -136,15 +136,15 @@ def read_split(voc_dir: str, split: str, *, flag: str = "--split") -> list[str]:
         if line.strip():
             _add_id(ids, _picture_id(line, annotated), number=number, path=path)
     if not ids:
-        raise InputError(f"{path} names no picture: a split has one picture id per line.")
+        raise InputError(f"{path} names no image: a split has one image id per line.")
     return list(ids)
 
 
 def find_pictures(voc_dir: str) -> dict[str, str]:
-    """Maps picture id to the path of its file in JPEGImages; JPEG first where an id has several."""
+    """Maps image id to the path of its file in JPEGImages; JPEG first where an id has several."""
     folder = os.path.join(voc_dir, "JPEGImages")
     if not tf.io.gfile.isdir(folder):
-        raise InputError(f"{voc_dir} has no JPEGImages folder: put the pictures there.")
+        raise InputError(f"{voc_dir} has no JPEGImages folder: put the images there.")
     stems = [(*os.path.splitext(name), name) for name in _list(folder)]
     known = [s for s in stems if s[1].lower() in PICTURE_ENDINGS and s[2][0] != "."]
     known.sort(key=lambda s: PICTURE_ENDINGS.index(s[1].lower()), reverse=True)
@@ -161,12 +161,12 @@ def _picture_id(line: str, annotated: Collection[str]) -> str:
 def _add_id(ids: dict[str, int], image_id: str, *, number: int, path: str) -> None:
     if "/" in image_id or "\\" in image_id or image_id in (".", ".."):
         raise InputError(
-            f"{path}, line {number}: {image_id!r} is a path, but a split names picture ids: "
+            f"{path}, line {number}: {image_id!r} is a path, but a split names image ids: "
             "the file name of the annotation without folder and .xml."
         )
     if image_id in ids:
         raise InputError(
-            f"{path}, line {number}: {image_id} stands already in line {ids[image_id]}; a picture "
+            f"{path}, line {number}: {image_id} stands already in line {ids[image_id]}; an image "
             "may be in a split once: remove one of the lines."
         )
     ids[image_id] = number

@@ -1,4 +1,4 @@
-"""What a conversion of a VOC folder starts from: ids, annotations, pictures and labels.
+"""What a conversion of a VOC folder starts from: ids, annotations, images and labels.
 
 When all class names of the folder are VOC's, the labels are VOC's 20 with their official ids, be
 some of them absent; otherwise they are the folder's own names, sorted. They are taken from all
@@ -35,7 +35,7 @@ def find_source(
     """Reads a VOC folder's split and annotations and settles its labels.
 
     Args:
-      split: "" for every annotated picture.
+      split: "" for every annotated image.
       labels_file: "" to take the labels from the annotations.
       with_pictures: whether JPEGImages is looked at.
 
@@ -47,9 +47,7 @@ def find_source(
     ids = read_split(voc_dir, split)
     splits = list_splits(voc_dir)
     if splits and not split:
-        report(
-            f"No --split: all {len(ids)} annotated pictures are taken (splits: {_some(splits)})."
-        )
+        report(f"No --split: all {len(ids)} annotated images are taken (splits: {_some(splits)}).")
     whole_folder = [] if labels_file else list_annotated(voc_dir)
     annotations = {i: _read(voc_dir, i) for i in dict.fromkeys([*ids, *whole_folder])}
     labels = read_labels(labels_file) if labels_file else _labels_of(annotations, voc_dir=voc_dir)

@@ -54,7 +54,7 @@ def _parse_xml(path: str) -> ElementTree.Element:
     data = files.read(path, MAX_XML_BYTES + 1)
     if len(data) > MAX_XML_BYTES:
         raise InputError(f"{path} is larger than {MAX_XML_BYTES} bytes: no VOC annotation is.")
-    # The builder in Python is slow. Where no DOCTYPE stands in letters that every encoding which
+    # The builder in Python is slow. Where no DOCTYPE is in letters that every encoding which
     # expat takes has in common, and no zero byte as in UTF-16, there is none for it to refuse.
     suspect = b"<!DOCTYPE" in data or b"\0" in data
     parser = ElementTree.XMLParser(target=_NoDoctype() if suspect else None)
@@ -64,7 +64,9 @@ def _parse_xml(path: str) -> ElementTree.Element:
     except InputError as error:
         raise InputError(f"{path}: {error}.") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise InputError(f"{path} is not well-formed XML ({error}): mend or remove it.") from error
+        raise InputError(
+            f"{path} is not well-formed XML ({error}): correct or remove it."
+        ) from error
 
 
 def _read_object(element: ElementTree.Element, *, where: str) -> Object:

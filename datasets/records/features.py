@@ -56,18 +56,18 @@ def encode_example(
     crowd=(),
     source_id: str = "",
 ) -> bytes:
-    """Serialises one picture with its N objects.
+    """Serialises one image with its N objects.
 
     Args:
-      encoded: the picture file's bytes, JPEG or PNG.
+      encoded: the image file's bytes, JPEG or PNG.
       image_format: "JPEG" or "PNG".
       height: in pixels, as are width; channels 1, 3 or 4 as the file has them.
-      filename: the picture's file name without folder.
+      filename: the image's file name without folder.
       boxes: f32[N, 4] relative [ymin, xmin, ymax, xmax]; N may be 0.
       labels: N class ids from 1.
       names: N class names.
       difficult: N booleans, as truncated and crowd; the key of crowd is left out where none is.
-      source_id: the picture's id in the data set it comes from; left out when ''.
+      source_id: the image's id in the data set it comes from; left out when ''.
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     values: dict[str, tuple[str, list]] = {
@@ -95,7 +95,7 @@ def encode_example(
 
 
 def _serialise(values: dict[str, tuple[str, list]]) -> bytes:
-    """Features built in place: to put messages into each other copies the picture each time."""
+    """Features built in place: to put messages into each other copies the image each time."""
     example = tf.train.Example()
     for key, (kind, items) in values.items():
         filled = getattr(example.features.feature[key], kind)
@@ -107,14 +107,14 @@ def _serialise(values: dict[str, tuple[str, list]]) -> bytes:
 def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str, tf.Tensor]:
     """Parses one record inside a graph.
 
-    Boxes are clipped to the picture; those left without area are dropped with their labels.
+    Boxes are clipped to the image; those left without area are dropped with their labels.
 
     Args:
       serialized: string scalar, a serialized `tf.train.Example`.
       labels_offset: subtracted from every label, as slim does.
 
     Returns:
-      encoded: string scalar, the picture file's bytes.
+      encoded: string scalar, the image file's bytes.
       filename: string scalar, '' where the record has none.
       boxes: f32[N, 4] relative [ymin, xmin, ymax, xmax].
       labels: i64[N].
@@ -122,7 +122,7 @@ def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str,
       crowd: bool[N].
 
     Raises:
-      tf.errors.InvalidArgumentError: the record has no picture, or its lists differ in length.
+      tf.errors.InvalidArgumentError: the record has no image, or its lists differ in length.
     """
     features = tf.io.parse_single_example(serialized, _FEATURES)
     boxes = tf.clip_by_value(tf.stack([features[key] for key in _SIDES], axis=-1), 0.0, 1.0)
@@ -155,14 +155,14 @@ def read_contents(serialized: bytes) -> Contents:
     """Reads a record's objects without TensorFlow's graph, for counting and for inspection.
 
     Raises:
-      ValueError: not a `tf.train.Example`, no picture in it, or lists of different lengths.
+      ValueError: not a `tf.train.Example`, no image in it, or lists of different lengths.
     """
     try:
         features = tf.train.Example.FromString(serialized).features.feature
     except Exception as error:  # protobuf's DecodeError has a different home in each release
         raise ValueError(f"it is not a tf.train.Example ({error})") from error
     if not features[_ENCODED].bytes_list.value:
-        raise ValueError(f"it has no picture under {_ENCODED!r}")
+        raise ValueError(f"it has no image under {_ENCODED!r}")
     columns = [features[key].float_list.value for key in _SIDES]
     labels = _either(features, _LABEL, "int64_list")
     names = tuple(

@@ -1,9 +1,9 @@
 """Records that came without a manifest: counted once, the counts kept beside them.
 
 Such are the records of SSD-Tensorflow's converter and of the TF Object Detection API. The counts
-stand in `NAME.counts.json` and hold as long as the shards keep their names and sizes. A record that
-cannot be read is counted as a picture without objects: whether to go on without it is for its
-reader to say. When no record can be read, these are not pictures at all, and that is said here.
+are in `NAME.counts.json` and hold as long as the shards keep their names and sizes. A record that
+cannot be read is counted as an image without objects: whether to go on without it is for its
+reader to say. When no record can be read, these are not images at all, and that is said here.
 """
 
 import collections
@@ -48,7 +48,7 @@ def count_records(folder: str, name: str, files: Sequence[str]) -> Counts:
     """Counts the data set `name`, whose shards are `files` in `folder`, or recalls the counts.
 
     Raises:
-      InputError: a shard cannot be indexed, or a record is no annotated picture.
+      InputError: a shard cannot be indexed, or a record is no annotated image.
     """
     paths = [os.path.join(folder, file) for file in files]
     sizes = {file: shard_size(path) for file, path in zip(files, paths, strict=True)}
@@ -114,7 +114,7 @@ def _numbers_told(count: int, *, name: str) -> Iterator[int]:
 def _why(problem: ValueError, where: str) -> str:
     if isinstance(problem, RecordError):
         return str(problem)
-    return f"{where}: this record is no annotated picture: {problem}."
+    return f"{where}: this record is no annotated image: {problem}."
 
 
 def _check_ids(contents: Contents, *, where: str) -> None:

@@ -38,7 +38,7 @@ def masked_crc(data: bytes) -> int:
 
 
 def frame(data: bytes) -> bytes:
-    """`data` as it stands in a TFRecord file: length, CRC, data, CRC."""
+    """`data` as it is in a TFRecord file: length, CRC, data, CRC."""
     length = struct.pack("<Q", len(data))
     crcs = struct.pack("<I", masked_crc(length)), struct.pack("<I", masked_crc(data))
     return b"".join((length, crcs[0], data, crcs[1]))

@@ -37,7 +37,7 @@ class Manifest:
     Attributes:
       name: NAME of the files `NAME_NNN.tfrecord`.
       labels: class names; class k is labels[k - 1].
-      classes: for each label a dict of `pictures` (with at least one counted object), `objects`
+      classes: for each label a dict of `images` (with at least one counted object), `objects`
         (counted ones, that is without difficult) and `difficult`.
       shards: in the order of their records.
       notes: what the converter told besides, such as clipped and dropped boxes by file.
@@ -51,7 +51,7 @@ class Manifest:
 
     @property
     def num_images(self) -> int:
-        """Pictures, with or without objects."""
+        """Images, with or without objects."""
         return sum(shard.records for shard in self.shards)
 
     def to_json(self) -> str:

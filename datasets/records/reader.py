@@ -96,7 +96,7 @@ class _Shard:
         end = self._size if last else int(self.offsets[number + 1])
         if end - offset > MAX_RECORD_BYTES:
             raise RecordError(
-                self.path, offset, f"a record of {end - offset} bytes is no picture: remove it"
+                self.path, offset, f"a record of {end - offset} bytes is no image: remove it"
             )
         raw = self._read_at(offset, end - offset)
         length = read_length(raw[:12], path=self.path, offset=offset, limit=len(raw))

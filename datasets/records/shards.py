@@ -31,7 +31,7 @@ def choose_num_shards(*, num_examples: int, num_bytes: int, requested: int = 0) 
     """
     if requested < 0 or requested > num_examples:
         raise InputError(
-            f"--num_shards={requested} for {num_examples} pictures: pass 1 to {num_examples}, or 0 "
+            f"--num_shards={requested} for {num_examples} images: pass 1 to {num_examples}, or 0 "
             "to have it chosen."
         )
     by_size = math.ceil(num_bytes / SHARD_BYTES)
@@ -87,7 +87,7 @@ def _write_all(
                 writers.append(stack.enter_context(_ShardWriter(path)))
             writers[-1].write(example)
     if not writers:
-        raise InputError(f"The data set {name} has no picture that could be written.")
+        raise InputError(f"The data set {name} has no image that could be written.")
     return tuple(writer.finish() for writer in writers)
 
 

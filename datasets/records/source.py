@@ -1,10 +1,10 @@
 """Records by number for tf.data, that names the bad ones and, when asked to, goes on without them.
 
-A bad record is one whose CRC fails, that is no annotated picture, or whose picture does not decode.
+A bad record is one whose CRC fails, that is no annotated image, or whose image does not decode.
 In training the next good record takes its place, so that batches stay a function of (seed, step);
-in evaluation it is left out. Every record's header is looked at before its picture is decoded for
+in evaluation it is left out. Every record's header is looked at before its image is decoded for
 the first time, so that no claim of a stranger's file takes memory. Only with `skip_bad` is each
-picture decoded here once, to know in time; without it a failure is explained afterwards.
+image decoded here once, to know in time; without it a failure is explained afterwards.
 """
 
 import collections
@@ -113,12 +113,12 @@ class RecordSource:
             return b""
 
     def _look_at(self, number: int, data: bytes, *, decode: bool) -> None:
-        """Raises InputError when the record is no annotated picture that can be decoded."""
+        """Raises InputError when the record is no annotated image that can be decoded."""
         where = "{}, byte {}".format(*self.locate(number))
         try:
             contents = read_contents(data)
         except ValueError as error:
-            raise InputError(f"{where}: this record is no annotated picture: {error}.") from error
+            raise InputError(f"{where}: this record is no annotated image: {error}.") from error
         try:
             check_header_limits(contents.encoded)
             if decode:
@@ -126,7 +126,7 @@ class RecordSource:
         except (ValueError, tf.errors.OpError) as error:
             what = "does not decode" if isinstance(error, tf.errors.OpError) else str(error)
             name = contents.filename or "without a name"
-            raise InputError(f"{where}: the picture {name} {what}.") from error
+            raise InputError(f"{where}: the image {name} {what}.") from error
 
     def _leave_out(self, number: int, error: InputError) -> None:
         with self._lock:

@@ -167,7 +167,7 @@ def paint(
 
     Args:
       canvas: what stands there already; the shape may lie partly outside.
-      contours: pixel coordinates of the picture.
+      contours: pixel coordinates of the image.
       colour: f32[3] RGB in 0-255.
       rng: draws the pattern of the fill.
       opacity: 1 hides what is below; a faint shape has less, and no shadow.

@@ -1,11 +1,11 @@
 """A data set of drawn objects in the layout of the Pascal VOC devkit.
 
-`generate` writes pictures, annotations and split files as VOC2007 has them, so that every tool for
-VOC reads them. Six classes, textured grounds, shapes that lie on one another, that the picture's
-edge cuts off, that are faint or mostly hidden (`difficult`), and now and then an empty picture.
+`generate` writes images, annotations and split files as VOC2007 has them, so that every tool for
+VOC reads them. Six classes, textured grounds, shapes that lie on one another, that the image's
+edge cuts off, that are faint or mostly hidden (`difficult`), and now and then an empty image.
 
-Picture number k of a split depends on the seed, the split and k only: more training pictures leave
-the first ones and the test pictures as they were. The folder appears under its name when it is
+Image number k of a split depends on the seed, the split and k only: more training images leave
+the first ones and the test images as they were. The folder appears under its name when it is
 whole, never before.
 """
 
@@ -56,7 +56,7 @@ _OBJECT = """\t<object>
 
 
 class _Entry(NamedTuple):
-    """A line of a split file: the picture and what is on it."""
+    """A line of a split file: the image and what is on it."""
 
     image_id: str
     objects: tuple[scene.Labelled, ...]
@@ -71,19 +71,19 @@ def generate(
     folder: str = "VOC2007",
     on_picture: Callable[[int], None] | None = None,
 ) -> str:
-    """Writes `num_train + num_test` pictures with annotations under `output_dir/folder`.
+    """Writes `num_train + num_test` images with annotations under `output_dir/folder`.
 
     There: `Annotations/ID.xml`, `JPEGImages/ID.jpg` and `ImageSets/Main/` with `train.txt`,
-    `trainval.txt` (the same pictures) and `test.txt`, and `CLASS_SPLIT.txt` beside each (1 present,
-    -1 absent, 0 difficult ones only). Ids count from 000001, the test pictures after the others.
+    `trainval.txt` (the same images) and `test.txt`, and `CLASS_SPLIT.txt` beside each (1 present,
+    -1 absent, 0 difficult ones only). Ids count from 000001, the test images after the others.
     Boxes follow VOC: whole pixels, counted from 1, both ends included.
 
     Args:
       output_dir: the devkit folder, made where it is missing.
       seed: 0 or more; the same seed and counts give the same files.
-      num_train, num_test: numbers of pictures, each at least 1.
+      num_train, num_test: numbers of images, each at least 1.
       folder: name of the data set's folder.
-      on_picture: called with 1, 2, ... after each picture is written.
+      on_picture: called with 1, 2, ... after each image is written.
 
     Returns:
       Path of the new folder.
@@ -112,7 +112,7 @@ def _check(*, seed: int, num_train: int, num_test: int) -> None:
         raise InputError(f"seed is {seed}: give 0 or a positive number.")
     for name, number in (("num_train", num_train), ("num_test", num_test)):
         if not 1 <= number < 500_000:
-            raise InputError(f"{name} is {number}: each split needs 1 to 499,999 pictures.")
+            raise InputError(f"{name} is {number}: each split needs 1 to 499,999 images.")
 
 
 def _write(
@@ -164,7 +164,7 @@ def annotation(
     folder: str = "VOC2007",
     seed: int = 0,
 ) -> str:
-    """Text of the XML file of one picture, `height` x `width` pixels."""
+    """Text of the XML file of one image, `height` x `width` pixels."""
     return _ANNOTATION.format(
         folder=folder,
         image_id=image_id,
@@ -199,7 +199,7 @@ def _write_splits(folder: str, entries: Mapping[str, Sequence[_Entry]]) -> None:
 
 
 def _presence(label: str, entry: _Entry) -> int:
-    """1 where a picture has such an object, -1 where it has none, 0 where all are difficult."""
+    """1 where an image has such an object, -1 where it has none, 0 where all are difficult."""
     difficult = [each.difficult for each in entry.objects if each.name == label]
     if not difficult:
         return -1

@@ -1,6 +1,6 @@
-"""One drawn picture: which shapes stand where, what hides what, and the pixels.
+"""One drawn image: which shapes stand where, what hides what, and the pixels.
 
-A box spans the whole drawn outline, cut off at the picture's edge, also where another shape lies on
+A box spans the whole drawn outline, cut off at the image's edge, also where another shape lies on
 top. A shape is `difficult` when less than `CLEARLY_VISIBLE` of its area can be seen or when it is
 painted faintly; both happen on purpose, at known rates. Everything follows from the generator
 handed in.
@@ -13,7 +13,7 @@ import numpy as np
 from datasets.shapes import backgrounds, drawing
 from datasets.shapes.drawing import Contours
 
-SMALLEST, LARGEST = 0.08, 0.60  # longer side of a shape, as a part of the picture's shorter side
+SMALLEST, LARGEST = 0.08, 0.60  # longer side of a shape, as a part of the image's shorter side
 CLEARLY_VISIBLE = 0.50
 _BARELY_VISIBLE = 0.15  # less than that would not be worth a box
 _COUNTS = {0: 0.02, 1: 0.08, 2: 0.16, 3: 0.22, 4: 0.2, 5: 0.15, 6: 0.1, 7: 0.07}
@@ -22,7 +22,7 @@ _TRIALS = 30
 
 
 class Shape(NamedTuple):
-    """A shape in its place; later ones of a picture are painted over earlier ones."""
+    """A shape in its place; later ones of an image are painted over earlier ones."""
 
     name: str
     contours: Contours
@@ -32,7 +32,7 @@ class Shape(NamedTuple):
 class Labelled(NamedTuple):
     """What the annotation says of a shape.
 
-    `box` is (ymin, xmin, ymax, xmax) in pixels, real numbers within the picture; `visible` is the
+    `box` is (ymin, xmin, ymax, xmax) in pixels, real numbers within the image; `visible` is the
     part of the shape's area that can be seen.
     """
 
@@ -205,10 +205,10 @@ def _paint(rng: np.random.Generator, shapes: list[Shape], board: _Board) -> np.n
 
 
 def draw(rng: np.random.Generator) -> Picture:
-    """Draws one picture of about the size of Pascal VOC's.
+    """Draws one image of about the size of Pascal VOC's.
 
     Args:
-      rng: the picture is a function of it alone.
+      rng: the image is a function of it alone.
     """
     longer = int(rng.integers(400, 501))
     shorter = int(rng.integers(max(320, int(0.66 * longer)), int(0.9 * longer)))

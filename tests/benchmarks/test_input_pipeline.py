@@ -43,7 +43,7 @@ def test_augmentation_table_compares_with_decoding_and_torchvision():
         "| matching alone | 2,000 | 200% | 40.0 |",
         "| torchvision, `ssd` preset | 62 | 6% | 1.0 |",
         "",
-        "Matching takes 0.500 ms a picture.",
+        "Matching takes 0.500 ms an image.",
     ]
 
 
@@ -104,7 +104,7 @@ def test_benchmark_prints_every_row(capsys, tmp_path):
         "matching alone",
         "recipe, matching, batching",
         "the same from records",
-        "16 pictures and annotations, 1 MB",
+        "16 images and annotations, 1 MB",
         "copy, each file synced",
         "copy, one sync in the end",
         "conversion",

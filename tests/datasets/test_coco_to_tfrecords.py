@@ -18,7 +18,7 @@ from runtime.errors import InputError
 
 
 def coco_of(voc_dir) -> dict:
-    """A VOC folder's annotations as COCO tables; picture ids from 100, category ids 3, 6, ..."""
+    """A VOC folder's annotations as COCO tables; image ids from 100, category ids 3, 6, ..."""
     annotations = {
         i: read_annotation(f"{voc_dir}/Annotations/{i}.xml") for i in list_annotated(str(voc_dir))
     }
@@ -51,7 +51,7 @@ def coco_of(voc_dir) -> dict:
 
 @pytest.fixture
 def run(voc, tmp_path):
-    """Converts tables, whose pictures are those of the VOC folder, to `tmp_path/out`."""
+    """Converts tables, whose images are those of the VOC folder, to `tmp_path/out`."""
 
     def run(tables, **changes):
         (tmp_path / "i.json").write_text(json.dumps(tables))
@@ -124,7 +124,7 @@ def test_picture_outside_the_folder_is_never_read(voc, run, tmp_path):
     voc.add_many(2)
     tables = coco_of(voc)
     tables["images"][0]["file_name"] = "../JPEGImages/p000.jpg"
-    with pytest.raises(InputError, match="leads out of the pictures' folder"):
+    with pytest.raises(InputError, match="leads out of the images' folder"):
         run(tables)
 
 
@@ -136,7 +136,7 @@ def test_labels_file_gives_the_order_and_must_have_every_class(voc, run, tmp_pat
     assert found.labels == ("own", "cat", "more")
     assert found.notes["coco_ids"] == {"cat": 3, "own": 6}
     (tmp_path / "labels").write_text("cat\n")
-    with pytest.raises(InputError, match="picture 100 has an object of class 'own'"):
+    with pytest.raises(InputError, match="image 100 has an object of class 'own'"):
         run(coco_of(voc), labels_file=str(tmp_path / "labels"))
 
 

@@ -77,13 +77,13 @@ def test_dropped_and_clipped_boxes_are_reported_by_file(tally, lines):
     assert tally.notes["dropped_boxes"] == {"a.jpg": 2}
     assert tally.notes["clipped_boxes"] == {"a.jpg": 1}
     assert lines == [
-        "a.jpg: the box of object 1, 4 has no area inside the picture",
+        "a.jpg: the box of object 1, 4 has no area inside the image",
         "a.jpg: the box of object 3 is clipped",
     ]
     assert tally.classes["cat"]["objects"] == 1
     assert tally.summary() == [
-        "2 boxes without area dropped; pictures: 1",
-        "1 boxes clipped to the picture; pictures: 1",
+        "2 boxes without area dropped; images: 1",
+        "1 boxes clipped to the image; images: 1",
     ]
 
 
@@ -101,14 +101,13 @@ def test_picture_that_exif_turns_is_noted_by_what_became_of_its_boxes(tally, lin
     tally.add_turn("c.jpg", 3, DrawnOn.UNKNOWN)
     assert (tally.notes["turned_back"], tally.notes["maybe_turned"]) == ({"b.jpg": 6}, {"c.jpg": 3})
     assert lines == [
-        "b.jpg is turned by EXIF (6): its boxes were drawn on the turned picture and are turned "
-        "back",
+        "b.jpg is turned by EXIF (6): its boxes were drawn on the turned image and are turned back",
         "c.jpg is turned by EXIF (3): its size does not tell whether its boxes were drawn on the "
-        "turned picture",
+        "turned image",
     ]
     assert tally.summary() == [
-        "pictures turned by EXIF whose boxes were turned back: 1",
-        "pictures turned by EXIF whose boxes may lie elsewhere: 1",
+        "images turned by EXIF whose boxes were turned back: 1",
+        "images turned by EXIF whose boxes may lie elsewhere: 1",
     ]
 
 
@@ -116,15 +115,15 @@ def test_bad_pictures_are_named_up_to_the_limit(tally, lines):
     tally.skip("a", InputError("a is bad."), limit=1)
     assert lines == ["skipped: a is bad."]
     assert tally.notes["skipped"] == {"a": "a is bad."}
-    assert tally.summary() == ["bad pictures left out: 1"]
-    with pytest.raises(InputError, match=r"^b is bad \(bad picture number 2, --skip_bad=1;"):
+    assert tally.summary() == ["bad images left out: 1"]
+    with pytest.raises(InputError, match=r"^b is bad \(bad image number 2, --skip_bad=1;"):
         tally.skip("b", InputError("b is bad."), limit=1)
 
 
 def test_table_is_aligned_and_ends_with_totals(tally):
     add(tally, "a.jpg", annotation(("cat", (1, 1, 9, 9)), ("dog", (1, 1, 9, 9), True)))
     assert tally.table().splitlines() == [
-        "class  pictures   objects  difficult",
+        "class  images   objects  difficult",
         "cat           1         1          0",
         "dog           0         0          1",
         "all           1         1          1",

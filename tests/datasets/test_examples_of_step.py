@@ -29,7 +29,7 @@ def source(tmp_path_factory):
 
 
 def labels_read(source, *, step: int, shuffle: bool, workers: int = 1) -> list[int]:
-    """Labels of the pictures that the training's pipelines give for one step, all workers'."""
+    """Labels of the images that the training's pipelines give for one step, all workers'."""
     found: list[int] = []
     for worker in range(workers):
         rows = 4 // workers

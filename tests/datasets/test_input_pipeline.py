@@ -14,7 +14,7 @@ from datasets.records.source import RecordSource
 
 @pytest.fixture
 def source(tmp_path, write_tfrecord, ssd_tensorflow_record) -> RecordSource:
-    """Nine records of pictures with one object, whose class is the record's number from 1."""
+    """Nine records of images with one object, whose class is the record's number from 1."""
     examples = [ssd_tensorflow_record([(k + 1, b"x")]) for k in range(9)]
     shards = (
         write_tfrecord(tmp_path / "a_000.tfrecord", examples[:6]),
@@ -24,7 +24,7 @@ def source(tmp_path, write_tfrecord, ssd_tensorflow_record) -> RecordSource:
 
 
 def preprocess(encoded, boxes, labels, *, seed):
-    """The picture's first numbers are those of its seed."""
+    """The image's first numbers are those of its seed."""
     return tf.cast(seed, tf.float32), boxes, labels
 
 

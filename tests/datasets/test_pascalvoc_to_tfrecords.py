@@ -15,7 +15,7 @@ from datasets.records.reader import RecordReader
 from runtime.errors import InputError
 from tests.voc_folder import with_exif
 
-BOX = (2, 4, 12, 24)  # pixels of a picture of 20 x 40: relative [.1, .1, .6, .6]
+BOX = (2, 4, 12, 24)  # pixels of an image of 20 x 40: relative [.1, .1, .6, .6]
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def test_real_size_counts_where_the_annotation_tells_none(voc, run, tmp_path):
 
 
 def test_contradicted_size_is_refused_or_skipped(voc, run, tmp_path):
-    voc.add("a", ("own", BOX), width=20, height=40)  # swapped, but no EXIF tag turns the picture
+    voc.add("a", ("own", BOX), width=20, height=40)  # swapped, but no EXIF tag turns the image
     voc.add("b", ("own", BOX))
-    said = r"JPEGImages/a\.jpg: its annotation says 20 x 40, the picture is 40 x 20: sides swapped"
+    said = r"JPEGImages/a\.jpg: its annotation says 20 x 40, the image is 40 x 20: sides swapped"
     with pytest.raises(InputError, match=said):
         run()
     run(skip_bad=1)
@@ -145,7 +145,7 @@ def truncate(path):
 
 
 def make_text(path):
-    path.write_text("not a picture")
+    path.write_text("not an image")
 
 
 def dangle(path):
@@ -159,7 +159,7 @@ def dangle(path):
         (truncate, r"JPEGImages/b\.jpg was cut off"),
         (make_text, r"JPEGImages/b\.jpg is neither JPEG nor PNG"),
         (dangle, r"JPEGImages/b\.jpg cannot be read"),
-        (os.remove, "no picture of b"),
+        (os.remove, "no image of b"),
     ],
 )
 def test_bad_picture_is_named_or_skipped(voc, run, tmp_path, spoil, message):
@@ -190,14 +190,14 @@ def test_more_bad_pictures_than_allowed_are_bad_input(voc, run):
     voc.add_many(4)
     for number in (0, 2):
         truncate(voc.path / "JPEGImages" / f"p{number:03d}.jpg")
-    with pytest.raises(InputError, match=r"p002\.jpg .*bad picture number 2, --skip_bad=1"):
+    with pytest.raises(InputError, match=r"p002\.jpg .*bad image number 2, --skip_bad=1"):
         run(skip_bad=1)
 
 
 def test_only_bad_pictures_are_bad_input(voc, run):
     voc.add("a")
     truncate(voc.path / "JPEGImages" / "a.jpg")
-    with pytest.raises(InputError, match="no picture that could be written"):
+    with pytest.raises(InputError, match="no image that could be written"):
         run(skip_bad=5)
 
 

@@ -55,11 +55,11 @@ def test_script_converts_and_prints_its_table(voc, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "class  pictures   objects  difficult",
+        "class  images   objects  difficult",
         "cat           2         2          0",
         "own           2         2          0",
         "all           2         4          0",
-        f"written: own_train (2 pictures) in {tmp_path}/out",
+        f"written: own_train (2 images) in {tmp_path}/out",
     ]
     assert get_dataset("own", "train", f"{tmp_path}/out").labels == ("cat", "own")
 
@@ -93,7 +93,7 @@ def test_bad_input_ends_in_one_sentence(arguments, message):
 
 @pytest.fixture
 def kill_in_the_middle(voc, tmp_path):
-    """Starts a conversion of 200 pictures and kills it after its first shard was begun."""
+    """Starts a conversion of 200 images and kills it after its first shard was begun."""
     voc.add_many(200)
     out = tmp_path / "out"
 
@@ -149,7 +149,7 @@ def voc2007(shared, tmp_path_factory):
 
 @pytest.mark.golden
 @pytest.mark.parametrize(
-    "split, pictures, objects, persons, aeroplanes",
+    "split, images, objects, persons, aeroplanes",
     [
         (
             "trainval",
@@ -194,8 +194,8 @@ def test_bccd_converts_and_drops_its_two_flat_boxes(shared, tmp_path):
     assert get_dataset("bccd", "trainval", str(tmp_path)).num_samples == 292
     assert get_dataset("bccd", "test", str(tmp_path)).labels == ("Platelets", "RBC", "WBC")
     assert lines == [
-        "BloodImage_00338.jpg: the box of object 13 has no area inside the picture",
-        "BloodImage_00343.jpg: the box of object 4 has no area inside the picture",
+        "BloodImage_00338.jpg: the box of object 13 has no area inside the image",
+        "BloodImage_00343.jpg: the box of object 4 has no area inside the image",
     ]
     notes = read_manifest(str(tmp_path), "bccd_trainval").notes
     assert sum(notes["dropped_boxes"].values()) == 2

@@ -18,7 +18,7 @@ from tests.limits import file_size_limit
 
 
 class Bright:
-    """Finds the bounding box of bright pixels as a `lamp`, and the whole picture as a `wall`."""
+    """Finds the bounding box of bright pixels as a `lamp`, and the whole image as a `wall`."""
 
     labels = ("lamp", "wall")
 
@@ -121,7 +121,7 @@ def test_broken_files_are_reported_and_passed_over(pictures, tmp_path):
     summary, said = run(settings(pictures, tmp_path / "out", batch_size=2))
     assert summary[:2] == (3, 2)
     assert "1.png: the file is torn" in said
-    assert "4.png: the file is empty; passed over" in said
+    assert "4.png: the file is empty; skipped" in said
     assert [line["image"] for line in read(tmp_path / "out")] == ["0.png", "2.png", "3.png"]
 
 
@@ -129,14 +129,14 @@ def test_file_whose_name_is_not_utf8_is_reported_and_passed_over(pictures, tmp_p
     os.rename(pictures / "1.png", os.fsencode(pictures) + b"/caf\xe9.png")
     summary, said = run(settings(pictures, tmp_path / "out", format=("jsonl", "csv", "voc_xml")))
     assert summary[:2] == (4, 1)
-    assert r"caf\xe9.png: its name is not UTF-8: rename it; passed over" in said
+    assert r"caf\xe9.png: its name is not UTF-8: rename it; skipped" in said
     assert [line["image"] for line in read(tmp_path / "out")] == [f"{k}.png" for k in (0, 2, 3, 4)]
 
 
 def test_nothing_readable_is_an_error(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(b"torn")
-    with pytest.raises(InputError, match="not one picture"):
+    with pytest.raises(InputError, match="not one image"):
         run(settings(tmp_path / "in", tmp_path / "out"))
     assert not (tmp_path / "out" / "detections.jsonl").exists()
 
@@ -201,7 +201,7 @@ def test_run_may_be_repeated_also_after_it_was_cut_short(pictures, tmp_path, lef
 
 
 def test_annotations_of_a_person_are_never_overwritten(pictures, tmp_path):
-    """The folder of a VOC data set, whose pictures are the input."""
+    """The folder of a VOC data set, whose images are the input."""
     folder = tmp_path / "voc"
     (folder / "Annotations").mkdir(parents=True)
     pictures = pictures.rename(folder / "JPEGImages")
@@ -286,7 +286,7 @@ def test_video_out_that_cannot_be_meant_is_refused(pictures, tmp_path):
     path = make_video(tmp_path / "clip.avi")
     with pytest.raises(InputError, match="is the input"):
         run(settings(path, tmp_path / "out", video_out=path))
-    with pytest.raises(InputError, match="drop it, or --draw=False"):
+    with pytest.raises(InputError, match="remove it, or --draw=False"):
         run(settings(path, tmp_path / "out", video_out="x.mp4", draw=False))
     with pytest.raises(InputError, match="is for a video or camera"):
         run(settings(pictures, tmp_path / "out", video_out="x.mp4"))
@@ -295,7 +295,7 @@ def test_video_out_that_cannot_be_meant_is_refused(pictures, tmp_path):
 
 
 class Stopped(PictureFiles):
-    """Gives two pictures, then a signal comes, as Ctrl-C or docker stop send it."""
+    """Gives two images, then a signal comes, as Ctrl-C or docker stop send it."""
 
     def __init__(self, paths, number):
         super().__init__(paths)

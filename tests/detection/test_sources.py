@@ -1,4 +1,4 @@
-"""Where pictures come from: files of every kind, torn ones, folders, globs and videos."""
+"""Where images come from: files of every kind, torn ones, folders, globs and videos."""
 
 import functools
 import http.server
@@ -109,7 +109,7 @@ def test_torn_file_is_refused(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     write(path, noise)
     path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(ValueError, match="torn or no picture"):
+    with pytest.raises(ValueError, match="torn or no image"):
         read_picture(str(path))
 
 
@@ -118,7 +118,7 @@ def test_empty_file_and_text_are_refused(tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     with pytest.raises(ValueError, match="empty"):
         read_picture(str(tmp_path / "empty.jpg"))
-    with pytest.raises(ValueError, match="torn or no picture"):
+    with pytest.raises(ValueError, match="torn or no image"):
         read_picture(str(tmp_path / "text.jpg"))
 
 
@@ -147,7 +147,7 @@ def test_one_picture_is_called_by_its_file_name(tmp_path):
 def test_folder_gives_its_pictures_in_order_and_nothing_else(tmp_path):
     for name in ("b.png", "a.JPG", "deep/c.png"):
         write_rgb(tmp_path / name, picture())
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     source = open_source(str(tmp_path))
     assert pieces(source) == [("a.JPG", "a"), ("b.png", "b")]
     assert not source.is_video
@@ -201,8 +201,8 @@ def test_relative_paths_keep_their_names(tmp_path, monkeypatch):
     ("name", "said"),
     [
         ("absent.jpg", "is not there"),
-        ("empty", "has no pictures"),
-        ("*.gif", "matches no picture"),
+        ("empty", "has no images"),
+        ("*.gif", "matches no image"),
         ("camera:", "names no camera"),
         ("camera:front", "names no camera"),
     ],

@@ -8,7 +8,7 @@ import runs
 
 @pytest.fixture(scope="session")
 def voc_dir(tmp_path_factory):
-    """VOC folder with 12 training and 6 test pictures."""
+    """VOC folder with 12 training and 6 test images."""
     folder = tmp_path_factory.mktemp("devkit")
     runs.run(
         "scripts/make_shapes_devkit.py",

@@ -106,7 +106,7 @@ def test_tensorboard_gets_numbers_by_class_name_and_a_few_pictures(metrics, trai
 def test_picture_of_another_size_is_refused_where_none_is_resized(trained, records, tmp_path):
     flags = eval_flags(trained, records, tmp_path)
     done = runs.run("eval_ssd_network.py", *flags, "--eval_resize=1", code=2)
-    assert "takes only pictures of the network's 300 x 300" in done.stderr
+    assert "takes only images of the network's 300 x 300" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -154,7 +154,7 @@ def plan(folder: pathlib.Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def tfrecords(voc_dir, tmp_path_factory):
-    """The drawn pictures under names of VOC's classes, as records of VOC 2007 and 2012."""
+    """The drawn images under names of VOC's classes, as records of VOC 2007 and 2012."""
     folder = tmp_path_factory.mktemp("voc")
     for split in ("train", "test"):
         devkit = folder / split

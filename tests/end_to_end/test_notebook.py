@@ -43,7 +43,7 @@ def test_notebook_has_a_place_for_every_layer_of_either_network(cells, parameter
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of Jupyter's packages, which are not ours to mend
+@pytest.mark.filterwarnings("ignore")  # of Jupyter's packages, which are not ours to correct
 def test_notebook_runs_from_start_to_end(trained_demo, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient", reason="the extra dev is not installed")
     nbformat = pytest.importorskip("nbformat", reason="the extra dev is not installed")

@@ -1,4 +1,4 @@
-"""Every command in the README is run: the demo in full, the section on own pictures in small."""
+"""Every command in the README is run: the demo in full, the section on own images in small."""
 
 import json
 import pathlib
@@ -33,7 +33,7 @@ def checkout(tmp_path) -> pathlib.Path:
 
 
 def test_readme_has_these_commands_and_no_others():
-    assert list(shell_blocks()) == ["Start", "Your own pictures", "Ship it", "Several workers"]
+    assert list(shell_blocks()) == ["Start", "Your own images", "Ship it", "Several workers"]
     start = re.sub(r" +#.*", "", shell_blocks()["Start"]).splitlines()
     assert start == ["make demo", "make test"]
 
@@ -49,7 +49,7 @@ def small(commands: str) -> str:
 @pytest.mark.slow
 def test_commands_of_the_readme_run_one_after_the_other(checkout, voc_dir):
     (checkout / "my_pictures").symlink_to(voc_dir)
-    for heading in ("Your own pictures", "Ship it", "Several workers"):
+    for heading in ("Your own images", "Ship it", "Several workers"):
         runs.shell(small(shell_blocks()[heading]), checkout)
     results = checkout / "runs" / "mine"
     assert json.loads((results / "eval" / "metrics.json").read_text())["num_images"] == 6

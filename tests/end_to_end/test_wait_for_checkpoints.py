@@ -46,7 +46,7 @@ def test_last_checkpoint_ends_the_wait_and_one_that_cannot_be_read_is_passed_ove
     for ending in (".index", ".data-00000-of-00001"):
         (train_dir / f"ckpt-2{ending}").write_bytes(b"torn")
     done = runs.run("eval_ssd_network.py", *flags(train_dir, records, folder))
-    assert f"Passed over: Checkpoint {train_dir}/ckpt-2 cannot be read" in done.stdout
+    assert f"Skipped: Checkpoint {train_dir}/ckpt-2 cannot be read" in done.stdout
     assert lines(folder) == [json.loads((folder / "metrics.json").read_text())]
     assert lines(folder)[0]["step"] == 6
     assert f"{train_dir}/ckpt-6: mAP_VOC07 " in done.stdout

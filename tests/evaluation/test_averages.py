@@ -83,7 +83,7 @@ def course(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dataset_dir(tmp_path_factory) -> str:
-    """Records of one picture with one object."""
+    """Records of one image with one object."""
     folder = tmp_path_factory.mktemp("records")
     (folder / "labels.txt").write_text("a\nb\n")
     with tf.io.TFRecordWriter(str(folder / "noise_test_000.tfrecord")) as writer:

@@ -20,7 +20,7 @@ class Training:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
-        assert self.now < 1000, "it waits for ever"
+        assert self.now < 1000, "it waits forever"
         for name in self._events.pop(0) if self._events else ():
             path = self.folder / f"ckpt-{name.lstrip('-')}.index"
             path.unlink() if name.startswith("-") else path.touch()

@@ -43,7 +43,7 @@ def checkpoint(detector, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def examples(detector) -> list[bytes]:
-    """Pictures of smooth noise; their objects are some of what is found there, moved a little.
+    """Images of smooth noise; their objects are some of what is found there, moved a little.
 
     The third has no objects, and every third object is difficult.
     """
@@ -157,7 +157,7 @@ def test_every_way_to_resize_scores_every_picture(checkpoint, dataset_dir, resul
 
 
 def detections(folder) -> np.ndarray:
-    """f64[D, 7]: picture, class, score and box, as they were written."""
+    """f64[D, 7]: image, class, score and box, as they were written."""
     ids = [str(k) for k in range(len(SIZES))]
     found = devkit.read(folder, image_ids=ids, labels=LABELS).detections
     return np.column_stack([found.images, found.classes, found.scores, found.boxes])
@@ -273,7 +273,7 @@ def test_scoring_of_files_names_its_own_flags(tmp_path):
 
 
 def voc_folder(folder, name: str, *, difficult: int = 0) -> str:
-    """One annotation of one object; of the picture's size it says 0 x 0."""
+    """One annotation of one object; of the image's size it says 0 x 0."""
     box = "<xmin>10</xmin><ymin>20</ymin><xmax>30</xmax><ymax>40</ymax>"
     size = "<size><width>0</width><height>0</height></size>"
     for part in ("Annotations", "ImageSets/Main"):
@@ -330,12 +330,12 @@ def test_pictures_of_one_name_are_all_drawn_and_not_written_as_one(checkpoint, e
     dataset_dir = write(tmp_path, [examples[0], examples[1], examples[0]])
     sheet = tmp_path / "sheet.png"
     flags = {"summary_pictures": 3, "write_detections": True, "contact_sheet": str(sheet)}
-    with pytest.raises(InputError, match="Two pictures have the id '0'"):
+    with pytest.raises(InputError, match="Two images have the id '0'"):
         run(checkpoint, dataset_dir, tmp_path, **flags)
     assert sheet.exists()
     (path,) = tmp_path.glob("events.*")
     events = b"".join(record.numpy() for record in tf.data.TFRecordDataset(str(path)))
-    for tag in (b"pictures/0.png, 0", b"pictures/1.png", b"pictures/0.png, 2"):
+    for tag in (b"images/0.png, 0", b"pictures/1.png", b"images/0.png, 2"):
         assert events.count(tag) == 1
 
 

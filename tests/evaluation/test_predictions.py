@@ -18,7 +18,7 @@ SIZES = [(300, 300), (450, 640), (600, 310), (200, 260), (333, 500)]
 
 
 class WhiteBoxDetector:
-    """Finds the white part of its inputs, and, beside it, the border that pads a picture."""
+    """Finds the white part of its inputs, and, beside it, the border that pads an image."""
 
     image_size = (300, 300)
     preprocessing = get_preprocessing("ssd_300_vgg", image_size)
@@ -126,6 +126,6 @@ def test_without_resizing_pictures_of_another_size_are_refused_by_name(source):
 
 
 def test_split_of_bad_records_alone_is_bad_input(tmp_path):
-    source = RecordSource(write(tmp_path, [b"no picture", b"nor this"]), skip_bad=2)
+    source = RecordSource(write(tmp_path, [b"no image", b"nor this"]), skip_bad=2)
     with pytest.raises(InputError, match="No record of pascalvoc_2007, test can be read"):
         run_detector(WhiteBoxDetector(), source, settings())

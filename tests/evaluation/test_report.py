@@ -29,7 +29,7 @@ CHARTS = {
 
 
 class Reader(html.parser.HTMLParser):
-    """Tags, texts and picture sources of a page."""
+    """Tags, texts and image sources of a page."""
 
     def __init__(self):
         super().__init__()
@@ -119,8 +119,8 @@ def test_page_shows_every_part(page):
     text = " ".join(page.texts)
     for heading in (
         *("Classes", "Precision over recall", "Errors by kind", "Confusion between classes"),
-        *("Object size", "Scores", "The worst pictures of", "The worst of the other"),
-        "The best pictures",
+        *("Object size", "Scores", "The worst images of", "The worst of the other"),
+        "The best images",
     ):
         assert heading in text
 
@@ -255,7 +255,7 @@ def test_pictures_without_a_size_are_left_out_of_the_sizes_and_counted(evaluatio
     sizes = evaluation.sizes.copy()
     sizes[2] = 0
     text, _ = report.make(dataclasses.replace(evaluation, sizes=sizes, load=None))
-    assert "Pictures whose annotation says 0 x 0 are left out: 1." in text
+    assert "Images whose annotation says 0 x 0 are left out: 1." in text
     counted = ~evaluation.truth.difficult & (evaluation.truth.images != 2)
     cells = re.search("<td>mean, sum</td>(.*?)</tr>", text).group(1)
     objects = re.findall(r"<td>(\d+)</td>", cells)

@@ -1,4 +1,4 @@
-"""Every format is run on the same pictures and agrees with the checkpoint it came from."""
+"""Every format is run on the same images and agrees with the checkpoint it came from."""
 
 import dataclasses
 import json
@@ -28,19 +28,19 @@ DESCRIPTION = Description(
 SIZES = ((90, 120), (310, 200), (300, 300))
 THRESHOLDS = {"select_threshold": 0.3, "keep_top_k": 200}
 
-# Runs alone in a process without this project: SavedModel and pictures in, detections out.
+# Runs alone in a process without this project: SavedModel and images in, detections out.
 FOREIGN = """
 import sys
 for name in ("deployment", "nets", "preprocessing", "datasets", "metrics", "tf_slim"):
     sys.modules[name] = None  # an import of it fails, installed or not
 import numpy as np
 import tensorflow as tf
-folder, pictures, out = sys.argv[1:]
+folder, images, out = sys.argv[1:]
 model = tf.saved_model.load(folder)
-arrays = np.load(pictures)
+arrays = np.load(images)
 found = {}
 for name in arrays.files:
-    if name.startswith("picture"):
+    if name.startswith("image"):
         image = arrays[name]
         png = tf.io.encode_png(image)[None]
         results = {
@@ -74,7 +74,7 @@ def checkpoint(detector, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def pictures() -> list[np.ndarray]:
-    """Smooth noise: blobs as pictures have them."""
+    """Smooth noise: blobs as images have them."""
     rng = np.random.default_rng(1)
     coarse = [rng.integers(0, 256, (9, 9, 3), np.uint8) for _ in SIZES]
     pairs = zip(coarse, SIZES, strict=True)
@@ -267,7 +267,7 @@ def test_calibration_folder_may_have_a_pattern_s_letters_in_its_name(tmp_path):
 
 def test_calibration_folder_without_pictures_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(InputError, match=r"--calibration_dir=.* holds no picture"):
+        with pytest.raises(InputError, match=r"--calibration_dir=.* holds no image"):
             tflite.list_pictures(str(folder))
 
 

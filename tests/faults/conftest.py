@@ -9,7 +9,7 @@ from tests.faults.clusters import BATCH, STEPS
 
 @pytest.fixture(scope="session")
 def records(tmp_path_factory):
-    """Folder of the records shapes_train, 12 pictures."""
+    """Folder of the records shapes_train, 12 images."""
     folder = tmp_path_factory.mktemp("faults")
     runs.run("scripts/make_shapes_devkit.py", f"--output_dir={folder}", "--num_train=12",
              "--num_test=2")  # fmt: skip

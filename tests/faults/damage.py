@@ -38,7 +38,7 @@ def harm(path: pathlib.Path, damage: str) -> None:
 
 
 def harm_newest(train_dir: pathlib.Path, damage: str) -> None:
-    """Harms the newest checkpoint that reads, where there is an older one to go on from."""
+    """Harms the newest checkpoint that reads, where there is an older one to resume from."""
     paths = [train_dir / f"ckpt-{step}" for step in checkpoints.list_steps(str(train_dir))]
     good = [path for path in paths if _reads(path)]
     if len(good) > 1:

@@ -136,7 +136,7 @@ def flip_a_bit(shard: pathlib.Path) -> None:
 
 
 def cut_pictures(shard: pathlib.Path) -> None:
-    """Leaves half of each picture, in records that are whole, as the manifest says."""
+    """Leaves half of each image, in records that are whole, as the manifest says."""
     examples = [tf.train.Example.FromString(d.numpy()) for d in tf.data.TFRecordDataset(str(shard))]
     for example in examples:
         picture = example.features.feature["image/encoded"].bytes_list.value

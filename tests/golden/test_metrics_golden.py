@@ -87,7 +87,7 @@ def test_coco_sample_has_its_published_aps(shared):
 
 
 def test_coco_sample_scores_the_same_as_tables_in_pixels(shared):
-    """What `--coco` does: the same pictures as our tables of boxes, crowds as difficult objects."""
+    """What `--coco` does: the same images as our tables of boxes, crowds as difficult objects."""
     folder = shared / "golden" / "coco_fakebbox100"
     sample = json.loads((folder / "gts" / "sampled_gts_bbox_area.json").read_text())
     results = json.loads((folder / "dets" / "sampled_bbox_results.json").read_text())["annotations"]

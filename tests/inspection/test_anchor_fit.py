@@ -59,7 +59,7 @@ def test_proposal_of_nothing_is_empty(count):
 
 
 def squares_at_random(sides, count: int = 300) -> np.ndarray:
-    """Boxes f32[N, 4] of the sides (pixels of 300), anywhere in the picture."""
+    """Boxes f32[N, 4] of the sides (pixels of 300), anywhere in the image."""
     draw = np.random.default_rng(0)
     size = np.repeat(sides, count)[:, None] / 300
     low = draw.uniform(0, 1 - size, (len(size), 2))

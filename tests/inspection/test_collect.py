@@ -16,7 +16,7 @@ from inspection import collect
 from inspection.defects import KINDS, Severity
 from tests.voc_folder import with_exif
 
-BOX = (2, 4, 12, 24)  # of a picture of 20 x 40
+BOX = (2, 4, 12, 24)  # of an image of 20 x 40
 
 
 def look(voc, *, split="", labels=None) -> collect.Inspection:
@@ -42,7 +42,7 @@ def with_claim(pixels: np.ndarray, side: int) -> bytes:
 
 @pytest.fixture
 def plant(voc):
-    """Adds a picture of its own pixels, its object boxes BOX unless given."""
+    """Adds an image of its own pixels, its object boxes BOX unless given."""
 
     def plant(image_id, *objects, picture=None, extension=".jpg", **size):
         voc.add(image_id, *(objects or [("cat", BOX)]), **size)
@@ -122,7 +122,7 @@ def test_box_from_zero_among_boxes_from_one_is_doubted(voc, plant):
         (lambda: cv2.imencode(".png", noise(1, 20, 40, 3))[1].tobytes(), "mislabelled"),
         (lambda: cv2.imencode(".jpg", noise(1, 20, 40))[1].tobytes(), "greyscale"),
         (lambda: cv2.imencode(".jpg", noise(1, 20, 40, 3))[1].tobytes()[:-30], "bad_picture"),
-        (lambda: b"no picture", "bad_picture"),
+        (lambda: b"no image", "bad_picture"),
         (lambda: with_claim(noise(1, 20, 40, 3), 65500), "bad_picture"),
         (lambda: cv2.imencode(".jpg", noise(1, 30, 44, 3))[1].tobytes(), "wrong_size"),
     ],

@@ -21,7 +21,7 @@ XML = (
 
 @pytest.fixture
 def folder(tmp_path):
-    """A VOC folder of four pictures with two objects each, one class of an evil name."""
+    """A VOC folder of four images with two objects each, one class of an evil name."""
     for name in ("Annotations", "JPEGImages"):
         (tmp_path / "voc" / name).mkdir(parents=True)
     evil = EVIL.replace("<", "&lt;")
@@ -41,14 +41,14 @@ def summarise(settings):
 def test_clean_folder_does_no_harm(folder, capsys):
     inspect.run(InspectSettings(input=str(folder)))
     text = capsys.readouterr().out
-    assert "4 pictures, 8 objects and 0 difficult ones" in text
+    assert "4 images, 8 objects and 0 difficult ones" in text
     assert text.endswith("Nothing here would harm a training.\n")
 
 
 def test_inverted_box_does_harm_and_is_named(folder, capsys):
     bad = XML[1].format("cat", 30, 2, 3, 12)
     (folder / "Annotations" / "2.xml").write_text(XML[0].format(bad))
-    with pytest.raises(InputError, match=r"would be harmed: inverted box\. Mend"):
+    with pytest.raises(InputError, match=r"would be harmed: inverted box\. Correct"):
         inspect.run(InspectSettings(input=str(folder)))
     text = capsys.readouterr().out
     assert "Annotations/2.xml, object 1: cat at x 30 to 3, y 2 to 12: its ends are swapped" in text
@@ -59,7 +59,7 @@ def test_numbers_are_those_of_the_boxes(folder):
     settings = InspectSettings(input=str(folder), propose_anchors=2)
     facts = summarise(settings)
     assert facts["classes"]["cat"] == {"pictures": 4, "objects": 4, "difficult": 0}
-    # cat is 150 x 150 of 300 pixels, the other one the whole picture.
+    # cat is 150 x 150 of 300 pixels, the other one the whole image.
     assert facts["object_sizes"] == {
         "0-16 px": 0,
         "16-32 px": 0,

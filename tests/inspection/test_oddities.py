@@ -1,4 +1,4 @@
-"""Unusual picture files: grey, 16 bits, transparent, misnamed."""
+"""Unusual image files: grey, 16 bits, transparent, misnamed."""
 
 import cv2
 import numpy as np

@@ -11,7 +11,7 @@ import pytest
 from inspection import collect
 from tests.voc_folder import annotation_xml, with_exif
 
-BOX = (2, 4, 12, 24)  # ymin, xmin, ymax, xmax; every picture has 20 x 40 pixels
+BOX = (2, 4, 12, 24)  # ymin, xmin, ymax, xmax; every image has 20 x 40 pixels
 CMYK = base64.b64decode(
     "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwCgbniMeGSgjIKMtKqgvvD///Dc3PD////////////////////////////////////"
     "//////////////////////8AAFAgAFAAoBEMRAE0RAFkRAEsRAP/EABUAAQEAAAAAAAAAAAAAAAAAAAAD/8QAFBABAAAAAA"
@@ -30,7 +30,7 @@ class Messy:
 
     def add(self, *objects: tuple, xml: str | None = None, picture: bytes | None = None,
             extension: str = ".jpg", size=(40, 20)) -> str:  # fmt: skip
-        """One more picture, of pixels of its own unless given; without a fault in itself."""
+        """One more image, of pixels of its own unless given; without a fault in itself."""
         self._count += 1
         name = f"{self._count:03d}"
         made = annotation_xml(width=size[0], height=size[1], objects=objects or [("cat", BOX)])
@@ -41,7 +41,7 @@ class Messy:
         return name
 
     def plant(self, kind: str, *objects: tuple, number: int | None = None, **options) -> str:
-        """A picture with a defect, of object `number` unless it is the whole picture's."""
+        """An image with a defect, of object `number` unless it is the whole image's."""
         name = self.add(*objects, **options)
         self.planted.append((kind, name, number))
         return name

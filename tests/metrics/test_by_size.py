@@ -1,4 +1,4 @@
-"""Sizes as shares of the picture, and the score of each size alone."""
+"""Sizes as shares of the image, and the score of each size alone."""
 
 import numpy as np
 import pytest

@@ -59,7 +59,7 @@ def test_write_gives_a_file_per_class_sorted_by_picture(tmp_path):
 
 def test_pictures_of_one_id_are_not_written_as_one(tmp_path):
     none = voc.Detections(*(np.zeros((0, 4)[:k]) for k in (1, 1, 1, 2)))
-    with pytest.raises(InputError, match="Two pictures have the id '000003'"):
+    with pytest.raises(InputError, match="Two images have the id '000003'"):
         devkit.write(tmp_path / "new", none, image_ids=[*IDS, IDS[1]], labels=LABELS)
     assert not (tmp_path / "new").exists()
 
@@ -86,7 +86,7 @@ def test_written_files_score_as_the_detections_they_came_from(tmp_path, dtype):
 
 @pytest.mark.parametrize("image_id", ["my cat", ""])
 def test_write_refuses_an_id_that_would_not_read_back(tmp_path, image_id):
-    with pytest.raises(InputError, match=f"Picture '{image_id}' cannot stand in a devkit file"):
+    with pytest.raises(InputError, match=f"Image '{image_id}' cannot are in a devkit file"):
         devkit.write(tmp_path, voc.concatenate([]), image_ids=[image_id], labels=LABELS)
     assert list(tmp_path.iterdir()) == []
 
@@ -137,7 +137,7 @@ def test_number_that_is_none_is_named_by_file_and_line(tmp_path, number):
 
 def test_unknown_picture_is_named_by_file_and_line(tmp_path):
     message = refused(tmp_path, "000010 .5 1 2 3 4\n10 .5 1 2 3 4\n")
-    assert message.startswith("line 2: picture '10' is not among the 3 of the split: score the")
+    assert message.startswith("line 2: image '10' is not among the 3 of the split: score the")
 
 
 def test_file_that_is_no_text_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Kinds of errors, worked out by hand on one picture, and what each of them costs."""
+"""Kinds of errors, worked out by hand on one image, and what each of them costs."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ CAT, DOG = 1, 2
 
 
 def detections(*rows) -> Detections:
-    """Rows (class, score, box) on picture 0."""
+    """Rows (class, score, box) on image 0."""
     return Detections(
         images=np.zeros(len(rows), np.int64),
         classes=np.array([row[0] for row in rows], np.int64),
@@ -21,7 +21,7 @@ def detections(*rows) -> Detections:
 
 
 def objects(*rows, difficult=()) -> GroundTruth:
-    """Rows (class, box) on picture 0."""
+    """Rows (class, box) on image 0."""
     return GroundTruth(
         images=np.zeros(len(rows), np.int64),
         classes=np.array([row[0] for row in rows], np.int64),

@@ -21,7 +21,7 @@ class Thing(NamedTuple):
 
 
 def found(*rows):
-    """Detections of (picture, class, score, box) rows."""
+    """Detections of (image, class, score, box) rows."""
     images, classes, scores, boxes = zip(*rows, strict=True) if rows else ((), (), (), ())
     return voc.Detections(
         np.array(images, np.int64),
@@ -263,7 +263,7 @@ def test_gather_truth_refuses_an_unknown_class():
         ({"scores": np.zeros(2)}, "scores has shape"),
         ({"classes": np.array([0])}, "classes runs from 0"),
         ({"classes": np.array([3])}, "labels are 1 to 2"),
-        ({"images": np.array([-1])}, "pictures count from 0"),
+        ({"images": np.array([-1])}, "images count from 0"),
     ],
 )
 def test_malformed_detections_are_refused(change, message):

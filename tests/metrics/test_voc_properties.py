@@ -62,7 +62,7 @@ def test_evaluate_agrees_with_the_plain_loop(coarse, seed, iou_threshold):
 def test_result_does_not_depend_on_the_order_of_pictures_or_batches(seed):
     detections, truth = draw_case(seed, coarse=True)
     draw = np.random.default_rng(seed)
-    arrival = draw.permutation(6)  # within a picture the detector's order stays
+    arrival = draw.permutation(6)  # within an image the detector's order stays
     rows = np.argsort(arrival[detections.images], kind="stable")
     objects = np.argsort(arrival[truth.images], kind="stable")
     before = voc.evaluate(detections, truth, labels=LABELS)
@@ -117,5 +117,5 @@ def test_ap_stays_when_ignored_detections_or_trailing_false_positives_change(see
 def test_benchmark_prints_both_times(capsys):
     evaluation.main(["--rounds=1", "--detections=300", "--pictures=20", "--objects=50"])
     printed = capsys.readouterr().out
-    assert "300 detections, 20 pictures, 1 rounds" in printed
+    assert "300 detections, 20 images, 1 rounds" in printed
     assert "ratio" in printed

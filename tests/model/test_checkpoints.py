@@ -93,7 +93,7 @@ def test_resolve_passes_over_a_damaged_newest_and_says_so(tmp_path, capsys):
     path = save(tmp_path, 3)
     harm(save(tmp_path, 12))
     assert checkpoints.resolve(str(tmp_path)) == path
-    assert "Passed over: Checkpoint" in (said := capsys.readouterr().out)
+    assert "Skipped: Checkpoint" in (said := capsys.readouterr().out)
     assert "ckpt-12 cannot be read" in said
     harm(path)
     with pytest.raises(InputError, match="none can be read"):
@@ -132,7 +132,7 @@ def test_checkpoints_of_another_trainer_are_refused_by_name(tmp_path, names, new
         (tmp_path / name).write_text("")
     with pytest.raises(InputError, match=f"{newest} of another trainer.*_path={tmp_path}/{newest}"):
         checkpoints.refuse_foreign(str(tmp_path))
-    save(tmp_path, 3)  # ours are gone on with
+    save(tmp_path, 3)  # ours are resumed
     checkpoints.refuse_foreign(str(tmp_path))
 
 

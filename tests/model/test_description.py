@@ -103,7 +103,7 @@ def test_word_of_the_checkpoint_goes_before_any_guess(capsys):
         ),
         (
             CheckpointOverrides(num_classes=2),
-            "--num_classes=2 differs from the checkpoint's 3: drop the flag",
+            "--num_classes=2 differs from the checkpoint's 3: remove the flag",
         ),
         (CheckpointOverrides(anchors="coco"), "--anchors=coco differs from the checkpoint's voc"),
         (

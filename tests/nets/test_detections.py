@@ -28,7 +28,7 @@ def iou(a, b) -> float:
 
 
 def plain_picture(scores, boxes, *, threshold, top_k, nms, keep):
-    """[(score, class, box)] of one picture, best first."""
+    """[(score, class, box)] of one image, best first."""
     found = []
     for label in range(1, scores.shape[1]):
         ranked = sorted(range(len(scores)), key=lambda a: -scores[a, label])[:top_k]
@@ -42,7 +42,7 @@ def plain_picture(scores, boxes, *, threshold, top_k, nms, keep):
 
 
 def example(seed: int, *, anchors: int = 60, num_classes: int = 4, spread: float = 1.0):
-    """Logits, offsets and anchors of two pictures; many boxes overlap, some cross the border."""
+    """Logits, offsets and anchors of two images; many boxes overlap, some cross the border."""
     generator = np.random.default_rng(seed)
     centres = generator.uniform(0.0, 1.0, (anchors, 2))
     sides = generator.uniform(0.2, 0.5, (anchors, 2))
@@ -170,7 +170,7 @@ def test_400_of_each_class_enter_the_suppression():
 
 
 def test_boxes_are_clipped_to_the_picture_after_suppression():
-    # Clipped to the picture both would be the same box; before, they overlap by a quarter.
+    # Clipped to the image both would be the same box; before, they overlap by a quarter.
     boxes = [[-0.8, 0.0, 0.2, 1.0], [-0.05, 0.0, 0.2, 1.0]]
     made = detect(certain([1, 1]), boxes, select_threshold=0.5)
     assert int(made.num_detections[0]) == 2

@@ -25,7 +25,7 @@ def plain_entropy(logits: np.ndarray, wanted: int, smoothing: float) -> float:
 
 
 def plain_loss(logits, offsets, classes, wanted, *, ratio=3.0, smoothing=0.0):
-    """Picture by picture, anchor by anchor: (classification, localisation, chosen anchors)."""
+    """Image by image, anchor by anchor: (classification, localisation, chosen anchors)."""
     classification = localisation = 0.0
     chosen = np.zeros(classes.shape, bool)
     for picture in range(len(logits)):
@@ -45,7 +45,7 @@ def plain_loss(logits, offsets, classes, wanted, *, ratio=3.0, smoothing=0.0):
 
 
 def example(seed: int, positives: list[int], *, anchors: int = 40, num_classes: int = 5):
-    """Random predictions of a batch whose pictures have so many positives."""
+    """Random predictions of a batch whose images have so many positives."""
     generator = np.random.default_rng(seed)
     batch = len(positives)
     classes = np.zeros((batch, anchors), np.int32)

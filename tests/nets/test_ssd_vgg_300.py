@@ -156,7 +156,7 @@ def test_network_equals_a_plain_reading_of_the_recipe(owner):
     expected = plain_forward(owner.by_name, picture(2))
     np.testing.assert_allclose(logits, expected[0], rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(offsets, expected[1], rtol=1e-3, atol=1e-4)
-    assert np.std(expected[0][0] - expected[0][1]) > 0.01  # the pictures tell
+    assert np.std(expected[0][0] - expected[0][1]) > 0.01  # the images tell
 
 
 def test_two_calls_give_identical_results_so_nothing_is_dropped(owner):

@@ -30,7 +30,7 @@ def test_first_square_of_the_first_and_last_layer(preset, first, last):
 
 @pytest.mark.parametrize("preset", PARAMETERS.anchor_sizes)
 def test_sizes_are_those_of_caffes_rule(preset):
-    """From the second on, hundredths of the picture in equal steps."""
+    """From the second on, hundredths of the image in equal steps."""
     share, step = {"voc": (15, 15), "coco": (10, 16)}[preset]
     later = [(share + step * k) / 100 * 512 for k in range(7)]
     assert PARAMETERS.anchor_sizes[preset][1:] == pytest.approx(later)

@@ -22,10 +22,10 @@ COLOUR_RANGES = {
 
 
 class Geometry(NamedTuple):
-    """What one draw does to a picture's geometry."""
+    """What one draw does to an image's geometry."""
 
-    ratio: float  # of the canvas to the picture
-    canvas: tuple[float, float, float, float]  # relative to the picture
+    ratio: float  # of the canvas to the image
+    canvas: tuple[float, float, float, float]  # relative to the image
     crop: tuple[float, float, float, float]  # relative to the canvas
     flipped: bool
     boxes: np.ndarray  # f64[M, 4]

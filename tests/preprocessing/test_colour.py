@@ -135,7 +135,7 @@ def test_subtract_equals_broadcasting():
 
 
 def distances(pictures, *, only=None, count=6):
-    """Mean absolute differences: ours from OpenCV's chain, and of the chain from the picture."""
+    """Mean absolute differences: ours from OpenCV's chain, and of the chain from the image."""
     rng, ours, moved = np.random.default_rng(6), [], []
     for picture in (picture for picture in pictures for _ in range(count)):
         plain = reference.draw_colour(rng)

@@ -29,7 +29,7 @@ def draw_many(boxes, *, num=NUM, seed=0):
 
 
 def draw_plainly(boxes, *, num=NUM, seed=1):
-    """As `draw_many`, by the plain reading, the fallback to the whole picture included."""
+    """As `draw_many`, by the plain reading, the fallback to the whole image included."""
     rng, windows, kept = np.random.default_rng(seed), [], np.zeros([num, len(boxes)], bool)
     for k in range(num):
         window = reference.draw_crop(rng, boxes)
@@ -161,7 +161,7 @@ def test_overlap_at_the_threshold_succeeds_and_below_fails(number, threshold):
     assert (sampler, trial) == (2 + number, last)
     overlaps[last] = threshold - 1e-3
     sampler, _ = crop_sampler.choose(tf.constant(priority), tf.constant(overlaps))
-    assert sampler < 2  # the whole picture, or any part
+    assert sampler < 2  # the whole image, or any part
 
 
 def test_samplers_that_succeeded_are_equally_likely():

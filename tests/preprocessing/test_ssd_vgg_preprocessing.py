@@ -1,4 +1,4 @@
-"""Whole pictures through the augmentation: exact where it must be, and its distribution."""
+"""Whole images through the augmentation: exact where it must be, and its distribution."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_decode_takes_png_jpeg_and_grey():
     assert np.array_equal(grey, np.repeat(PICTURE[:, :, :1], 3, 2))
 
 
-@pytest.mark.parametrize("broken", [b"", b"no picture", tf.io.encode_jpeg(PICTURE).numpy()[:900]])
+@pytest.mark.parametrize("broken", [b"", b"no image", tf.io.encode_jpeg(PICTURE).numpy()[:900]])
 def test_decode_refuses_what_is_no_whole_picture(broken):
     with pytest.raises(tf.errors.InvalidArgumentError):
         ssd.decode(tf.constant(broken))

@@ -62,7 +62,7 @@ def test_plain_line_says_everything(pipe, clock):
         clock.now += 99.0
         progress.update(100, loss=1.23456, learning_rate=0.001, images_per_second=33.333)
     assert lines(pipe)[1] == (
-        "training 100/200 steps  loss 1.235  rate 1.00e-03  33.3 pictures/s  1 min 40 s left"
+        "training 100/200 steps  loss 1.235  rate 1.00e-03  33.3 images/s  1 min 40 s left"
     )
 
 
@@ -136,7 +136,7 @@ def test_unknown_total_has_no_time_left(pipe, clock):
         progress.update(1)
         clock.now += 31.0
         progress.update(8, images_per_second=7.0)
-    assert lines(pipe) == ["detecting 1 frames", "detecting 8 frames  7.0 pictures/s"]
+    assert lines(pipe) == ["detecting 1 frames", "detecting 8 frames  7.0 images/s"]
 
 
 def test_message_is_a_line_of_its_own(pipe, clock):
@@ -152,7 +152,7 @@ def test_terminal_shows_a_bar(terminal):
     text = terminal.getvalue()
     assert "━" in text
     assert "40/40 steps" in text
-    assert "loss 0.5  rate 1.00e-02  12.0 pictures/s" in text
+    assert "loss 0.5  rate 1.00e-02  12.0 images/s" in text
     assert "training 10/40 steps  " not in text
 
 

@@ -226,7 +226,7 @@ def test_setting_that_would_do_nothing_is_refused():
     settings.refuse_unless(True, given, "names", "safe", needs="--folder")
     settings.refuse_unless("", given, "steps", "kind", needs="--folder")
     settings.refuse_unless("", Example(note=""), "note", needs="--folder")
-    said = "--names=a,b does nothing without --folder: give that, or drop the flag"
+    said = "--names=a,b does nothing without --folder: give that, or remove the flag"
     with pytest.raises(InputError, match=said):
         settings.refuse_unless("", given, "steps", "names", "safe", needs="--folder")
     with pytest.raises(InputError, match="--safe=False does nothing"):

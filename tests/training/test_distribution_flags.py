@@ -14,7 +14,7 @@ def make(**flags) -> TrainSettings:
     ("flags", "said"),
     [
         ({"master": "grpc://a:1"}, "--master=grpc://a:1: there is no master session"),
-        ({"startup_delay_steps": 0}, "--startup_delay_steps=0: workers keep step"),
+        ({"startup_delay_steps": 0}, "--startup_delay_steps=0: workers train synchronously"),
         ({"stall_timeout_secs": -1.0}, "--stall_timeout_secs=-1.0 must be 0 or more"),
     ],
 )

@@ -39,7 +39,7 @@ def test_steps_between_evaluations_are_counted_from_0_and_the_last_is_one_too():
 
 
 def test_epochs_end_with_the_step_that_reaches_them():
-    """9 pictures in batches of 2: the epochs end within steps 5, 9 and 14."""
+    """9 images in batches of 2: the epochs end within steps 5, 9 and 14."""
     assert due(num_samples=9, batch_size=2, eval_every_n_epochs=1.0) == [5, 9, 12]
     assert due(num_samples=8, batch_size=2, eval_every_n_epochs=0.5) == [2, 4, 6, 8, 10, 12]
     assert due(num_samples=9, batch_size=2, eval_every_n_epochs=2.0) == [9, 12]

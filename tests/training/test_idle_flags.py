@@ -9,7 +9,7 @@ from inspection.settings import InspectSettings
 from runtime.errors import InputError
 from training.settings import TrainSettings
 
-# With --detections_dir; every flag of the script stands in one of the two.
+# With --detections_dir; every flag of the script is in one of the two.
 ACT_ON_FILES = {
     "detections_dir": "other",
     "voc_dir": "other",

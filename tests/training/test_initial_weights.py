@@ -1,4 +1,4 @@
-"""What is learnt from --checkpoint_path before any weight is read, and what reading may meet."""
+"""What is trained on --checkpoint_path before any weight is read, and what reading may meet."""
 
 import dataclasses
 import re
@@ -67,7 +67,7 @@ def test_network_that_own_weights_were_not_made_for_is_refused(tmp_path, network
 
 
 def test_weights_are_not_read_before_they_are_wanted(tmp_path):
-    """The names stand in the index: with the data gone all is known of a slim checkpoint."""
+    """The names are in the index: with the data gone all is known of a slim checkpoint."""
     path = save(tmp_path, **{HEAD: np.zeros([3, 3, 8, 84], np.float32)})
     damage_all_but_the_index(path)
     origin = find(path)

@@ -31,7 +31,7 @@ class State(NamedTuple):
 
 
 def write(path: pathlib.Path, *, boxes: np.ndarray) -> pathlib.Path:
-    """One picture of so many cats."""
+    """One image of so many cats."""
     cats = len(boxes)
     encoded = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -47,14 +47,14 @@ def write(path: pathlib.Path, *, boxes: np.ndarray) -> pathlib.Path:
 
 @pytest.fixture
 def shard(tmp_path) -> pathlib.Path:
-    """One picture without objects."""
+    """One image without objects."""
     return write(tmp_path / "toy_000.tfrecord", boxes=np.zeros((0, 4), np.float32))
 
 
 def begin(
     shard: pathlib.Path, step: Callable[..., Any], **flags
 ) -> tuple[Start, State, Dataset, RecordSource]:
-    """A training on one picture."""
+    """A training on one image."""
     settings = TrainSettings(
         train_dir="run", dataset_dir="records", batch_size=1, augment=False, **flags
     )
@@ -67,7 +67,7 @@ def begin(
 
 
 def take(shard: pathlib.Path, step: Callable[[], None]) -> None:
-    """Takes the first step of a training on one picture."""
+    """Takes the first step of a training on one image."""
     parts = begin(shard, lambda batch, *, stop: step())
     steps = LocalSteps(*parts, tf.distribute.get_strategy())
     steps.take(stop=lambda: False, drain=False)

@@ -59,7 +59,7 @@ def test_step_pictures_and_boxes_are_named(source):
     place = "toy_000.tfrecord at byte"
     second, third = (source.locate(index)[1] for index in (2, 3))
     assert lines == [
-        f"  picture without a name ({place} {second}): dog [0.125 0 1 1], cat [0 0 0.0625 0.5]",
+        f"  image without a name ({place} {second}): dog [0.125 0 1 1], cat [0 0 0.0625 0.5]",
         f"  four.png ({place} {third}): no object",
     ]
     assert "two.png (toy_000.tfrecord at byte" in check.after_step(3, result(finite=False))

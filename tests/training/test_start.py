@@ -1,4 +1,4 @@
-"""Where a run begins: what stands in train_dir decides."""
+"""Where a run begins: what is in train_dir decides."""
 
 import contextlib
 import dataclasses
@@ -129,7 +129,7 @@ def test_new_run_from_own_checkpoint_keeps_its_input_scale(tmp_path):
 def test_run_does_not_go_on_with_other_data(tmp_path):
     save(tmp_path, 5)
     more = dataclasses.replace(DATASET, num_samples=14)
-    with pytest.raises(InputError, match="pictures in the records, 14, differs from the 12"):
+    with pytest.raises(InputError, match="images in the records, 14, differs from the 12"):
         agree(tmp_path, more)
 
 

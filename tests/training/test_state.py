@@ -134,7 +134,7 @@ def test_without_the_flag_there_are_no_averages():
 
 @pytest.fixture
 def earlier(history):
-    """What a run of ten pictures left, as `checkpoints.read` gives it."""
+    """What a run of ten images left, as `checkpoints.read` gives it."""
     return {name: np.asarray(value) for name, value in history[1].items()}
 
 
@@ -155,7 +155,7 @@ def test_flag_that_changes_the_course_is_refused_at_a_resume(earlier, flags, sai
 
 
 def test_other_data_are_refused_at_a_resume(earlier):
-    with pytest.raises(InputError, match="pictures in the records, 12, differs from the 10 of"):
+    with pytest.raises(InputError, match="images in the records, 12, differs from the 10 of"):
         resolve(SETTINGS, earlier, num_samples=12)
     with pytest.raises(InputError, match="checksum of the records, f2, differs from the f1 of"):
         resolve(SETTINGS, earlier, fingerprint="f2")
@@ -166,7 +166,7 @@ def test_other_data_are_refused_at_a_resume(earlier):
 
 
 def test_run_of_which_less_is_known_goes_on(earlier):
-    """As runs did before the split, the number of pictures and their checksum were kept."""
+    """As runs did before the split, the number of images and their checksum were kept."""
     facts = json.loads(earlier["training"].item())
     del facts["dataset_split_name"], facts["num_samples"], facts["fingerprint"]
     known = {**earlier, "training": np.asarray(json.dumps(facts).encode(), object)}

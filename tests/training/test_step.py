@@ -160,7 +160,7 @@ def test_gradients_are_decayed_then_multiplied_then_clipped():
 
 
 def uneven_batch() -> Batch:
-    """Four pictures; nearly all positives lie in the first half."""
+    """Four images; nearly all positives lie in the first half."""
     images = tf.concat([batch().images, batch(value=30.0).images], axis=0)
     classes = np.zeros((4, 8732), np.int32)
     classes[0, 100:109] = classes[1, 300:303] = classes[3, 50] = 1

@@ -1,4 +1,4 @@
-"""Histograms and drawn pictures of a training, read back from the event files."""
+"""Histograms and drawn images of a training, read back from the event files."""
 
 import pathlib
 from typing import ClassVar
@@ -30,7 +30,7 @@ def detector():
 
 @pytest.fixture(scope="module")
 def batch(detector):
-    """Six pictures of the mean colour; three anchors of each are to become BOX, a dog."""
+    """Six images of the mean colour; three anchors of each are to become BOX, a dog."""
     matched = [1000, 5000, 8000]
     classes = np.zeros((6, 8732), np.int32)
     classes[:, matched] = 2

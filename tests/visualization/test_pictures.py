@@ -1,4 +1,4 @@
-"""Drawings, read back pixel by pixel: where lines, plates and pictures end up."""
+"""Drawings, read back pixel by pixel: where lines, plates and images end up."""
 
 import cv2
 import numpy as np
@@ -238,7 +238,7 @@ def test_pictures_of_any_shape_fit_into_their_cell(size):
 
 
 def test_sheet_without_a_picture_is_refused():
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         pictures.contact_sheet([])
 
 

@@ -68,7 +68,7 @@ def test_bad_box_is_an_error_of_its_picture_alone(read, bbox):
 @pytest.mark.parametrize("name", ["/etc/passwd", "../a.jpg", "x/../../a.jpg", "..\\a", "s3://b/a"])
 def test_name_that_leads_out_of_the_folder_is_an_error(read, name):
     found = read(images=[{"id": 7, "file_name": name}])
-    assert "leads out of the pictures' folder" in str(found.annotations["7"])
+    assert "leads out of the images' folder" in str(found.annotations["7"])
 
 
 def test_name_in_a_subfolder_is_right(read):
@@ -85,12 +85,12 @@ def test_size_without_sense_is_an_error_of_its_picture(read, size):
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"annotations": [row(image_id=8)]}, "annotation 5 is of picture 8, which is not among"),
+        ({"annotations": [row(image_id=8)]}, "annotation 5 is of image 8, which is not among"),
         ({"annotations": [row(category_id=2)]}, "annotation 5 is of category 2, which is not"),
         ({"annotations": [{"image_id": 7}]}, "no COCO file of instances .*category_id"),
         ({"annotations": [row(category_id=[])]}, "no COCO file of instances"),
         ({"images": [{"id": 7}]}, "no COCO file of instances .*file_name"),
-        ({"images": [{"id": 7, "file_name": "a"}] * 2}, "two pictures have the id 7"),
+        ({"images": [{"id": 7, "file_name": "a"}] * 2}, "two images have the id 7"),
         ({"images": [{"id": 7, "file_name": "\ud800"}]}, "is no text"),
         ({"images": 3}, "has no list of images"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "the same id"),

@@ -1,4 +1,4 @@
-"""Headers of picture files, and the files that must be refused."""
+"""Headers of image files, and the files that must be refused."""
 
 import struct
 import zlib

@@ -22,7 +22,7 @@ def annotation(width: int, height: int, *boxes: tuple) -> Annotation:
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_box_on_the_shown_picture_comes_back_to_the_stored_one(turn):
     pixels = np.zeros((64, 96, 3), np.uint8)
-    pixels[8:24, 40:80] = 255  # in no half of the picture alone, and no square
+    pixels[8:24, 40:80] = 255  # in no half of the image alone, and no square
     data = with_exif(cv2.imencode(".jpg", pixels)[1].tobytes(), turn)
     shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     height, width = shown.shape[:2]
@@ -61,9 +61,9 @@ def test_square_picture_does_not_tell():
 @pytest.mark.parametrize(
     ("turn", "width", "height", "said"),
     [
-        (1, 20, 40, "says 20 x 40, the picture is 40 x 20: sides swapped, as by an EXIF rotation"),
+        (1, 20, 40, "says 20 x 40, the image is 40 x 20: sides swapped, as by an EXIF rotation"),
         (3, 20, 40, "sides swapped"),
-        (6, 40, 23, "says 40 x 23, the picture is 40 x 20$"),
+        (6, 40, 23, "says 40 x 23, the image is 40 x 20$"),
         (6, 80, 40, "says 80 x 40"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Split files and pictures of a VOC folder."""
+"""Split files and images of a VOC folder."""
 
 import os
 
@@ -42,7 +42,7 @@ def test_several_voc_dirs_are_listed(voc):
 
 def test_folder_without_annotations_says_what_is_there(tmp_path):
     (tmp_path / "pictures").mkdir()
-    with pytest.raises(InputError, match=r"no Annotations folder.*pictures"):
+    with pytest.raises(InputError, match=r"no Annotations folder.*images"):
         find_voc_dir(str(tmp_path))
 
 
@@ -63,8 +63,8 @@ def test_split_takes_the_first_column_of_class_files(voc):
 
 
 def test_split_ids_may_have_spaces(voc):
-    voc.add_split("train", "my picture\nmy picture 2\n")
-    assert read_split(str(voc), "train") == ["my picture", "my picture 2"]
+    voc.add_split("train", "my image\nmy image 2\n")
+    assert read_split(str(voc), "train") == ["my image", "my image 2"]
 
 
 def test_name_that_ends_as_a_column_does_is_a_name_where_it_is_annotated(voc):
@@ -84,7 +84,7 @@ def test_split_may_start_with_a_byte_order_mark(voc):
 @pytest.mark.parametrize("text", ["", "\n \n"])
 def test_empty_split_is_bad_input(voc, text):
     voc.add_split("train", text)
-    with pytest.raises(InputError, match=r"train\.txt names no picture"):
+    with pytest.raises(InputError, match=r"train\.txt names no image"):
         read_split(str(voc), "train")
 
 

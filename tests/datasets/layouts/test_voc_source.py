@@ -1,4 +1,4 @@
-"""Which classes and pictures a conversion starts from."""
+"""Which classes and images a conversion starts from."""
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_taking_everything_is_said_where_splits_exist(voc, find):
     voc.add("a")
     assert find()[1] == []
     voc.add_split("train", "a\n")
-    assert find()[1] == ["No --split: all 1 annotated pictures are taken (splits: train)."]
+    assert find()[1] == ["No --split: all 1 annotated images are taken (splits: train)."]
     assert find(split="train")[1] == []
 
 

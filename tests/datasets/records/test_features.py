@@ -155,7 +155,7 @@ def test_record_without_a_picture_is_refused(make_example):
     record = make_example({"image/height": [4]})
     with pytest.raises(tf.errors.InvalidArgumentError, match="image/encoded"):
         parse(record)
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no image"):
         read_contents(record)
 
 

@@ -12,7 +12,7 @@ from runtime.errors import InputError
 
 @pytest.fixture
 def folder(tmp_path, write_tfrecord, ssd_tensorflow_record):
-    """Two shards of SSD-Tensorflow's converter: four pictures."""
+    """Two shards of SSD-Tensorflow's converter: four images."""
     first = [ssd_tensorflow_record([(8, b"cat"), (12, b"dog")]), ssd_tensorflow_record([])]
     flat = ssd_tensorflow_record(
         [(15, b"person")] * 2, boxes=[(0.1, 0.1, 0.1, 0.9), (0.0, 0.0, 1.0, 1.0)]
@@ -104,7 +104,7 @@ def test_record_with_a_wrong_crc_is_a_picture_without_objects(folder):
 
 def test_records_that_are_no_pictures_are_bad_input(tmp_path, write_tfrecord):
     path = write_tfrecord(tmp_path / "own_000.tfrecord", [b"", b"text"])
-    with pytest.raises(InputError, match=r"own_000\.tfrecord, byte 0: .*no picture"):
+    with pytest.raises(InputError, match=r"own_000\.tfrecord, byte 0: .*no image"):
         count(tmp_path, FILES[:1])
     assert len(build_index(path)) == 2
 

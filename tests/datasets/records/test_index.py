@@ -139,7 +139,7 @@ def test_flipped_length_is_found(shard):
 
 def test_file_that_is_no_tfrecord_is_found(tmp_path):
     path = tmp_path / "x.tfrecord"
-    path.write_bytes(b"\xff\xd8\xff\xe0 some picture or other")
+    path.write_bytes(b"\xff\xd8\xff\xe0 some image or other")
     with pytest.raises(RecordError, match=r"x\.tfrecord, byte 0"):
         build_index(str(path))
 

@@ -41,7 +41,7 @@ def names(folder):
 
 def failing(examples):
     yield from examples
-    raise InputError("the pictures end here")
+    raise InputError("the images end here")
 
 
 def test_data_set_is_written_and_read_back(tmp_path):
@@ -101,7 +101,7 @@ def test_several_data_sets_share_a_folder(tmp_path):
 def test_failure_leaves_what_was_there(tmp_path):
     write(tmp_path, [b"old"])
     before = names(tmp_path)
-    with pytest.raises(InputError, match="the pictures end here"):
+    with pytest.raises(InputError, match="the images end here"):
         write_shards(
             failing([b"new"] * 3),
             output_dir=str(tmp_path),
@@ -117,7 +117,7 @@ def test_failure_leaves_what_was_there(tmp_path):
 
 
 def test_no_example_at_all_is_bad_input(tmp_path):
-    with pytest.raises(InputError, match="no picture that could be written"):
+    with pytest.raises(InputError, match="no image that could be written"):
         write(tmp_path, [], num_examples=3)
     assert names(tmp_path) == []
 

@@ -1,4 +1,4 @@
-"""Bad records of every kind: named with file, byte and picture, counted, skipped up to a limit."""
+"""Bad records of every kind: named with file, byte and image, counted, skipped up to a limit."""
 
 import struct
 
@@ -42,8 +42,8 @@ def huge_jpeg() -> bytes:
 
 BAD = {
     "no example": b"\xff\xff\xff",
-    "no picture": example(4, encoded=b"text"),
-    "torn picture": example(4, encoded=cv2.imencode(".jpg", np.eye(64) * 255)[1].tobytes()[:-200]),
+    "no image": example(4, encoded=b"text"),
+    "torn image": example(4, encoded=cv2.imencode(".jpg", np.eye(64) * 255)[1].tobytes()[:-200]),
     "huge header": example(4, encoded=huge_jpeg()),
     "empty": b"",
 }
@@ -98,32 +98,32 @@ def test_bad_record_stops_training_and_is_named(open_source, kind):
     source, _ = open_source({3: BAD[kind]})
     with pytest.raises(InputError, match=r"a_000\.tfrecord, byte \d+: (this|the)") as caught:
         train(source)
-    if kind in ("no picture", "torn picture", "huge header"):
+    if kind in ("no image", "torn image", "huge header"):
         assert "4.jpg" in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", BAD)
 def test_next_good_record_takes_the_place_of_a_bad_one(open_source, kind):
     clean = train(open_source({})[0])
-    source, lines = open_source({3: BAD[kind], 4: BAD["no picture"]}, skip_bad=2)
+    source, lines = open_source({3: BAD[kind], 4: BAD["no image"]}, skip_bad=2)
     assert train(source) == [6 if k in (4, 5) else k for k in clean]
     assert len(lines) == len(source.bad) == 2
     assert "skipped, 1 of at most 2: " in lines[0]
 
 
 def test_samples_after_a_restart_are_the_same(open_source):
-    bad = {3: BAD["no picture"], 8: BAD["torn picture"]}
+    bad = {3: BAD["no image"], 8: BAD["torn image"]}
     whole = train(open_source(bad, skip_bad=2)[0])
     assert train(open_source(bad, skip_bad=2)[0], first=2) == whole[6:]
 
 
 def test_last_record_is_replaced_by_the_first(open_source):
-    source, _ = open_source({8: BAD["no picture"]}, skip_bad=1)
+    source, _ = open_source({8: BAD["no image"]}, skip_bad=1)
     assert set(train(source)) == set(range(1, 9))
 
 
 def test_one_bad_record_more_than_allowed_stops(open_source):
-    source, lines = open_source({3: BAD["no picture"], 5: BAD["no picture"]}, skip_bad=1)
+    source, lines = open_source({3: BAD["no image"], 5: BAD["no image"]}, skip_bad=1)
     with pytest.raises(InputError, match=r"\(bad record number 2, --skip_bad=1\)\.$"):
         train(source)
     assert len(lines) == 1
@@ -136,7 +136,7 @@ def test_no_good_record_at_all_stops(open_source):
 
 
 def test_evaluation_leaves_bad_records_out(open_source):
-    bad = {0: BAD["empty"], 3: BAD["torn picture"], 8: BAD["huge header"]}
+    bad = {0: BAD["empty"], 3: BAD["torn image"], 8: BAD["huge header"]}
     source, lines = open_source(bad, skip_bad=3)
     records = [1, 2, 4, 5, 6, 7]
     assert evaluate(source) == (records, [k + 1 for k in records])

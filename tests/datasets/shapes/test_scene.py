@@ -1,4 +1,4 @@
-"""What is on the drawn pictures, and that the annotation is honest about it."""
+"""What is on the drawn images, and that the annotation is honest about it."""
 
 import collections
 
@@ -105,7 +105,7 @@ def test_shapes_overlap_in_some_pictures(objects):
 
 
 def test_objects_stand_out_from_the_ground(many):
-    """Median colour inside a fully visible box differs from the picture's most common one."""
+    """Median colour inside a fully visible box differs from the image's most common one."""
     gaps = []
     for picture in many:
         ground = np.median(picture.image[::4, ::4].reshape(-1, 3), axis=0)
