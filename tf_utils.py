@@ -178,14 +178,17 @@ def get_gradient_multipliers(
     bias_gradient_multiplier: float,
     last_layer_gradient_multiplier: float,
     last_layers_contain_logits_only: bool,
+    model_name: str = nets_factory.DEFAULT,
 ) -> dict[str, float]:
     """Factors on the gradients of the variables for which they are not 1, by name.
 
     A bias of the last layer gets both. The arguments are the flags of these names.
     """
 
+    network = nets_factory.get_network(model_name)
+
     def factor(name: str) -> float:
-        is_last = pretrained.is_last_layer(name, logits_only=last_layers_contain_logits_only)
+        is_last = network.is_head(name, classes_only=last_layers_contain_logits_only)
         return (bias_gradient_multiplier if name.endswith("/biases") else 1.0) * (
             last_layer_gradient_multiplier if is_last else 1.0
         )
@@ -214,7 +217,10 @@ def get_init_fn(
     plan = pretrained.make_plan(shapes, there, request, network=network, average=average)
 
     def init_fn() -> None:
-        for name, value in pretrained.values(plan, reader.get_tensor, network=network).items():
+        values = pretrained.values(
+            plan, reader.get_tensor, network=network, is_described="description" in there
+        )
+        for name, value in values.items():
             variables[name].assign(value)
 
     return plan, init_fn

@@ -5,6 +5,7 @@ layer, so that a reader who feeds RGB minus mean gets the same numbers. The bias
 added after the product.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from model import checkpoints
@@ -21,9 +22,13 @@ def write(detector: Detector, folder: str) -> None:
         checkpoints.write(path, fold_input_scale(detector))
 
 
-def fold_input_scale(detector: Detector) -> dict[str, tf.Tensor]:
-    """The weights by name, for inputs that are not scaled."""
-    tensors = {name: tf.identity(value) for name, value in detector.variables_by_name.items()}
-    first = detector.network.first_weights
-    tensors[first] = tensors[first] * detector.description.input_scale
+def fold_input_scale(detector: Detector) -> dict[str, np.ndarray]:
+    """The weights by name, as the network's own world has them: for its scale, in its box code."""
+    network = detector.network
+    tensors = {
+        name: network.imports.translate(name, value.numpy())
+        for name, value in detector.variables_by_name.items()
+    }
+    scale = detector.description.input_scale / network.undescribed.input_scale
+    tensors[network.first_weights] = tensors[network.first_weights] * scale
     return tensors

@@ -143,7 +143,7 @@ def fit_squares(
     def overlaps(place: int, side: float) -> np.ndarray:
         layer = parameters.layers[place // 2]
         heights, widths = anchors.shapes(layer, side, side)
-        those = [0, *range(2, len(heights))] if place % 2 == 0 else [1]  # the small's have ratios
+        those = [which == place % 2 for which, _ in layer.shapes]
         shapes = np.stack([heights, widths], 1)[those]
         return np.max([on_grid(sample, parameters, layer, shape) for shape in shapes], axis=0)
 

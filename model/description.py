@@ -1,8 +1,8 @@
 """What a checkpoint says of itself, so that evaluation, detection and export need no flags.
 
-One in slim's names says nothing. Its shapes tell network, classes and width; of its anchors they
-tell nothing, and these are taken as `coco`, SSD-Tensorflow's, in training, evaluation, detection
-and export alike, unless the user says otherwise.
+One in slim's names says nothing. Its names and shapes tell network, classes and width; the rest is
+what the network's record holds to be true of such checkpoints (`CheckpointDefaults`), in training,
+evaluation, detection and export alike, unless the user says otherwise.
 """
 
 import dataclasses
@@ -19,12 +19,6 @@ from preprocessing.preprocessing_factory import Preprocessing
 from runtime.errors import InputError
 
 FORMAT = 1
-SLIM_CHECKPOINT_ANCHORS = "coco"
-UNSAID_ANCHORS_NOTE = (
-    "NOTE: the checkpoint does not say its anchors; it is taken as made for "
-    f"--anchors={SLIM_CHECKPOINT_ANCHORS}, as SSD-Tensorflow's are. Pass --anchors=voc if it was "
-    "made for these."
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +33,8 @@ class Description:
       input_scale: factor on RGB minus mean.
       precision: what the network was trained with: float32, bfloat16 or mixed_float16.
       preprocessing_name: a name of `preprocessing_factory`; None for the network's own.
+      score: a name of `detections.SCORES`: what makes scores of logits.
+      half_pixel_centers: of the warp to the network's size; see `geometry.resize`.
     """
 
     model_name: str
@@ -48,6 +44,8 @@ class Description:
     input_scale: float = 1.0
     precision: str = "float32"
     preprocessing_name: str | None = None
+    score: str = "softmax"
+    half_pixel_centers: bool = True
 
     def __post_init__(self):
         nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
@@ -72,6 +70,7 @@ class Description:
             nets_factory.get_preprocessing_name(self.model_name, name or self.preprocessing_name),
             network.parameters.image_size,
             rgb_means=network.rgb_means,
+            half_pixel_centers=self.half_pixel_centers,
         )
 
     def to_json(self) -> str:
@@ -94,7 +93,7 @@ class Description:
         Args:
           shapes: of its variables, by name; the network tells classes and width by them.
           model_name: scope of the variables.
-          labels: class names; None makes them class_1, class_2, ...
+          labels: class names; None for those that the network's record knows, else class_1, ...
           anchors: preset.
 
         Raises:
@@ -118,12 +117,17 @@ class Description:
                 f"The checkpoint tells {num_classes} classes apart, background counted, and there "
                 f"are {len(labels)} labels: give the labels that it was trained with."
             )
+        known = network.undescribed
+        if not labels and len(known.labels) + 1 == num_classes:
+            labels = known.labels
         return cls(
             model_name=model_name,
             labels=labels or tuple(f"class_{k}" for k in range(1, num_classes)),
             anchors=anchors,
             depth_multiplier=depth_multiplier,
-            input_scale=network.imported_input_scale,
+            input_scale=known.input_scale,
+            score=known.score,
+            half_pixel_centers=known.half_pixel_centers,
         )
 
     @classmethod
@@ -144,7 +148,7 @@ class CheckpointOverrides(NamedTuple):
     """What the user says of a checkpoint: needed where it says nothing, else only checked.
 
     Attributes:
-      model_name: its network; ssd_300_vgg where nobody says.
+      model_name: its network; that of its variables' names where nobody says.
       num_classes: with background.
       anchors: preset.
       labels: class names; class_1, class_2, ... where nobody says.
@@ -183,13 +187,15 @@ class CheckpointOverrides(NamedTuple):
         if "description" in tensors:
             description = Description.from_json(tensors["description"].item().decode())
         else:
-            if not self.anchors:
-                print(UNSAID_ANCHORS_NOTE)
+            name = self.model_name or nets_factory.recognise(tensors)
+            known = nets_factory.get_network(name).undescribed
+            if not self.anchors and known.anchors_note:
+                print(known.anchors_note)
             description = Description.from_shapes(
                 {name: value.shape for name, value in tensors.items()},
-                model_name=self.model_name or nets_factory.DEFAULT,
+                model_name=name,
                 labels=self.labels,
-                anchors=self.anchors or SLIM_CHECKPOINT_ANCHORS,
+                anchors=self.anchors or known.anchors,
             )
         self.check(description)
         return description

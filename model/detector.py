@@ -106,7 +106,11 @@ class Detector(tf.Module):
         tensors = checkpoints.read(checkpoints.resolve(checkpoint_path))
         precision = hardware.resolve_precision(precision)
         detector = cls(hints.describe(tensors), precision=precision)
-        detector.load(averaged(tensors) if use_moving_average else tensors)
+        tensors = averaged(tensors) if use_moving_average else tensors
+        if "description" not in tensors:
+            translate = detector.network.imports.translate
+            tensors = {name: translate(name, value) for name, value in tensors.items()}
+        detector.load(tensors)
         detector.freeze()
         return detector
 
@@ -184,7 +188,7 @@ class Detector(tf.Module):
             predictions.offsets,
             self.anchors,
             prior_scaling=self.parameters.prior_scaling,
-            score=self.network.score,
+            score=self.description.score,
             **thresholds,
         )
 
@@ -236,10 +240,8 @@ class Detector(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
         scaled = tf.cast(inputs * self.description.input_scale, self._dtype)
         scope = self._variables.scope(
-            self.parameters.name,
-            dtype=self._dtype,
+            self.network.variable_scope,
             frozen=frozen,
-            training=training,
             weight_hook=self.network.weight_hook,
         )
         with scope:

@@ -82,7 +82,9 @@ class ExportedDetector:
         """
         if not images:
             return []
-        inputs = np.stack([resize(image, self.image_size) for image in images])
+        centred = self.description.half_pixel_centers
+        size = self.image_size
+        inputs = np.stack([resize(image, size, half_pixel_centers=centred) for image in images])
         return self._detect(inputs, self.thresholds | thresholds)
 
     def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> Detections:
@@ -93,7 +95,7 @@ class ExportedDetector:
 
     def _detect(self, images: np.ndarray, thresholds: dict) -> list[PictureDetections]:
         """RGB f32[B, S, S, 3], 0 to 255; all thresholds."""
-        score = nets_factory.get_network(self.description.model_name).score
+        score = self.description.score
         found = []
         for logits, offsets in zip(*self._network(images), strict=True):
             boxes = decode(offsets, self._anchors, self._prior_scaling)
@@ -129,10 +131,21 @@ def is_export(path: str) -> bool:
     return tf.io.gfile.exists(os.path.join(path, ABOUT))
 
 
-def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8[H, W, 3] -> f32[h, w, 3]: bilinear, half-pixel centres, no antialiasing."""
+def resize(
+    image: np.ndarray, size: tuple[int, int], *, half_pixel_centers: bool = True
+) -> np.ndarray:
+    """uint8[H, W, 3] -> f32[h, w, 3]: bilinear, no antialiasing; see `geometry.resize`."""
     pixels = np.asarray(image, np.float32)
-    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
+    if half_pixel_centers:
+        return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
+    for axis, wanted in enumerate(size):
+        place = np.arange(wanted, dtype=np.float32) * np.float32(pixels.shape[axis] / wanted)
+        below = place.astype(int)
+        above = np.minimum(below + 1, pixels.shape[axis] - 1)
+        share = (place - below).reshape(-1, *[1] * (2 - axis))
+        low, high = (np.take(pixels, rows, axis) for rows in (below, above))
+        pixels = low + (high - low) * share
+    return pixels
 
 
 def decode(offsets: np.ndarray, anchors: np.ndarray, prior_scaling: Sequence[float]) -> np.ndarray:
@@ -150,8 +163,13 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """f32[A, C] -> scores of the same shape, each by itself."""
+    return 0.5 + 0.5 * np.tanh(logits / 2)
+
+
 # Those of `nets.detections`, in NumPy.
-SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"softmax": softmax}
+SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"softmax": softmax, "sigmoid": sigmoid}
 
 
 def postprocess(

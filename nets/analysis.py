@@ -35,7 +35,7 @@ def layers(graph: tf.Graph, variables: Mapping[str, tf.Variable]) -> tuple[Layer
     """
     sizes: dict[str, int] = {}
     for name, variable in variables.items():
-        layer = name.rpartition("/")[0]
+        layer = name.rpartition("/")[0].removesuffix("/BatchNorm")
         sizes[layer] = sizes.get(layer, 0) + math.prod(variable.shape)
     results = {
         op.name.removesuffix("/BiasAdd"): tuple(op.outputs[0].shape[1:])
@@ -46,7 +46,9 @@ def layers(graph: tf.Graph, variables: Mapping[str, tf.Variable]) -> tuple[Layer
     for name, parameters in sizes.items():
         output, products = results.get(name, ()), 0
         if output:
-            products = output[0] * output[1] * math.prod(variables[f"{name}/weights"].shape)
+            kinds = (f"{name}/weights", f"{name}/depthwise_weights")
+            weights = next(variables[kind] for kind in kinds if kind in variables)
+            products = output[0] * output[1] * math.prod(weights.shape)
         found.append(Layer(name, output, parameters, products))
     return tuple(found)
 

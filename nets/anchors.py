@@ -35,7 +35,7 @@ def _layer_anchors(
 
 
 def shapes(layer: FeatureLayer, small: float, large: float) -> tuple[np.ndarray, np.ndarray]:
-    """Heights and widths in pixels: both squares, then the small one in each ratio."""
-    roots = np.sqrt(np.array(layer.ratios))
-    squares = np.array([small, large])
-    return np.concatenate([squares, small / roots]), np.concatenate([squares, small * roots])
+    """Heights and widths in pixels of a cell's anchors: a side over and times a ratio's root."""
+    sides = np.array([(small, large)[which] for which, _ in layer.shapes])
+    roots = np.sqrt([ratio for _, ratio in layer.shapes])
+    return sides / roots, sides * roots

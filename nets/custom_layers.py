@@ -29,11 +29,14 @@ def l2_normalization(inputs: tf.Tensor, *, scale: float = 20.0) -> tf.Tensor:
     """
     with variables.layer_scope("L2Normalization"):
         gamma = slim.model_variable(
-            "gamma", shape=[inputs.shape[-1]], initializer=variables.constant(scale)
+            "gamma",
+            shape=[inputs.shape[-1]],
+            dtype=inputs.dtype,
+            initializer=variables.constant(scale),
         )
     values = tf.cast(inputs, tf.float32)
     inverse = tf.math.rsqrt(tf.reduce_sum(tf.square(values), axis=-1, keepdims=True) + 1e-10)
-    return tf.cast(values * inverse, inputs.dtype) * tf.cast(gamma, inputs.dtype)
+    return tf.cast(values * inverse, inputs.dtype) * gamma
 
 
 @slim.add_arg_scope
@@ -70,9 +73,12 @@ def dilated_conv2d(
         weights = slim.model_variable(
             "weights",
             shape=[*kernel_size, inputs.shape[-1], num_outputs],
+            dtype=inputs.dtype,
             initializer=weights_initializer,
         )
-        biases = slim.model_variable("biases", shape=[num_outputs], initializer=biases_initializer)
+        biases = slim.model_variable(
+            "biases", shape=[num_outputs], dtype=inputs.dtype, initializer=biases_initializer
+        )
         if _differentiates_dilation(inputs.dtype):
             sums = tf.nn.conv2d(inputs, weights, 1, "SAME", dilations=rate)
         else:

@@ -26,7 +26,10 @@ class Detections(NamedTuple):
 
 
 # What makes scores f32[B, A, C] of logits.
-SCORES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {"softmax": tf.nn.softmax}
+SCORES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "softmax": tf.nn.softmax,
+    "sigmoid": tf.sigmoid,  # the background's logit is ignored
+}
 
 
 def detect(

@@ -4,7 +4,9 @@ To add one: describe it in a file that ends with its record, as `ssd_tiny_32.py`
 in `NETWORKS`. tests/nets/test_nets_factory.py adds one.
 """
 
-from nets import ssd_tiny_32, ssd_vgg_300, ssd_vgg_512
+from collections.abc import Iterable
+
+from nets import ssd_tiny_32, ssd_vgg_300, ssd_vgg_512, ssdlite_300_mobilenet_v2
 from nets.network import Network
 from runtime.errors import InputError
 
@@ -15,6 +17,7 @@ NETWORKS: dict[str, Network] = {
     for network in (
         ssd_vgg_300.NETWORK,
         ssd_vgg_512.NETWORK,
+        ssdlite_300_mobilenet_v2.NETWORK,
         ssd_tiny_32.NETWORK,
     )
 }
@@ -32,6 +35,13 @@ def get_network(name: str) -> Network:
             f"--model_name={name} is not a network of this project: use one of {known}."
         )
     return NETWORKS[name]
+
+
+def recognise(names: Iterable[str]) -> str:
+    """The network that a checkpoint's variables are named after; `DEFAULT` where none is."""
+    names = set(names)
+    fitting = [name for name, each in NETWORKS.items() if each.first_weights in names]
+    return fitting[0] if fitting else DEFAULT
 
 
 def get_preprocessing_name(model_name: str, name: str | None) -> str:

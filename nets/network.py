@@ -14,6 +14,10 @@ from nets.parameters import SSDParameters
 from nets.variables import WeightHook
 
 Shapes = Mapping[str, Sequence[int]]
+UNSAID_ANCHORS = (
+    "NOTE: the checkpoint does not say its anchors; it is taken as made for --anchors=coco, as "
+    "SSD-Tensorflow's are. Pass --anchors=voc if it was made for these."
+)
 Outputs = tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]
 
 
@@ -27,13 +31,39 @@ class ImportRules(NamedTuple):
 
     Attributes:
       classifier: what to call it in messages; "" where there is none.
+      backbone: (scope here, scope in the classifier) of the layers that both have; ("", "") where
+        names below the network's scope are the same.
       reduced: layer -> the classifier's layer that it is cut out of.
       reduce: (name there, value) -> what is cut out.
+      translate: (name, value) of a checkpoint that does not describe itself -> the value in this
+        project's conventions; its own inverse, for checkpoints that are written in those names.
     """
 
     classifier: str = ""
+    backbone: tuple[str, str] = ("", "")
     reduced: Mapping[str, str] = {}
     reduce: Callable[[str, np.ndarray], np.ndarray] = _unchanged
+    translate: Callable[[str, np.ndarray], np.ndarray] = _unchanged
+
+
+class CheckpointDefaults(NamedTuple):
+    """What holds of a checkpoint in a network's names that says nothing of itself.
+
+    Attributes:
+      anchors: preset.
+      input_scale: factor on RGB minus mean.
+      score: a name of `detections.SCORES`.
+      half_pixel_centers: of the warp to the network's size; see `geometry.resize`.
+      labels: class names, where it has as many classes.
+      anchors_note: what the user is told where the anchors are a guess; "" where they are known.
+    """
+
+    anchors: str
+    input_scale: float = 1.0
+    score: str = "softmax"
+    half_pixel_centers: bool = True
+    labels: tuple[str, ...] = ()
+    anchors_note: str = ""
 
 
 class Network(NamedTuple):
@@ -44,12 +74,15 @@ class Network(NamedTuple):
       build: (inputs, *, num_classes, depth_multiplier, initializer, training) -> logits, offsets,
         end points; see `ssd_vgg_300.network`. `training` is for layers that behave in another way
         while they are trained.
-      first_layer: the convolution that reads the input: a factor on the input is one on its
-        weights, and a checkpoint's scope is what stands before its name.
+      first_layer: the convolution that reads the input, by its name below `scope`: a factor on the
+        input is one on its weights, and a checkpoint's scope is what stands before its name.
+      scope: of the variables; None for the network's name.
+      class_head: scope of a predictor of classes; {layer} and {number} are the feature layer's.
+      box_head: scope of a predictor of boxes.
       preprocessing: a name of `preprocessing_factory`.
       rgb_means: what is subtracted from pixels; None for the preprocessing's own.
-      imported_input_scale: factor on RGB minus mean that weights in slim's names expect.
-      score: a name of `detections.SCORES`: what makes scores of logits.
+      input_scale: factor on RGB minus mean of a network that starts from scratch.
+      undescribed: what holds of checkpoints in its names that say nothing of themselves.
       read_depth_multiplier: (shapes of a checkpoint, scope) -> the width. KeyError where a variable
         is missing, ValueError where no width fits; None for a network of one width.
       imports: what else than its own names it can start from.
@@ -59,18 +92,42 @@ class Network(NamedTuple):
     parameters: SSDParameters
     build: Callable[..., Outputs]
     first_layer: str
+    scope: str | None = None
+    class_head: str = "{layer}_box/conv_cls"
+    box_head: str = "{layer}_box/conv_loc"
     preprocessing: str = "ssd_vgg"
     rgb_means: tuple[float, float, float] | None = None
-    imported_input_scale: float = 1.0
-    score: str = "softmax"
+    input_scale: float = 1 / 58  # brings RGB minus mean to about unit variance
+    undescribed: CheckpointDefaults = CheckpointDefaults("coco", anchors_note=UNSAID_ANCHORS)
     read_depth_multiplier: Callable[[Shapes, str], float] | None = None
     imports: ImportRules = ImportRules()
     weight_hook: WeightHook | None = None
 
     @property
+    def variable_scope(self) -> str:
+        """The scope of all variables; "" where there is none."""
+        return self.parameters.name if self.scope is None else self.scope
+
+    def full_name(self, name: str) -> str:
+        """A variable or a scope of this network, given by its name below the network's scope."""
+        return f"{self.variable_scope}/{name}".lstrip("/")
+
+    def is_head(self, name: str, *, classes_only: bool = False) -> bool:
+        """Whether a variable, below any scope, belongs to the predictors, or to those of classes.
+
+        The last layer alone is meant where a predictor has several.
+        """
+        patterns = [self.class_head] if classes_only else [self.class_head, self.box_head]
+        return any(
+            f"/{pattern.format(layer=layer.name, number=number)}/" in f"/{name}"
+            for pattern in patterns
+            for number, layer in enumerate(self.parameters.layers)
+        )
+
+    @property
     def first_weights(self) -> str:
         """Name of the first layer's weights."""
-        return f"{self.parameters.name}/{self.first_layer}/weights"
+        return self.full_name(f"{self.first_layer}/weights")
 
     def read_shapes(self, shapes: Shapes) -> tuple[int, float]:
         """C, background counted, and the depth multiplier of a checkpoint in slim's names.
@@ -82,12 +139,14 @@ class Network(NamedTuple):
           KeyError: a variable is missing.
           ValueError: the layers have widths of no depth multiplier.
         """
-        scope = self.parameters.name
-        head = f"{scope}/{self.parameters.layers[0].name}_box"
-        outputs = shapes[f"{head}/conv_cls/weights"][-1]
-        anchors_per_cell = shapes[f"{head}/conv_loc/weights"][-1] // 4
-        width = self.read_depth_multiplier(shapes, scope) if self.read_depth_multiplier else 1.0
-        return outputs // anchors_per_cell, width
+        first = self.parameters.layers[0].name
+        outputs, offsets = (
+            shapes[self.full_name(f"{head.format(layer=first, number=0)}/weights")][-1]
+            for head in (self.class_head, self.box_head)
+        )
+        read = self.read_depth_multiplier
+        width = read(shapes, self.variable_scope) if read else 1.0
+        return outputs * 4 // offsets, width
 
     def check_maps(self, end_points: Mapping[str, tf.Tensor]) -> None:
         """Holds the geometry to what the network function made.

@@ -12,6 +12,22 @@ _SIDES = re.compile(r"([1-9]\d*(?:\.\d+)?)-([1-9]\d*(?:\.\d+)?)")
 
 AnchorSizes = tuple[tuple[float, float], ...]  # sides of each layer's two, small and large, pixels
 
+SMALL, LARGE = 0, 1
+Shape = tuple[int, float]  # (which of a layer's two sides, width / height)
+
+
+def caffe_shapes(*ratios: float) -> tuple[Shape, ...]:
+    """The small square, the large square, and the small one in each ratio: Caffe SSD's order."""
+    return ((SMALL, 1.0), (LARGE, 1.0), *((SMALL, ratio) for ratio in ratios))
+
+
+def chained(*sizes: float) -> AnchorSizes:
+    """Squares of sizes that follow each other, pixels: one more than there are layers.
+
+    A layer's squares are its own size and the geometric mean of that and the next.
+    """
+    return tuple((a, math.sqrt(a * b)) for a, b in itertools.pairwise(sizes))
+
 
 class FeatureLayer(NamedTuple):
     """One layer that predicts boxes.
@@ -19,21 +35,21 @@ class FeatureLayer(NamedTuple):
     Attributes:
       name: the end point it reads, and `NAME_box` its scope.
       size: rows and columns of the feature map.
-      ratios: width / height of the anchors after the two square ones.
+      shapes: of the anchors of a cell, in their order.
       step: distance of two anchor centres in pixels.
       normalization: initial scale of an L2 normalisation; None for none.
     """
 
     name: str
     size: int
-    ratios: tuple[float, ...]
+    shapes: tuple[Shape, ...]
     step: float
     normalization: float | None = None
 
     @property
     def anchors_per_cell(self) -> int:
-        """The small square, the large square, and one anchor for each ratio."""
-        return 2 + len(self.ratios)
+        """One for each shape."""
+        return len(self.shapes)
 
 
 class SSDParameters(NamedTuple):
@@ -43,8 +59,8 @@ class SSDParameters(NamedTuple):
       name: variable scope and model name.
       image_size: height and width of the input, pixels.
       layers: the predicting layers, largest feature map first.
-      anchor_sizes: preset -> one size more than there are layers, pixels. A layer's squares are its
-        own size and the geometric mean of that and the next.
+      anchor_sizes: preset -> the squares of each layer; the first is what training takes by
+        default.
       anchor_offset: centre of the first anchor, in steps.
       prior_scaling: variances of x, y, w, h in the box coder.
     """
@@ -52,7 +68,7 @@ class SSDParameters(NamedTuple):
     name: str
     image_size: tuple[int, int]
     layers: tuple[FeatureLayer, ...]
-    anchor_sizes: dict[str, tuple[float, ...]]
+    anchor_sizes: dict[str, AnchorSizes]
     anchor_offset: float = 0.5
     prior_scaling: tuple[float, float, float, float] = PRIOR_SCALING
 
@@ -72,8 +88,7 @@ class SSDParameters(NamedTuple):
           InputError: neither.
         """
         if anchors in self.anchor_sizes:
-            sizes = self.anchor_sizes[anchors]
-            return tuple((a, math.sqrt(a * b)) for a, b in itertools.pairwise(sizes))
+            return self.anchor_sizes[anchors]
         pairs = [_SIDES.fullmatch(pair) for pair in anchors.split(",")]
         squares = tuple((float(pair[1]), float(pair[2])) for pair in pairs if pair)
         if len(squares) != len(self.layers) or None in pairs:

@@ -44,7 +44,12 @@ class Plan(NamedTuple):
 
 
 class Request(NamedTuple):
-    """How to read a checkpoint; the fields are the flags of these names."""
+    """How to read a checkpoint; the fields but the last are the flags of these names.
+
+    Attributes:
+      is_of_other_scores: the checkpoint's logits are not those of a softmax, which training is for:
+        the predictors of classes start new.
+    """
 
     checkpoint_path: str
     checkpoint_model_scope: str | None = None
@@ -53,6 +58,7 @@ class Request(NamedTuple):
     initialize_last_layer: bool = True
     last_layers_contain_logits_only: bool = False
     use_moving_average: bool = True
+    is_of_other_scores: bool = False
 
 
 def make_plan(
@@ -73,7 +79,7 @@ def make_plan(
     """
     scope, notes = _choose_scope(variables, there, request, network)
     rows = [_row(name, there, request, scope, network) for name in variables]
-    if not any("_box/" in name for name in there):
+    if not any(network.is_head(name) for name in there):
         rows = [row._replace(action="new") if row.action == "missing" else row for row in rows]
     if average:
         rows = [_averaged(row, there, average) for row in rows]
@@ -84,6 +90,11 @@ def make_plan(
             "--use_moving_average=False takes the raw weights.",
         )
     _check(rows, variables, there, request, network)
+    if request.is_of_other_scores:
+        notes += (
+            "The predictors of classes start new: the checkpoint's are of sigmoid scores, and "
+            "training is for softmax.",
+        )
     if any(
         row.action == "new" and _whole_source(row.name, scope, network) in there for row in rows
     ):
@@ -98,7 +109,7 @@ def make_plan(
 
 
 def values(
-    plan: Plan, read: Callable[[str], np.ndarray], *, network: Network
+    plan: Plan, read: Callable[[str], np.ndarray], *, network: Network, is_described: bool = False
 ) -> dict[str, np.ndarray]:
     """The values of all variables that are not new, by the network's names.
 
@@ -106,34 +117,34 @@ def values(
       plan: of `make_plan`.
       read: a tensor of the checkpoint by its name there.
       network: that of the plan.
+      is_described: whether the checkpoint is one of ours, which describes itself.
     """
-    found, reduce = {}, network.imports.reduce
+    found, rules = {}, network.imports
     for row in plan.rows:
         if row.source:
             value = read(row.source)
-            found[row.name] = reduce(row.source, value) if row.action == "reduced" else value
+            if row.action == "reduced":
+                value = rules.reduce(row.source, value)
+            elif not is_described:
+                value = rules.translate(row.name, value)
+            found[row.name] = value
     return found
 
 
-def keeps_heads(there: Iterable[str], request: Request) -> bool:
+def keeps_heads(there: Iterable[str], request: Request, network: Network) -> bool:
     """Whether predictors of the checkpoint will be used, and with them its anchors.
 
     Those of boxes alone depend on the anchors too.
     """
     excluded = [scope.strip("/").partition("/")[2] for scope in request.checkpoint_exclude_scopes]
-    logits_only = request.last_layers_contain_logits_only
+    classes_only = request.last_layers_contain_logits_only
     heads = ["/".join(name.split("/")[-3:]) for name in there if name.endswith("/weights")]
     return any(
-        is_last_layer(head)
-        and (request.initialize_last_layer or not is_last_layer(head, logits_only=logits_only))
+        network.is_head(head)
+        and (request.initialize_last_layer or not network.is_head(head, classes_only=classes_only))
         and not any(scope and in_scope(head, scope) for scope in excluded)
         for head in heads
     )
-
-
-def is_last_layer(name: str, *, logits_only: bool = False) -> bool:
-    """Whether a variable is of the predictors of classes and boxes, or of classes alone."""
-    return "/conv_cls/" in name or ("/conv_loc/" in name and not logits_only)
 
 
 def format_plan(plan: Plan, *, frozen: Collection[str] = ()) -> str:
@@ -150,9 +161,14 @@ def format_plan(plan: Plan, *, frozen: Collection[str] = ()) -> str:
 def _choose_scope(
     variables: Shapes, there: Shapes, request: Request, network: Network
 ) -> tuple[str, tuple[str, ...]]:
-    first, model_name = f"{network.first_layer}/weights", network.parameters.name
+    first, own_scope = f"{network.first_layer}/weights", network.variable_scope
+    here, classifiers = network.imports.backbone
+    ends = (first, f"{classifiers}{first.removeprefix(here)}")
     found = sorted(
-        name.removesuffix(first) for name in there if name == first or name.endswith(f"/{first}")
+        name.removesuffix(end)
+        for end in dict.fromkeys(ends)
+        for name in there
+        if name == end or name.endswith(f"/{end}")
     )
     detected = [name.rstrip("/") for name in found]
     asked = request.checkpoint_model_scope
@@ -163,8 +179,8 @@ def _choose_scope(
                 f"--checkpoint_path={request.checkpoint_path} holds no {first} in any scope: "
                 f"give a checkpoint of {kinds} in slim's names."
             )
-        return (model_name if model_name in detected else detected[0]), ()
-    if any(_source(name, asked, model_name) in there for name in variables):
+        return (own_scope if own_scope in detected else detected[0]), ()
+    if any(source in there for name in variables for source in _sources(name, asked, network)):
         return asked, ()
     if detected:
         return detected[0], (
@@ -177,27 +193,34 @@ def _choose_scope(
     )
 
 
-def _source(name: str, scope: str, model_name: str) -> str:
-    relative = name.removeprefix(f"{model_name}/")
-    return f"{scope}/{relative}" if scope else relative
+def _sources(name: str, scope: str, network: Network) -> tuple[str, ...]:
+    """Where a variable may stand in a checkpoint: under its own name, or the classifier's."""
+    relative = name.removeprefix(f"{network.variable_scope}/")
+    here, classifiers = network.imports.backbone
+    names = [relative]
+    if here and in_scope(relative, here):
+        names.append(f"{classifiers}{relative.removeprefix(here)}".lstrip("/"))
+    return tuple(f"{scope}/{each}" if scope else each for each in names)
 
 
 def _whole_source(name: str, scope: str, network: Network) -> str:
     """The classifier's layer that one can be cut out of; "" for the others."""
-    model_name, reduced = network.parameters.name, network.imports.reduced
-    layer, _, rest = name.removeprefix(f"{model_name}/").partition("/")
-    return _source(f"{reduced[layer]}/{rest}", scope, model_name) if layer in reduced else ""
+    reduced = network.imports.reduced
+    layer, _, rest = name.removeprefix(f"{network.variable_scope}/").partition("/")
+    return _sources(f"{reduced[layer]}/{rest}", scope, network)[0] if layer in reduced else ""
 
 
 def _row(name: str, there: Shapes, request: Request, scope: str, network: Network) -> Row:
     if any(in_scope(name, excluded) for excluded in request.checkpoint_exclude_scopes):
         return Row(name, "new")
-    logits_only = request.last_layers_contain_logits_only
-    if not request.initialize_last_layer and is_last_layer(name, logits_only=logits_only):
+    classes_only = request.last_layers_contain_logits_only
+    if not request.initialize_last_layer and network.is_head(name, classes_only=classes_only):
         return Row(name, "new")
-    source = _source(name, scope, network.parameters.name)
-    if source in there:
-        return Row(name, "restored" if source == name else "renamed", source)
+    if request.is_of_other_scores and network.is_head(name, classes_only=True):
+        return Row(name, "new")
+    for source in _sources(name, scope, network):
+        if source in there:
+            return Row(name, "restored" if source == name else "renamed", source)
     source = _whole_source(name, scope, network)
     return Row(name, "reduced", source) if source in there else Row(name, "missing")
 
@@ -218,7 +241,7 @@ def _check(
         )
     shapes = {row.name: _shape(row, there, network) for row in rows if row.source}
     wrong = [row for row in rows if row.source and shapes[row.name] != tuple(variables[row.name])]
-    if wrong and all(is_last_layer(row.name) for row in wrong):
+    if wrong and all(network.is_head(row.name) for row in wrong):
         raise InputError(
             f"The checkpoint's {_some([row.name for row in wrong])} belong to another number of "
             "classes or anchors: pass --initialize_last_layer=False to start the predictors new."

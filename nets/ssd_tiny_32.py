@@ -9,9 +9,9 @@ import tf_slim as slim
 
 from nets import ssd_vgg_300
 from nets.network import Network
-from nets.parameters import FeatureLayer, SSDParameters
+from nets.parameters import FeatureLayer, SSDParameters, caffe_shapes, chained
 
-_TWO = (2.0, 1 / 2)
+_TWO = caffe_shapes(2.0, 1 / 2)
 PARAMETERS = SSDParameters(
     name="ssd_32_tiny",
     image_size=(32, 32),
@@ -20,7 +20,7 @@ PARAMETERS = SSDParameters(
         FeatureLayer("block3", 4, _TWO, 8),
         FeatureLayer("block4", 2, _TWO, 16),
     ),
-    anchor_sizes={"voc": (6.0, 12.0, 20.0, 30.0), "coco": (4.0, 10.0, 18.0, 28.0)},
+    anchor_sizes={"voc": chained(6.0, 12.0, 20.0, 30.0), "coco": chained(4.0, 10.0, 18.0, 28.0)},
 )
 _WIDTHS = {"conv1": 16, "conv2": 32, "conv3": 32, "conv4": 32}
 

@@ -15,7 +15,7 @@ import tf_slim as slim
 
 from nets import custom_layers, vgg_weights
 from nets.network import Network, Shapes
-from nets.parameters import FeatureLayer, SSDParameters
+from nets.parameters import FeatureLayer, SSDParameters, caffe_shapes, chained
 from nets.variables import INITIALIZERS, constant, layer_scope
 
 
@@ -35,7 +35,7 @@ class Block(NamedTuple):
 
 
 _NARROWEST = 8  # channels, whatever the factor
-_TWO, _FOUR = (2.0, 1 / 2), (2.0, 1 / 2, 3.0, 1 / 3)
+_TWO, _FOUR = caffe_shapes(2.0, 1 / 2), caffe_shapes(2.0, 1 / 2, 3.0, 1 / 3)
 PARAMETERS = SSDParameters(
     name="ssd_300_vgg",
     image_size=(300, 300),
@@ -48,8 +48,8 @@ PARAMETERS = SSDParameters(
         FeatureLayer("block11", 1, _TWO, 300),
     ),
     anchor_sizes={
-        "voc": (30.0, 60.0, 111.0, 162.0, 213.0, 264.0, 315.0),
-        "coco": (21.0, 45.0, 99.0, 153.0, 207.0, 261.0, 315.0),
+        "voc": chained(30.0, 60.0, 111.0, 162.0, 213.0, 264.0, 315.0),
+        "coco": chained(21.0, 45.0, 99.0, 153.0, 207.0, 261.0, 315.0),
     },
 )
 # Full widths: every layer but the predictors has one of these.

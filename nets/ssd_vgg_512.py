@@ -7,10 +7,10 @@ Every extra block halves its feature map, and the last one shrinks 2 x 2 to a si
 import functools
 
 from nets import ssd_vgg_300
-from nets.parameters import FeatureLayer, SSDParameters
+from nets.parameters import FeatureLayer, SSDParameters, caffe_shapes, chained
 from nets.ssd_vgg_300 import Block
 
-_TWO, _FOUR = (2.0, 1 / 2), (2.0, 1 / 2, 3.0, 1 / 3)
+_TWO, _FOUR = caffe_shapes(2.0, 1 / 2), caffe_shapes(2.0, 1 / 2, 3.0, 1 / 3)
 PARAMETERS = SSDParameters(
     name="ssd_512_vgg",
     image_size=(512, 512),
@@ -24,8 +24,8 @@ PARAMETERS = SSDParameters(
         FeatureLayer("block12", 1, _TWO, 512),
     ),
     anchor_sizes={
-        "voc": (35.84, 76.8, 153.6, 230.4, 307.2, 384.0, 460.8, 537.6),
-        "coco": (20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72),
+        "voc": chained(35.84, 76.8, 153.6, 230.4, 307.2, 384.0, 460.8, 537.6),
+        "coco": chained(20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72),
     },
 )
 EXTRA_BLOCKS = (

@@ -6,14 +6,16 @@ under any strategy and in a SavedModel, and a variable's name is exactly slim's:
 `ssd_300_vgg/conv4/conv4_3/weights`. This is the only module that touches `tf.compat.v1`.
 
 A variable that a layer asks for with `trainable=False` is state: saved and restored like a weight,
-never trained or decayed.
+never trained or decayed. A layer that is trained says its next value by `update_state`.
 
-Surprising: reduced precision happens here. Variables are float32; the getter hands out casts, and
-gradients arrive in float32 at the variable. Initial values depend on (seed, name) alone, so adding
+Surprising: reduced precision happens here. Variables are float32; the getter hands out casts to the
+type that a layer asks for (slim's layers that of their input), and gradients arrive in float32 at
+the variable. Initial values depend on (seed, name) alone, so adding
 a layer does not change the others.
 """
 
 import contextlib
+import contextvars
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -70,28 +72,28 @@ class SlimVariables(tf.Module):
 
     @contextlib.contextmanager
     def scope(
-        self,
-        name: str,
-        *,
-        dtype: tf.DType = tf.float32,
-        frozen: bool = False,
-        training: bool = False,
-        weight_hook: WeightHook | None = None,
-    ) -> Iterator[None]:
-        """slim layers inside find their variables here, below `name`, cast to `dtype`.
+        self, name: str, *, frozen: bool = False, weight_hook: WeightHook | None = None
+    ) -> Iterator[dict[str, tf.Tensor]]:
+        """slim layers inside find their variables here, below `name` ("" for no scope).
 
         `frozen` hands out their present values as constants: a traced function then keeps these,
-        and TensorFlow casts and reorders them once instead of in every call. In `training` a state
-        variable is handed out itself, in float32, so that a layer can assign to it.
+        and TensorFlow casts and reorders them once instead of in every call.
 
-        `weight_hook` makes the layers' weights from the variables', as folded normalisation and
-        fake quantisation do: gradients go through it, and the cast comes after it.
+        `weight_hook` makes the layers' weights from the variables', as fake quantisation does:
+        gradients go through it, and the cast comes after it.
+
+        Yields:
+          What layers say by `update_state`: f32 values of state variables, by name.
         """
-        getter = _Getter(self, dtype, frozen, training, weight_hook)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*`layer\\.(apply|updates)`.*")
-            with tf.compat.v1.variable_scope(name, custom_getter=getter):
-                yield
+        getter, updates = _Getter(self, frozen, weight_hook), {}
+        token = _UPDATES.set(updates)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*`layer\\.(apply|updates)`.*")
+                with tf.compat.v1.variable_scope(name, custom_getter=getter):
+                    yield updates
+        finally:
+            _UPDATES.reset(token)
 
     def get(
         self,
@@ -125,26 +127,19 @@ class SlimVariables(tf.Module):
 
 
 class _Getter:
-    def __init__(
-        self,
-        owner: SlimVariables,
-        dtype: tf.DType,
-        frozen: bool,
-        training: bool,
-        weight_hook: WeightHook | None,
-    ):
-        self._owner, self._dtype, self._frozen = owner, dtype, frozen
-        self._training, self._weight_hook = training, weight_hook
+    def __init__(self, owner: SlimVariables, frozen: bool, weight_hook: WeightHook | None):
+        self._owner, self._frozen, self._weight_hook = owner, frozen, weight_hook
 
-    def __call__(self, getter, name, shape=None, initializer=None, trainable=None, **kwargs):
+    def __call__(
+        self, getter, name, shape=None, dtype=None, initializer=None, trainable=None, **kwargs
+    ):
         del getter, kwargs
         is_state = trainable is False  # None where slim leaves it open
         variable = self._owner.get(name, tuple(shape), initializer, trainable=not is_state)
-        if is_state and self._training:
-            return variable
+        dtype = tf.as_dtype(dtype or tf.float32)
         if is_state or self._weight_hook is None:
-            return self._read(variable, self._dtype)
-        return tf.cast(self._weight_hook(name, self._read(variable, tf.float32)), self._dtype)
+            return self._read(variable, dtype)
+        return tf.cast(self._weight_hook(name, self._read(variable, tf.float32)), dtype)
 
     def _read(self, variable: tf.Variable, dtype: tf.DType) -> tf.Tensor:
         if not self._frozen:
@@ -152,6 +147,14 @@ class _Getter:
         with tf.init_scope():
             value = tf.cast(variable, dtype).numpy()
         return tf.constant(value)
+
+
+_UPDATES: contextvars.ContextVar[dict[str, tf.Tensor]] = contextvars.ContextVar("updates")
+
+
+def update_state(name: str, value: tf.Tensor) -> None:
+    """Says what the state variable `name` of the layer's scope becomes after this step."""
+    _UPDATES.get()[f"{tf.compat.v1.get_variable_scope().name}/{name}".lstrip("/")] = value
 
 
 @contextlib.contextmanager

@@ -116,13 +116,18 @@ def put(part: tf.Tensor, placement: Placement, output_size: tuple[int, int]) -> 
     return tf.reshape(tf.pad(rows, around), [*output_size, 3])
 
 
-def resize(image: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
-    """Bilinear, half-pixel centres, no antialiasing: [H, W, 3] -> f32[h, w, 3].
+def resize(
+    image: tf.Tensor, size: tf.Tensor | tuple[int, int], *, half_pixel_centers: bool = True
+) -> tf.Tensor:
+    """Bilinear, no antialiasing: [H, W, 3] -> f32[h, w, 3].
 
-    As `tf.image.resize`, but in float32 from the start: the kernel takes bytes at half the speed.
+    Without `half_pixel_centers` output pixel k is read at k times the scale, as the default of
+    TensorFlow 1 was. As `tf.image.resize`, but in float32 from the start: the kernel takes bytes at half the speed.
     """
     batch = tf.cast(image, tf.float32)[None]
-    return tf.raw_ops.ResizeBilinear(images=batch, size=size, half_pixel_centers=True)[0]
+    return tf.raw_ops.ResizeBilinear(
+        images=batch, size=size, half_pixel_centers=half_pixel_centers
+    )[0]
 
 
 def project(boxes: tf.Tensor, window: Window) -> tf.Tensor:

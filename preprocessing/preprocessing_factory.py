@@ -39,11 +39,16 @@ class Preprocessing(NamedTuple):
 
 
 def get_preprocessing(
-    name: str, image_size: tuple[int, int], *, rgb_means: tuple[float, float, float] | None = None
+    name: str,
+    image_size: tuple[int, int],
+    *,
+    rgb_means: tuple[float, float, float] | None = None,
+    half_pixel_centers: bool = True,
 ) -> Preprocessing:
     """The preprocessing called `name`, to images of the net's `image_size` (height, width).
 
-    `rgb_means` are the net's, where it has others than the preprocessing.
+    `rgb_means` are the net's, where it has others than the preprocessing. `half_pixel_centers` is
+    of evaluation's warp: see `geometry.resize`.
 
     Raises:
       InputError: there is none of that name.
@@ -54,10 +59,11 @@ def get_preprocessing(
         )
     module, own = MODULES[name], {"rgb_means": rgb_means} if rgb_means else {}
     sized = functools.partial(functools.partial, image_size=image_size, **own)
+    warp = {} if half_pixel_centers else {"half_pixel_centers": False}
     return Preprocessing(
         rgb_means=rgb_means or module.RGB_MEANS,
         decode=module.decode,
         for_train=sized(module.preprocess_for_train),
-        without_augmentation=sized(module.preprocess_without_augmentation),
-        for_eval=sized(module.preprocess_for_eval),
+        without_augmentation=sized(module.preprocess_without_augmentation, **warp),
+        for_eval=sized(module.preprocess_for_eval, **warp),
     )

@@ -49,14 +49,17 @@ def preprocess_for_eval(
     image_size: tuple[int, int],
     resize: EvalResize = EvalResize.WARP,
     rgb_means: Means = RGB_MEANS,
+    half_pixel_centers: bool = True,
 ) -> tf.Tensor:
-    """u8[H, W, 3] -> f32[S, S, 3]: resized bilinearly (half-pixel centres), RGB minus the means.
+    """u8[H, W, 3] -> f32[S, S, 3]: resized bilinearly, RGB minus the means.
 
-    By default the image is warped; `eval_resize` has the other ways, where the border is 0.
+    By default the image is warped, where `half_pixel_centers` can be turned off (see
+    `geometry.resize`); `eval_resize` has the other ways, where the border is 0.
     """
     means = tf.constant(rgb_means, tf.float32)
     if resize == EvalResize.WARP:
-        fitted = colour.subtract(geometry.resize(image, image_size), means)
+        warped = geometry.resize(image, image_size, half_pixel_centers=half_pixel_centers)
+        fitted = colour.subtract(warped, means)
     else:
         placement = eval_resize.place(tf.shape(image)[:2], image_size, resize)
         part = colour.subtract(geometry.take(image, placement), means)
@@ -71,9 +74,15 @@ def preprocess_without_augmentation(
     *,
     image_size: tuple[int, int],
     rgb_means: Means = RGB_MEANS,
+    half_pixel_centers: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """As `preprocess_for_train`, but the image as in evaluation and its boxes only clipped."""
-    image = preprocess_for_eval(decode(encoded), image_size=image_size, rgb_means=rgb_means)
+    image = preprocess_for_eval(
+        decode(encoded),
+        image_size=image_size,
+        rgb_means=rgb_means,
+        half_pixel_centers=half_pixel_centers,
+    )
     boxes = geometry.clip(boxes)
     return image, *_select(boxes, labels, geometry.have_area(boxes))
 

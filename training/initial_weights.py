@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 
 import tf_utils
 from model import checkpoints
-from model.description import SLIM_CHECKPOINT_ANCHORS, UNSAID_ANCHORS_NOTE, Description
+from model.description import Description
 from model.detector import Detector
 from nets import nets_factory, pretrained
 from runtime.errors import InputError
 from training.settings import TrainSettings
-
-SCRATCH_INPUT_SCALE = 1 / 58  # brings RGB minus mean to about unit variance
 
 
 class InitialWeights(NamedTuple):
@@ -31,7 +29,7 @@ class InitialWeights(NamedTuple):
 
     request: pretrained.Request | None = None
     anchors: str = "voc"
-    input_scale: float = SCRATCH_INPUT_SCALE
+    input_scale: float = 1.0
     initializer: str = "he"
     note: str = ""
     made_for: tuple[tuple[str, Any], ...] = ()
@@ -43,22 +41,26 @@ def find_initial_weights(settings: TrainSettings) -> InitialWeights:
     Raises:
       InputError: there is no checkpoint, or it cannot be read.
     """
+    network = nets_factory.get_network(settings.model_name)
     if not settings.checkpoint_path:
-        return InitialWeights()
-    fields = pretrained.Request._fields
+        return InitialWeights(input_scale=network.input_scale)
+    fields = pretrained.Request._fields[:-1]
     request = pretrained.Request(**{name: getattr(settings, name) for name in fields})
     request = request._replace(checkpoint_path=checkpoints.resolve(settings.checkpoint_path))
     header = checkpoints.read_header(request.checkpoint_path)
     if header.description:
         own = Description.from_json(header.description)
-        heads = ("labels", "anchors") if pretrained.keeps_heads(header.names, request) else ()
+        request = request._replace(is_of_other_scores=own.score != "softmax")
+        heads = ("labels", "anchors") if pretrained.keeps_heads(header.names, request, network) else ()
+        heads = heads[request.is_of_other_scores :]  # the predictors of classes start new
         made_for = tuple((name, getattr(own, name)) for name in ("input_scale", *heads))
         return InitialWeights(request, own.anchors, own.input_scale, "xavier", made_for=made_for)
-    scale = nets_factory.get_network(settings.model_name).imported_input_scale
-    if not pretrained.keeps_heads(header.names, request):
-        return InitialWeights(request, "voc", scale, "xavier")
-    note = "" if settings.anchors else UNSAID_ANCHORS_NOTE
-    return InitialWeights(request, SLIM_CHECKPOINT_ANCHORS, scale, "xavier", note)
+    known = network.undescribed
+    if not pretrained.keeps_heads(header.names, request, network):
+        return InitialWeights(request, "voc", known.input_scale, "xavier")
+    request = request._replace(is_of_other_scores=known.score != "softmax")
+    note = "" if settings.anchors else known.anchors_note
+    return InitialWeights(request, known.anchors, known.input_scale, "xavier", note)
 
 
 def check_fits(origin: InitialWeights, description: Description) -> None:

@@ -34,8 +34,8 @@ def test_every_network_has_the_name_it_is_found_by():
 TOY = SSDParameters(
     name="toy",
     image_size=(32, 32),
-    layers=(FeatureLayer("half", 16, (2.0,), 2), FeatureLayer("quarter", 8, (), 4)),
-    anchor_sizes={"voc": (4.0, 8.0, 16.0)},
+    layers=(FeatureLayer("half", 16, caffe_shapes(2.0), 2), FeatureLayer("quarter", 8, caffe_shapes(), 4)),
+    anchor_sizes={"voc": chained(4.0, 8.0, 16.0)},
 )
 
 

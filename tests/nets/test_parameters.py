@@ -4,15 +4,15 @@ import re
 
 import pytest
 
-from nets.parameters import FeatureLayer, SSDParameters, write_anchor_sizes
+from nets.parameters import FeatureLayer, SSDParameters, caffe_shapes, chained, write_anchor_sizes
 from nets.ssd_vgg_300 import PARAMETERS
 from runtime.errors import InputError
 
 TINY = SSDParameters(
     name="tiny",
     image_size=(20, 20),
-    layers=(FeatureLayer("a", 3, (2.0,), 8), FeatureLayer("b", 2, (), 10)),
-    anchor_sizes={"one": (1.0, 2.0, 3.0)},
+    layers=(FeatureLayer("a", 3, caffe_shapes(2.0), 8), FeatureLayer("b", 2, caffe_shapes(), 10)),
+    anchor_sizes={"one": chained(1.0, 2.0, 3.0)},
 )
 
 
@@ -51,10 +51,11 @@ def test_other_anchors_are_refused_with_both_rules(anchors):
         TINY.sizes_of(anchors)
 
 
-def test_every_preset_has_one_size_more_than_there_are_layers():
-    for sizes in PARAMETERS.anchor_sizes.values():
-        assert len(sizes) == len(PARAMETERS.layers) + 1
-        assert list(sizes) == sorted(sizes)
+def test_every_preset_has_two_rising_sides_a_layer():
+    for squares in PARAMETERS.anchor_sizes.values():
+        assert len(squares) == len(PARAMETERS.layers)
+        sides = [side for pair in squares for side in pair]
+        assert sides == sorted(sides)
 
 
 def test_only_the_first_layer_is_normalized_and_starts_at_20():
