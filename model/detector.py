@@ -158,18 +158,25 @@ class Detector(tf.Module):
         """uint8[H, W, 3] RGB of any size -> f32[S, S, 3] network input, RGB minus mean."""
         return self.preprocessing.for_eval(image)
 
-    def predict(
-        self, inputs: tf.Tensor, *, frozen: bool = False, training: bool = False
-    ) -> Predictions:
+    def predict(self, inputs: tf.Tensor, *, frozen: bool = False) -> Predictions:
         """f32[B, S, S, 3] -> logits and offsets.
 
         `frozen` is for a function that is traced once and called often, and never differentiated:
         the weights' present values become constants in it, which TensorFlow casts and reorders once
-        and not in every call. `training` is for the step alone: layers with statistics take
-        the batch's, and write theirs down.
+        and not in every call.
         """
-        logits, offsets, _ = self._run(inputs, frozen=frozen, training=training)
+        logits, offsets, *_ = self._run(inputs, frozen=frozen)
         return Predictions(tf.cast(logits, tf.float32), tf.cast(offsets, tf.float32))
+
+    def predict_in_training(self, inputs: tf.Tensor) -> tuple[Predictions, dict[str, tf.Tensor]]:
+        """As `predict`, where layers with statistics take the batch's.
+
+        Returns:
+          The predictions, and what state becomes by this batch: f32 values by name.
+        """
+        logits, offsets, _, updates = self._run(inputs, training=True)
+        predictions = Predictions(tf.cast(logits, tf.float32), tf.cast(offsets, tf.float32))
+        return predictions, updates
 
     def feature_maps(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """f32[B, S, S, 3] -> what each predicting layer reads, f32[B, H, W, D] by layer name."""
@@ -178,7 +185,7 @@ class Detector(tf.Module):
 
     def end_points(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """f32[B, S, S, 3] -> activations at the end of every block, f32[B, H, W, D] by its name."""
-        *_, end_points = self._run(inputs)
+        _, _, end_points, _ = self._run(inputs)
         return {name: tf.cast(values, tf.float32) for name, values in end_points.items()}
 
     def postprocess(self, predictions: Predictions, **thresholds) -> detections.Detections:
@@ -237,21 +244,22 @@ class Detector(tf.Module):
 
     def _run(
         self, inputs: tf.Tensor, *, frozen: bool = False, training: bool = False
-    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         scaled = tf.cast(inputs * self.description.input_scale, self._dtype)
         scope = self._variables.scope(
             self.network.variable_scope,
             frozen=frozen,
             weight_hook=self.network.weight_hook,
         )
-        with scope:
-            return self.network.build(
+        with scope as updates:
+            outputs = self.network.build(
                 scaled,
                 num_classes=self.description.num_classes,
                 depth_multiplier=self.description.depth_multiplier,
                 initializer=self._initializer,
                 training=training,
             )
+        return *outputs, updates
 
 
 def count_positives(targets: Targets) -> tf.Tensor:

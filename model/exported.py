@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from model.description import CheckpointOverrides, Description
 from model.detector import PictureDetections
-from nets import nets_factory
 from nets.detections import Detections
 from runtime.errors import InputError
 

@@ -36,6 +36,7 @@ class BatchNorm(NamedTuple):
     training: bool = False
 
 
+@slim.add_arg_scope
 def conv2d(
     inputs: tf.Tensor,
     depth: int,
@@ -74,6 +75,7 @@ def conv2d(
         return activation(_normalize(convolve, weights, depth, norm, inputs.dtype))
 
 
+@slim.add_arg_scope
 def depthwise_conv2d(
     inputs: tf.Tensor,
     *,

@@ -6,34 +6,15 @@ Source: its label map `mscoco_label_map.pbtxt` and `FasterRcnnBoxCoder`. Class i
 
 import numpy as np
 
-_COCO = {
-    **dict(enumerate(
-        "person bicycle car motorcycle airplane bus train truck boat".split()
-        + ["traffic light", "fire hydrant"], 1
-    )),
-    **dict(enumerate(["stop sign", "parking meter", "bench"], 13)),
-    **dict(enumerate("bird cat dog horse sheep cow elephant bear zebra giraffe".split(), 16)),
-    **dict(enumerate(["backpack", "umbrella"], 27)),
-    **dict(enumerate(
-        ["handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite"]
-        + ["baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket"]
-        + ["bottle"], 31
-    )),
-    **dict(enumerate(
-        "wine glass,cup,fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,"
-        "pizza,donut,cake,chair,couch,potted plant,bed".split(","), 46
-    )),
-    67: "dining table",
-    70: "toilet",
-    **dict(enumerate(
-        "tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,toaster,sink,"
-        "refrigerator".split(","), 72
-    )),
-    **dict(enumerate(
-        ["book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush"], 84
-    )),
-}  # fmt: skip
-LABELS = tuple(_COCO.get(k, f"unused {k}") for k in range(1, 91))
+_NAMES = """person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
+fire hydrant, , stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear,
+zebra, giraffe, , backpack, umbrella, , , handbag, tie, suitcase, frisbee, skis, snowboard,
+sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle, ,
+wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot,
+hot dog, pizza, donut, cake, chair, couch, potted plant, bed, , dining table, , , toilet, , tv,
+laptop, mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, , book,
+clock, vase, scissors, teddy bear, hair drier, toothbrush"""
+LABELS = tuple(name.strip() or f"unused {k}" for k, name in enumerate(_NAMES.split(","), 1))
 
 
 def permute_box_code(name: str, value: np.ndarray) -> np.ndarray:

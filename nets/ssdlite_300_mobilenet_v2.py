@@ -8,14 +8,15 @@ Surprising: SAME padding everywhere, also where strides are 2; checkpoints of th
 order of box codes (`object_detection_api`), a depth multiplier keeps channels multiples of 8.
 """
 
+import itertools
 from collections.abc import Mapping
 
 import tensorflow as tf
 import tf_slim as slim
 
-from nets import normalized_layers, object_detection_api
+from nets import object_detection_api
 from nets.network import CheckpointDefaults, ImportRules, Network, Shapes
-from nets.normalized_layers import BatchNorm
+from nets.normalized_layers import BatchNorm, conv2d, depthwise_conv2d
 from nets.parameters import LARGE, SMALL, FeatureLayer, SSDParameters
 from nets.variables import INITIALIZERS, Initializer, constant, layer_scope
 
@@ -39,7 +40,7 @@ _OTHER_MAPS = (*((SMALL, ratio) for ratio in (1.0, 2.0, 0.5, 3.0, 0.3333)), (LAR
 _SCALES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
 _SQUARES = (
     (0.1 * 300, 0.2 * 300),
-    *((300 * a, 300 * (a * b) ** 0.5) for a, b in zip(_SCALES[1:], _SCALES[2:], strict=False)),
+    *((300 * a, 300 * (a * b) ** 0.5) for a, b in itertools.pairwise(_SCALES[1:])),
 )
 PARAMETERS = SSDParameters(
     name="ssdlite_300_mobilenet_v2",
@@ -73,85 +74,59 @@ def network(
       initializer: of weights, by name.
       training: whether batch norm takes the batch's statistics.
     """
-    norm, weights = BatchNorm(training=training), INITIALIZERS[initializer]
-    with layer_scope("FeatureExtractor"):
-        end_points = backbone(inputs, depth_multiplier, norm, weights)
-        net = end_points["Conv_1"]
-        for number, depth in enumerate(_EXTRA_DEPTHS, 2):
-            net = _extra(net, number, depth, depth_multiplier, norm, weights)
-            end_points[f"extra_{number}"] = net
-    return *_predictions(end_points, num_classes, norm, weights), end_points
+    with slim.arg_scope(
+        [conv2d, depthwise_conv2d],
+        norm=BatchNorm(training=training),
+        initializer=INITIALIZERS[initializer],
+    ):
+        with layer_scope("FeatureExtractor"), layer_scope("MobilenetV2"):
+            end_points = backbone(inputs, depth_multiplier)
+            net = end_points["Conv_1"]
+            for number, depth in enumerate(_EXTRA_DEPTHS, 2):
+                net = _extra(net, number, depth, depth_multiplier)
+                end_points[f"extra_{number}"] = net
+        predictions = _predictions(end_points, num_classes, INITIALIZERS[initializer])
+    return *predictions, end_points
 
 
-def backbone(
-    inputs: tf.Tensor, depth_multiplier: float, norm: BatchNorm, initializer: Initializer
-) -> dict[str, tf.Tensor]:
-    """MobileNetV2 without its classifier: the end of every block, and the map inside of one."""
-    options = {"norm": norm, "initializer": initializer}
-    end_points, number = {}, 0
-    with layer_scope("MobilenetV2"):
-        depth = scaled(_FIRST, depth_multiplier)
-        net = normalized_layers.conv2d(inputs, depth, 3, stride=2, scope="Conv", **options)
-        for factor, depth, repeats, stride in _STAGES:
-            for repeat in range(repeats):
-                name = f"expanded_conv_{number}" if number else "expanded_conv"
-                net, inner = _bottleneck(
-                    net,
-                    factor,
-                    scaled(depth, depth_multiplier),
-                    1 if repeat else stride,
-                    name,
-                    options,
-                )
-                end_points[name] = inner if name == _TAP else net
-                number += 1
-        depth = scaled(_LAST, depth_multiplier)
-        end_points["Conv_1"] = normalized_layers.conv2d(net, depth, 1, scope="Conv_1", **options)
+def backbone(inputs: tf.Tensor, depth_multiplier: float) -> dict[str, tf.Tensor]:
+    """MobileNetV2 without its classifier: the end of every block, of one what it expands to."""
+    end_points, names = {}, map("expanded_conv_{}".format, itertools.count())
+    net = conv2d(inputs, scaled(_FIRST, depth_multiplier), 3, stride=2, scope="Conv")
+    for factor, depth, repeats, stride in _STAGES:
+        depth = scaled(depth, depth_multiplier)
+        for repeat in range(repeats):
+            name = next(names).removesuffix("_0")
+            net, expanded = _bottleneck(net, factor, depth, 1 if repeat else stride, scope=name)
+            end_points[name] = expanded if name == _TAP else net
+    end_points["Conv_1"] = conv2d(net, scaled(_LAST, depth_multiplier), 1, scope="Conv_1")
     return end_points
 
 
 def _bottleneck(
-    inputs: tf.Tensor, factor: int, depth: int, stride: int, scope: str, options: dict
+    inputs: tf.Tensor, factor: int, depth: int, stride: int, *, scope: str
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Expand, filter and project; returns the block's output and what was expanded."""
     with layer_scope(scope):
-        inner, net = inputs.shape[-1] * factor, inputs
+        expanded = inputs
         if factor > 1:
-            net = normalized_layers.conv2d(net, inner, 1, scope="expand", **options)
-        expanded = net
-        net = normalized_layers.depthwise_conv2d(net, stride=stride, scope="depthwise", **options)
-        net = normalized_layers.conv2d(
-            net, depth, 1, scope="project", activation=tf.identity, **options
-        )
+            expanded = conv2d(inputs, inputs.shape[-1] * factor, 1, scope="expand")
+        net = depthwise_conv2d(expanded, stride=stride, scope="depthwise")
+        net = conv2d(net, depth, 1, scope="project", activation=tf.identity)
         return (inputs + net if inputs.shape[1:] == net.shape[1:] else net), expanded
 
 
-def _extra(
-    inputs: tf.Tensor,
-    number: int,
-    depth: int,
-    depth_multiplier: float,
-    norm: BatchNorm,
-    initializer: Initializer,
-) -> tf.Tensor:
+def _extra(inputs: tf.Tensor, number: int, depth: int, depth_multiplier: float) -> tf.Tensor:
     """A layer of the feature pyramid: squeeze, depthwise with stride 2, widen."""
-    options = {"norm": norm, "initializer": initializer}
     squeezed, widened = (max(16, int(d * depth_multiplier)) for d in (depth // 2, depth))
-    with layer_scope("MobilenetV2"):
-        name = f"layer_19_1_Conv2d_{number}_1x1_{depth // 2}"
-        net = normalized_layers.conv2d(inputs, squeezed, 1, scope=name, **options)
-        name = f"layer_19_2_Conv2d_{number}_3x3_s2_{depth}"
-        net = normalized_layers.depthwise_conv2d(
-            net, stride=2, scope=f"{name}_depthwise", **options
-        )
-        return normalized_layers.conv2d(net, widened, 1, scope=name, **options)
+    net = conv2d(inputs, squeezed, 1, scope=f"layer_19_1_Conv2d_{number}_1x1_{depth // 2}")
+    name = f"layer_19_2_Conv2d_{number}_3x3_s2_{depth}"
+    net = depthwise_conv2d(net, stride=2, scope=f"{name}_depthwise")
+    return conv2d(net, widened, 1, scope=name)
 
 
 def _predictions(
-    end_points: Mapping[str, tf.Tensor],
-    num_classes: int,
-    norm: BatchNorm,
-    initializer: Initializer,
+    end_points: Mapping[str, tf.Tensor], num_classes: int, initializer: Initializer
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Logits [B, A, C] and offsets [B, A, 4]: anchors in the order layer, row, column, anchor."""
     logits, offsets = [], []
@@ -161,12 +136,7 @@ def _predictions(
                 ("BoxEncodingPredictor", 4, offsets),
                 ("ClassPredictor", num_classes, logits),
             ):
-                net = normalized_layers.depthwise_conv2d(
-                    end_points[layer.name],
-                    scope=f"{scope}_depthwise",
-                    norm=norm,
-                    initializer=initializer,
-                )
+                net = depthwise_conv2d(end_points[layer.name], scope=f"{scope}_depthwise")
                 net = slim.conv2d(
                     net,
                     layer.anchors_per_cell * values,
@@ -193,7 +163,10 @@ def read_depth_multiplier(shapes: Shapes, scope: str) -> float:
     del scope
     widths = {
         "Conv": (_FIRST, shapes[f"{_BACKBONE}/Conv/weights"][-1]),
-        "expanded_conv_12/project": (96, shapes[f"{_BACKBONE}/expanded_conv_12/project/weights"][-1]),
+        "expanded_conv_12/project": (
+            96,
+            shapes[f"{_BACKBONE}/expanded_conv_12/project/weights"][-1],
+        ),
         "Conv_1": (_LAST, shapes[f"{_BACKBONE}/Conv_1/weights"][-1]),
     }
     for factor in (1.0, widths["Conv_1"][1] / _LAST, 0.35, 0.5, 0.75, 1.3, 1.4):

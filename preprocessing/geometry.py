@@ -122,7 +122,8 @@ def resize(
     """Bilinear, no antialiasing: [H, W, 3] -> f32[h, w, 3].
 
     Without `half_pixel_centers` output pixel k is read at k times the scale, as the default of
-    TensorFlow 1 was. As `tf.image.resize`, but in float32 from the start: the kernel takes bytes at half the speed.
+    TensorFlow 1 was. As `tf.image.resize`, but in float32 from the start: the kernel takes bytes
+    at half the speed.
     """
     batch = tf.cast(image, tf.float32)[None]
     return tf.raw_ops.ResizeBilinear(

@@ -51,9 +51,10 @@ def find_initial_weights(settings: TrainSettings) -> InitialWeights:
     if header.description:
         own = Description.from_json(header.description)
         request = request._replace(is_of_other_scores=own.score != "softmax")
-        heads = ("labels", "anchors") if pretrained.keeps_heads(header.names, request, network) else ()
-        heads = heads[request.is_of_other_scores :]  # the predictors of classes start new
-        made_for = tuple((name, getattr(own, name)) for name in ("input_scale", *heads))
+        needed = ["input_scale"]
+        if pretrained.keeps_heads(header.names, request, network):
+            needed += ["anchors"] if request.is_of_other_scores else ["labels", "anchors"]
+        made_for = tuple((name, getattr(own, name)) for name in needed)
         return InitialWeights(request, own.anchors, own.input_scale, "xavier", made_for=made_for)
     known = network.undescribed
     if not pretrained.keeps_heads(header.names, request, network):

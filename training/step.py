@@ -49,6 +49,7 @@ class StepOptions(NamedTuple):
     check_numerics: bool = True
     summarize_gradients: bool = False
     jit: bool = False
+    batch_norm: str = "trained"
 
 
 def is_decayed(name: str) -> bool:
@@ -139,11 +140,11 @@ class TrainStep(tf.Module):
         targets = Targets(batch.classes, batch.offsets)
         (counts,) = _sum_over_replicas([tf.stack([count_positives(targets), stop])])
         positives, stop = tf.unstack(counts)
-        state = self._detector.state_by_name.values()
-        earlier = [tf.identity(variable) for variable in state]
         own = self._differentiate(batch, self._normalizer(positives, batch))
         # One call: a worker's collectives cost a round each, the losses none beside the gradients.
-        *gradients, summed = _sum_over_replicas(own)
+        sums = _sum_over_replicas(own)
+        count = len(self._trained)
+        gradients, summed, state = sums[:count], sums[count], sums[count + 1 :]
         gradients = self._multiply(self._decay(gradients))
         norm = tf.linalg.global_norm(gradients)
         rate = self._schedule(self.step)
@@ -157,8 +158,7 @@ class TrainStep(tf.Module):
         step = tf.identity(self.step)
         gradients = self._clip(gradients, norm)
         self._optimizer.apply(gradients, rate=rate, step=step, keep=keep)
-        for variable, value in zip(state, earlier, strict=True):  # the forward pass assigned to it
-            variable.assign(tf.where(keep, variable, value))
+        self._update_state(state, keep=keep)
         if self._averages:
             self._averages.apply(step=step, keep=keep)
         return {
@@ -173,6 +173,12 @@ class TrainStep(tf.Module):
             **self._summarised(gradients),
         }
 
+    def _update_state(self, sums: list[tf.Tensor], *, keep: tf.Tensor) -> None:
+        """Assigns the mean over replicas and parts of what each makes of the state."""
+        count = self._strategy.num_replicas_in_sync * self._options.accumulate_steps
+        for variable, value in zip(self._detector.state_by_name.values(), sums, strict=True):
+            variable.assign(tf.where(keep, value / count, variable))
+
     def _scaling(self, finite_loss: tf.Tensor, finite_norm: tf.Tensor) -> dict[str, tf.Tensor]:
         if not self._loss_scale:
             return {}
@@ -185,9 +191,10 @@ class TrainStep(tf.Module):
         return {f"{name}{GRADIENT}": g for name, g in zip(self._trained, gradients, strict=True)}
 
     def _gradients_and_losses(self, batch: Batch, normalizer: tf.Tensor) -> list[tf.Tensor]:
-        """Gradients of the trained variables, and f32[P], the parts of the loss."""
+        """Gradients of the trained variables, f32[P] parts of the loss, what state becomes."""
         losses_shape = tf.TensorShape([len(self._options.loss.parts)])
-        shapes = [*(variable.shape for variable in self._trained.values()), losses_shape]
+        trained, state = self._trained.values(), self._detector.state_by_name.values()
+        shapes = [*(each.shape for each in trained), losses_shape, *(each.shape for each in state)]
         return sum_over_parts(
             lambda *part: self._of_part(Batch(*part), normalizer),
             batch,
@@ -198,8 +205,9 @@ class TrainStep(tf.Module):
     def _of_part(self, batch: Batch, normalizer: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self._trained.values()))
+            predictions, updates = self._predict(batch.images)
             parts = self._detector.loss(
-                self._detector.predict(batch.images, training=True),
+                predictions,
                 Targets(batch.classes, batch.offsets),
                 normalizer=normalizer,
                 loss=self._options.loss,
@@ -211,7 +219,14 @@ class TrainStep(tf.Module):
         gradients = tape.gradient(loss, list(self._trained.values()))
         if self._loss_scale:
             gradients = [gradient / self._loss_scale.value for gradient in gradients]
-        return [*gradients, tf.stack([parts[name] for name in self._options.loss.parts])]
+        summed = tf.stack([parts[name] for name in self._options.loss.parts])
+        state = self._detector.state_by_name.items()
+        return [*gradients, summed, *(updates.get(name, tf.identity(old)) for name, old in state)]
+
+    def _predict(self, images: tf.Tensor) -> tuple[losses.Predictions, dict[str, tf.Tensor]]:
+        if self._options.batch_norm == "trained":
+            return self._detector.predict_in_training(images)
+        return self._detector.predict(images), {}
 
     def _normalizer(self, positives: tf.Tensor, batch: Batch) -> tf.Tensor:
         """What the global batch's sums are divided by."""

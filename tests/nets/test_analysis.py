@@ -12,7 +12,7 @@ def rows():
     owner = SlimVariables(seed=0)
 
     def network(inputs):
-        with owner.scope("ssd_300_vgg", dtype=tf.bfloat16):
+        with owner.scope("ssd_300_vgg"):
             return ssd_vgg_300.network(inputs, num_classes=21)[:2]
 
     spec = tf.TensorSpec([1, 300, 300, 3], tf.bfloat16)

@@ -67,7 +67,7 @@ def test_l2_normalization_of_short_activations_is_rounded_once():
     inputs = tf.random.stateless_normal([2, 4, 4, 512], [1, 2])
     inputs = tf.cast(inputs, tf.bfloat16)
     owner = SlimVariables(seed=0)
-    with owner.scope("net", dtype=tf.bfloat16):
+    with owner.scope("net"):
         made = custom_layers.l2_normalization(inputs, scale=1.0)
     exact = tf.cast(inputs, tf.float64).numpy()
     exact /= np.sqrt((exact**2).sum(-1, keepdims=True))

@@ -9,9 +9,9 @@ from export import slim as slim_checkpoint
 from model import exported
 from model.description import Description
 from model.detector import Detector
-from nets import detections, nets_factory, ssd_vgg_300
-from nets.network import Network
-from nets.parameters import FeatureLayer, SSDParameters
+from nets import nets_factory, ssd_vgg_300
+from nets.network import CheckpointDefaults, Network
+from nets.parameters import FeatureLayer, SSDParameters, caffe_shapes, chained
 from runtime.errors import InputError
 
 
@@ -34,7 +34,10 @@ def test_every_network_has_the_name_it_is_found_by():
 TOY = SSDParameters(
     name="toy",
     image_size=(32, 32),
-    layers=(FeatureLayer("half", 16, caffe_shapes(2.0), 2), FeatureLayer("quarter", 8, caffe_shapes(), 4)),
+    layers=(
+        FeatureLayer("half", 16, caffe_shapes(2.0), 2),
+        FeatureLayer("quarter", 8, caffe_shapes(), 4),
+    ),
     anchor_sizes={"voc": chained(4.0, 8.0, 16.0)},
 )
 
@@ -80,14 +83,14 @@ def test_input_scale_folds_into_the_networks_own_first_layer(register):
     changed = [n for n, v in scaled.variables_by_name.items() if np.any(folded[n] != v)]
     assert changed == ["toy/stem/weights"]
     plain = Detector(Description(**DESCRIPTION), seed=7)
-    plain.load({name: value.numpy() for name, value in folded.items()})
+    plain.load(folded)
     np.testing.assert_allclose(
         plain.predict(INPUTS).logits, scaled.predict(INPUTS).logits, atol=1e-4
     )
 
 
 def test_shapes_of_a_checkpoint_tell_the_classes_of_any_network(register):
-    register(imported_input_scale=0.5)
+    register(undescribed=CheckpointDefaults("voc", input_scale=0.5))
     variables = Detector(Description(**DESCRIPTION)).variables_by_name
     shapes = {name: tuple(value.shape) for name, value in variables.items()}
     told = Description.from_shapes(shapes, model_name="toy", labels=None, anchors="voc")
@@ -114,17 +117,15 @@ def test_name_of_a_network_stands_for_its_preprocessing(register):
     assert nets_factory.get_preprocessing_name("toy", "another") == "another"
 
 
-def test_kind_of_score_is_the_networks(register, monkeypatch):
-    monkeypatch.setitem(detections.SCORES, "sigmoid", tf.sigmoid)
-    monkeypatch.setitem(exported.SCORES, "sigmoid", lambda logits: 0.5 + 0.5 * np.tanh(logits / 2))
-    register(score="sigmoid")
-    detector = Detector(Description(**DESCRIPTION))
+def test_kind_of_score_is_the_checkpoints(register):
+    register()
+    detector = Detector(Description(**DESCRIPTION, score="sigmoid"))
     predictions = detector.predict(INPUTS)
     found = detector.postprocess(predictions)
     best = tf.reduce_max(tf.sigmoid(predictions.logits)[..., 1:], axis=[1, 2])
     np.testing.assert_allclose(found.scores[:, 0], best, rtol=1e-6)
     logits, boxes = predictions.logits[0].numpy(), detector.anchors.numpy()
-    same = exported.postprocess(logits, boxes, score=detector.network.score)
+    same = exported.postprocess(logits, boxes, score=detector.description.score)
     np.testing.assert_allclose(same.scores[0], best[0], rtol=1e-6)
 
 

@@ -47,7 +47,7 @@ def wanted_shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
 
 def build(owner: SlimVariables, inputs, *, num_classes=2, depth_multiplier=NARROW, **options):
     dtype = options.pop("dtype", tf.float32)
-    with owner.scope("ssd_300_vgg", dtype=dtype):
+    with owner.scope("ssd_300_vgg"):
         return ssd_vgg_300.network(
             tf.cast(inputs, dtype),
             num_classes=num_classes,

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_slim as slim
 
 from nets import variables
-from nets.variables import SlimVariables, constant, layer_scope
+from nets.variables import SlimVariables, constant, layer_scope, update_state
 
 
 def two_layers(owner: SlimVariables, inputs: tf.Tensor, **options) -> tf.Tensor:
@@ -104,7 +104,7 @@ def test_variables_made_while_tracing_outlive_the_trace():
 def test_reduced_precision_casts_at_the_getter_and_returns_float32_gradients():
     owner = SlimVariables(seed=0)
     with tf.GradientTape() as tape:
-        made = two_layers(owner, tf.cast(INPUTS, tf.bfloat16), dtype=tf.bfloat16)
+        made = two_layers(owner, tf.cast(INPUTS, tf.bfloat16))
         total = tf.reduce_sum(tf.cast(made, tf.float32))
     assert made.dtype == tf.bfloat16
     gradients = tape.gradient(total, list(owner.by_name.values()))
@@ -143,9 +143,7 @@ def test_checkpoint_of_the_module_round_trips(tmp_path):
 
 def test_frozen_values_are_constants_of_the_traced_function():
     owner, inputs = SlimVariables(seed=0), tf.cast(INPUTS, tf.bfloat16)
-    traced = tf.function(
-        lambda: two_layers(owner, inputs, dtype=tf.bfloat16, frozen=True), autograph=False
-    )
+    traced = tf.function(lambda: two_layers(owner, inputs, frozen=True), autograph=False)
     function = traced.get_concrete_function()
     operations = function.graph.get_operations()
     constants = [each.outputs[0] for each in operations if each.type == "Const"]
@@ -155,20 +153,22 @@ def test_frozen_values_are_constants_of_the_traced_function():
     before = traced()
     owner.by_name[NAMES[-1]].assign_add([1.0, 1.0])
     np.testing.assert_array_equal(traced(), before)
-    plain = two_layers(SlimVariables(seed=0), inputs, dtype=tf.bfloat16)
+    plain = two_layers(SlimVariables(seed=0), inputs)
     np.testing.assert_allclose(tf.cast(before, tf.float32), tf.cast(plain, tf.float32), rtol=0.02)
 
 
 def normalized(owner: SlimVariables, inputs: tf.Tensor, *, training: bool = False, **options):
     """One convolution over its largest value so far, which is state."""
-    with owner.scope("net", training=training, **options):
+    with owner.scope("net", **options) as updates:
         net = slim.conv2d(inputs, 4, [1, 1], scope="first", activation_fn=None, **INITIALIZERS)
         largest = slim.model_variable(
             "largest", shape=[], initializer=constant(1.0), trainable=False
         )
         if training:
-            largest.assign(tf.maximum(largest, tf.reduce_max(tf.cast(net, tf.float32))))
-        return net / tf.cast(largest, net.dtype)
+            update_state("largest", tf.maximum(largest, tf.reduce_max(tf.cast(net, tf.float32))))
+    for name, value in updates.items():
+        owner.by_name[name].assign(value)
+    return net / tf.cast(updates.get("net/largest", largest), net.dtype)
 
 
 def test_state_is_held_and_not_trained():
@@ -212,8 +212,8 @@ def test_hook_makes_weights_in_float32_before_the_cast(frozen):
         return 2.0 * value
 
     inputs = tf.cast(INPUTS, tf.bfloat16)
-    plain = normalized(owner, inputs, dtype=tf.bfloat16)
-    made = normalized(owner, inputs, dtype=tf.bfloat16, weight_hook=double, frozen=frozen)
+    plain = normalized(owner, inputs)
+    made = normalized(owner, inputs, weight_hook=double, frozen=frozen)
     assert seen == dict.fromkeys(NAMES[:2], tf.float32)  # not the state
     np.testing.assert_allclose(tf.cast(made, tf.float32), tf.cast(2 * plain, tf.float32), 0.02)
 

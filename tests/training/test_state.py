@@ -12,7 +12,7 @@ import tf_utils
 from model import checkpoints
 from model.detector import Detector
 from nets import nets_factory, ssd_tiny_32
-from nets.variables import constant
+from nets.variables import constant, update_state
 from runtime.errors import InputError
 from training import state as train_state
 from training.initial_weights import InitialWeights
@@ -194,7 +194,7 @@ def build_counting(inputs, *, training, **options):
     """The tiny network over a count of its training steps, which is state."""
     count = slim.model_variable("count", shape=[], initializer=constant(1.0), trainable=False)
     if training:
-        count.assign_add(1.0)
+        update_state("count", count + 1.0)
     return ssd_tiny_32.network(inputs / tf.cast(count, inputs.dtype), **options)
 
 
