@@ -83,6 +83,7 @@ class Network(NamedTuple):
       rgb_means: what is subtracted from pixels; None for the preprocessing's own.
       input_scale: factor on RGB minus mean of a network that starts from scratch.
       undescribed: what holds of checkpoints in its names that say nothing of themselves.
+      has_batch_norm: whether there are statistics to be trained, or frozen.
       read_depth_multiplier: (shapes of a checkpoint, scope) -> the width. KeyError where a variable
         is missing, ValueError where no width fits; None for a network of one width.
       imports: what else than its own names it can start from.
@@ -99,6 +100,7 @@ class Network(NamedTuple):
     rgb_means: tuple[float, float, float] | None = None
     input_scale: float = 1 / 58  # brings RGB minus mean to about unit variance
     undescribed: CheckpointDefaults = CheckpointDefaults("coco", anchors_note=UNSAID_ANCHORS)
+    has_batch_norm: bool = False
     read_depth_multiplier: Callable[[Shapes, str], float] | None = None
     imports: ImportRules = ImportRules()
     weight_hook: WeightHook | None = None

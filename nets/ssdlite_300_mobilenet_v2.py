@@ -192,6 +192,7 @@ NETWORK = Network(
         half_pixel_centers=False,
         labels=object_detection_api.LABELS,
     ),
+    has_batch_norm=True,
     read_depth_multiplier=read_depth_multiplier,
     imports=ImportRules(
         classifier="MobileNetV2",

@@ -6,6 +6,7 @@ from optimization.names import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 from runtime.limits import MAX_SEED
 from runtime.settings import setting
 
+BATCH_NORMS = ("frozen", "trained")
 LOSS_NORMALIZERS = ("matches", "batch")
 
 
@@ -102,7 +103,13 @@ class ModelSettings:
         common=True,
     )
     depth_multiplier: float = setting(1.0, "Factor on the channels of every layer.")
-    input_scale: str = setting("auto", "Factor on RGB minus mean; auto is 1/58 from scratch.")
+    input_scale: str = setting("auto", "Factor on RGB minus mean; auto is the network's own.")
+    batch_norm: str | None = setting(
+        None,
+        "Batch norm: frozen uses moving statistics, trained the batch's; by default frozen with "
+        "imported weights and trained from scratch.",
+        choices=BATCH_NORMS,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

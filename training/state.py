@@ -14,7 +14,7 @@ import tensorflow as tf
 import tf_utils
 from model.description import Description
 from model.detector import Detector
-from nets import losses
+from nets import losses, nets_factory
 from optimization.averages import MovingAverages
 from optimization.loss_scale import LossScale
 from optimization.optimizers import Optimizer
@@ -26,7 +26,7 @@ from training.step import StepOptions, TrainStep, is_decayed
 
 _IMMUTABLE_ON_RESUME = (
     *("seed", "optimizer", "global_batch_size", "shuffle", "augment", "moving_average_decay"),
-    *("dataset_name", "dataset_split_name", "dataset_weights"),
+    *("dataset_name", "dataset_split_name", "dataset_weights", "batch_norm"),
 )
 # What a fact is called that is no flag; the others are, under their names.
 _FLAG_NAMES = {
@@ -166,6 +166,7 @@ def resolve(
         precision=hardware.resolve_precision(precision),
         input_scale=str(scale),
         anchors=settings.anchors or (was.anchors if was else origin.anchors),
+        batch_norm=_batch_norm(settings, facts.get("batch_norm"), origin),
     )
     description = describe(settings, labels)
     check_fits(origin, description)
@@ -174,6 +175,36 @@ def resolve(
         now = resume_invariants(settings, num_samples=num_samples, fingerprint=fingerprint)
         _refuse_changes(facts, now, settings)
     return settings, description
+
+
+def _batch_norm(settings: TrainSettings, earlier: str | None, origin: InitialWeights) -> str | None:
+    """How batch norm behaves; None for a network without any.
+
+    Raises:
+      InputError: the network has none, or the batch's statistics would not be those of a step.
+    """
+    asked, name = settings.batch_norm, settings.model_name
+    if not nets_factory.get_network(name).has_batch_norm:
+        if asked:
+            raise InputError(f"--batch_norm={asked}: {name} has no batch norm; remove the flag.")
+        return None
+    chosen = asked or earlier or ("frozen" if origin.request else "trained")
+    reasons = {
+        f"--accumulate_steps={settings.accumulate_steps}, whose parts differ in statistics": (
+            settings.accumulate_steps > 1
+        ),
+        "--num_ps_tasks, whose workers take steps of their own": bool(settings.num_ps_tasks),
+        "--jit and several clones or workers, which XLA cannot connect": (
+            settings.jit and settings.num_clones * (settings.num_replicas or 1) > 1
+        ),
+    }
+    for reason, holds in reasons.items():
+        if chosen == "trained" and holds:
+            raise InputError(
+                f"--batch_norm=trained does not go with {reason}: start from weights "
+                "(--checkpoint_path) with --batch_norm=frozen, or remove the other flag."
+            )
+    return chosen
 
 
 def warn_of_schedule(settings: TrainSettings, *, num_samples: int) -> str:

@@ -49,7 +49,7 @@ class StepOptions(NamedTuple):
     check_numerics: bool = True
     summarize_gradients: bool = False
     jit: bool = False
-    batch_norm: str = "trained"
+    batch_norm: str | None = "trained"
 
 
 def is_decayed(name: str) -> bool:
@@ -224,7 +224,7 @@ class TrainStep(tf.Module):
         return [*gradients, summed, *(updates.get(name, tf.identity(old)) for name, old in state)]
 
     def _predict(self, images: tf.Tensor) -> tuple[losses.Predictions, dict[str, tf.Tensor]]:
-        if self._options.batch_norm == "trained":
+        if self._options.batch_norm != "frozen":
             return self._detector.predict_in_training(images)
         return self._detector.predict(images), {}
 

@@ -175,8 +175,8 @@ HEADS = tuple(f"{MODEL}/block4_box/{head}" for head in ("conv_cls", "conv_loc"))
 )
 def test_heads_are_kept_unless_excluded(request_, expected):
     for scope in (MODEL, ""):
-        assert pretrained.keeps_heads(scoped(scope), request_) is expected
-    assert pretrained.keeps_heads(VGG, request_) is False
+        assert pretrained.keeps_heads(scoped(scope), request_, RECORD) is expected
+    assert pretrained.keeps_heads(VGG, request_, RECORD) is False
 
 
 def test_plan_prints_a_line_a_variable_and_counts():
