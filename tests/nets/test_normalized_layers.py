@@ -1,5 +1,7 @@
 """Batch norm folded and trained, against NumPy and between replicas."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ import tensorflow as tf
 from nets import normalized_layers
 from nets.normalized_layers import BatchNorm
 from nets.variables import SlimVariables, he_normal
+from tests import two_cpus
 
 INPUTS = np.random.default_rng(0).normal(1.0, 2.0, (4, 6, 6, 3)).astype(np.float32)
 STATISTICS = {
@@ -119,43 +122,47 @@ def test_trained_norm_takes_the_batchs_statistics_and_moves_the_others():
         np.testing.assert_allclose(updates[name], value, rtol=1e-4, atol=1e-6)
 
 
-def test_replicas_normalize_by_the_statistics_of_all():
-    """Halves of very different brightness: each alone would be normalised to nothing."""
-    inputs = INPUTS.copy()
-    inputs[2:] += 7.0
-    alone = SlimVariables(seed=0)
+BRIGHT = np.concatenate([INPUTS[:2], INPUTS[2:] + 7.0])  # halves that differ in statistics
+
+
+def step(owner: SlimVariables, inputs: tf.Tensor) -> tuple[tf.Tensor, dict, tf.Tensor]:
+    """Sums, updates, and the gradient of a sum over the images."""
     with tf.GradientTape() as tape:
-        wanted, wanted_updates = run(alone, inputs, training=True)
-        total = tf.reduce_sum(tf.square(wanted) * tf.constant(inputs[..., :1]))
-    wanted_gradient = tape.gradient(total, alone.by_name["conv/weights"])
-    devices = tf.config.list_logical_devices("CPU")[:2]
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+        made, updates = run(owner, inputs, training=True)
+        total = tf.reduce_sum(tf.square(made) * inputs[..., :1])
+    return made, updates, tape.gradient(total, owner.by_name["conv/weights"])
+
+
+def run_mirrored() -> None:
+    """Prints what two replicas make of half of `BRIGHT` each."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         owner = SlimVariables(seed=0)
-        run(owner, inputs)
+        run(owner, BRIGHT)
 
-    @tf.function(autograph=False)
-    def step():
-        def replica():
-            context = tf.distribute.get_replica_context()
-            half = tf.constant(inputs.reshape(2, 2, 6, 6, 3))[context.replica_id_in_sync_group]
-            with tf.GradientTape() as tape:
-                made, updates = run(owner, half, training=True)
-                total = tf.reduce_sum(tf.square(made) * half[..., :1])
-            gradient = tape.gradient(total, owner.by_name["conv/weights"])
-            return made, updates, context.all_reduce("sum", gradient)
+    def replica():
+        context = tf.distribute.get_replica_context()
+        half = tf.constant(BRIGHT.reshape(2, 2, 6, 6, 3))[context.replica_id_in_sync_group]
+        made, updates, gradient = step(owner, half)
+        return made, updates, context.all_reduce("sum", gradient)
 
-        return strategy.run(replica)
+    made, updates, gradient = tf.function(lambda: strategy.run(replica), autograph=False)()
 
-    made, updates, gradient = step()
-    parts = strategy.experimental_local_results(made)
-    np.testing.assert_allclose(np.concatenate(parts), wanted, atol=1e-4)
-    for name, value in wanted_updates.items():
-        for one in strategy.experimental_local_results(updates[name]):
-            np.testing.assert_allclose(one, value, rtol=1e-5)
-    one = strategy.experimental_local_results(gradient)[0]
+    def local(value):
+        return [one.numpy().tolist() for one in strategy.experimental_local_results(value)]
+
+    states = {name: local(value) for name, value in updates.items()}
+    print(json.dumps([local(made), states, local(gradient)]))
+
+
+def test_replicas_normalize_by_the_statistics_of_all():
+    made, states, gradients = two_cpus.call(__file__, "run_mirrored")
+    wanted, wanted_states, wanted_gradient = step(SlimVariables(seed=0), tf.constant(BRIGHT))
+    np.testing.assert_allclose(np.concatenate(made), wanted, atol=1e-4)
+    for name, value in wanted_states.items():
+        np.testing.assert_allclose(states[name], [value] * 2, rtol=1e-5)
     scale = np.abs(wanted_gradient).max()
-    np.testing.assert_allclose(one, wanted_gradient, atol=1e-4 * scale)
+    np.testing.assert_allclose(gradients, [wanted_gradient] * 2, atol=1e-4 * scale)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -191,18 +191,6 @@ def test_state_is_assigned_to_in_training_alone():
     assert owner.by_name["net/largest"].numpy() == largest
 
 
-def test_state_of_replicas_is_averaged():
-    devices = tf.config.list_logical_devices("CPU")[:2]
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-    with strategy.scope():
-        owner = SlimVariables(seed=0)
-        normalized(owner, INPUTS)
-    strategy.run(lambda: normalized(owner, INPUTS, training=True))
-    alone = SlimVariables(seed=0)
-    normalized(alone, INPUTS, training=True)
-    np.testing.assert_allclose(owner.by_name["net/largest"], alone.by_name["net/largest"], 1e-5)
-
-
 @pytest.mark.parametrize("frozen", [False, True])
 def test_hook_makes_weights_in_float32_before_the_cast(frozen):
     seen, owner = {}, SlimVariables(seed=0)

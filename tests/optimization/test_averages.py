@@ -1,17 +1,14 @@
 """Moving averages against NumPy, on one replica and on two."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from optimization.averages import MovingAverages, averaged
+from tests import two_cpus
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAME, AVERAGE = "net/conv/weights", "net/conv/weights/ExponentialMovingAverage"
 VALUES = ([1.0, -2.0], [3.0, 0.5], [-1.0, 0.25], [2.0, 2.0])  # of the variable, step by step
 
@@ -75,9 +72,6 @@ def test_averages_take_the_place_of_weights():
 
 def run_mirrored() -> None:
     """The steps of `VALUES` on two logical CPUs; prints each replica's average as JSON."""
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    clones = [tf.config.LogicalDeviceConfiguration()] * 2
-    tf.config.set_logical_device_configuration(cpu, clones)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         variable = tf.Variable(VALUES[0], aggregation=tf.VariableAggregation.MEAN)
@@ -91,10 +85,6 @@ def run_mirrored() -> None:
 
 
 def test_two_replicas_hold_the_same_averages():
-    code = f"import sys; sys.path[:0] = [{str(pathlib.Path(__file__).parent)!r}, {str(ROOT)!r}]; "
-    code += f"import {pathlib.Path(__file__).stem} as test; test.run_mirrored()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    copies = json.loads(done.stdout.splitlines()[-1])
+    copies = two_cpus.call(__file__, "run_mirrored")
     assert len(copies) == 2
     np.testing.assert_allclose(copies, [numpy_average(0.5)] * 2, rtol=1e-6)

@@ -1,9 +1,6 @@
 """The eight optimizers against NumPy readings of the slim-era formulas, on one replica and two."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,8 +8,8 @@ import tensorflow as tf
 
 from optimization import optimizers
 from optimization.optimizers import Optimizer
+from tests import two_cpus
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 START = {"net/conv/weights": [[1.0, -2.0], [0.5, 0.01]], "net/conv/biases": [0.3]}
 GRADIENTS = (
     ([[0.4, -1.0], [3.0, 0.0]], [0.2]),
@@ -188,9 +185,6 @@ def test_slots_have_slims_names_and_are_not_trained(name):
 
 def run_mirrored() -> None:
     """Every optimizer on two logical CPUs; prints each replica's values as JSON."""
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    clones = [tf.config.LogicalDeviceConfiguration()] * 2
-    tf.config.set_logical_device_configuration(cpu, clones)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         made = {name: make(rule) for name, (rule, _, _) in rules().items()}
@@ -224,11 +218,7 @@ def run_mirrored() -> None:
 @pytest.fixture(scope="module")
 def mirrored() -> dict:
     """Logical devices can be set only before TensorFlow starts, hence another process."""
-    code = f"import sys; sys.path[:0] = {[str(ROOT), str(pathlib.Path(__file__).parent)]!r}\n"
-    code += f"import {pathlib.Path(__file__).stem} as test; test.run_mirrored()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return two_cpus.call(__file__, "run_mirrored")
 
 
 @pytest.mark.parametrize("name", NAMES)
