@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from datasets.conversion import Conversion, convert
 from datasets.dataset_factory import get_dataset
-from datasets.pascalvoc_to_tfrecords import Conversion, convert
 from datasets.records.manifest import find_partial, read_manifest
 from runtime.errors import InputError
 
@@ -20,7 +20,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 # The converter itself, slowed so that a kill surely comes in the middle.
 SLOW = """
 import sys, time
-from datasets.pascalvoc_to_tfrecords import Conversion, convert
+from datasets.conversion import Conversion, convert
 def slowly(ids):
     for image_id in ids:
         time.sleep(.03)
