@@ -116,7 +116,7 @@ class ConversionStats:
 
     def table(self) -> str:
         """Classes, images, objects and difficult objects, aligned, with a line of totals."""
-        rows: list[tuple[str, ...]] = [("class", "pictures", "objects", "difficult")]
+        rows: list[tuple[str, ...]] = [("class", "images", "objects", "difficult")]
         rows += [(name, *map(str, counts.values())) for name, counts in self.classes.items()]
         totals = self.num_images, self.num_objects, self.num_difficult
         rows.append(("all", *map(str, totals)))
