@@ -12,7 +12,7 @@ RUN := .venv/bin/python
 BENCHMARKS := $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint bench clean distclean
+.PHONY: help venv demo weights test test-all lint bench clean distclean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -24,6 +24,9 @@ $(STAMP): pyproject.toml scripts/make_venv.sh
 
 demo: $(STAMP)  ## draw a data set, train on it, score it and draw detections, all under demo/
 	@scripts/demo.sh
+
+weights: $(STAMP)  ## fetch COCO weights (18 MB), which detect and train at once
+	@$(RUN) scripts/fetch_weights.py ssdlite_mobilenet_v2_coco
 
 PYTEST := $(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from model import weights
 from runtime import files
 from runtime.errors import InputError, one_line
 
@@ -253,9 +254,19 @@ def resolve(checkpoint_path: str) -> str:
     its `checkpoint` file names, then the only checkpoint there is. `model.ckpt-STEP`, as older
     trainers named theirs, finds our `ckpt-STEP`.
 
+    A name of `weights` without a folder finds what was fetched under it.
+
     Raises:
       InputError: there is none, or none of ours can be read.
     """
+    if checkpoint_path in weights.SOURCES and not tf.io.gfile.exists(checkpoint_path):
+        fetched = weights.path_of(checkpoint_path)
+        if not tf.io.gfile.exists(f"{fetched}.index") and not tf.io.gfile.exists(fetched):
+            raise InputError(
+                f"--checkpoint_path={checkpoint_path} is not in {weights.FOLDER}: fetch it by "
+                f"scripts/fetch_weights.py {checkpoint_path}."
+            )
+        return fetched
     path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", checkpoint_path.rstrip("/"))
     is_folder = tf.io.gfile.isdir(path)
     ours = re.sub(r"model\.ckpt-(\d+)$", r"ckpt-\1", path)
@@ -272,6 +283,11 @@ def resolve(checkpoint_path: str) -> str:
     only = tf.io.gfile.glob(f"{path}/*.index") or tf.io.gfile.glob(f"{path}/*.ckpt")
     if len(only) == 1:
         return only[0].removesuffix(".index")
+    if tf.io.gfile.exists(f"{path}/model.json") or path.endswith(".json"):
+        raise InputError(
+            f"--checkpoint_path={checkpoint_path} is a TensorFlow.js model: make a checkpoint of "
+            f"it by scripts/convert_weights.py --input={path} --output=NAME.ckpt."
+        )
     if is_folder and tf.io.gfile.exists(f"{path}/saved_model.pb"):
         raise InputError(
             f"--checkpoint_path={checkpoint_path} is a SavedModel without the export.json of "

@@ -1,4 +1,4 @@
-"""Weights of torchvision's ssd300_vgg16 and Keras' VGG16 as variables in slim's names.
+"""Weights of torchvision's ssd300_vgg16, Keras' VGG16 and MobileNetV2 as slim's variables.
 
 Only names and layouts change, with two exceptions. Keras' first layer reads BGR, so its input
 channels are turned round. torchvision cuts the sides of its anchors to the image's, which ours
@@ -7,7 +7,7 @@ that the boxes are the same.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nets import anchors, ssd_vgg_300
 from runtime.errors import InputError
 
 TORCHVISION_ANCHORS = "coco"
+_STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
 _CONVOLUTIONS = [  # of VGG-16, in their order
     f"conv{block}/conv{block}_{number}"
     for block, repeats in enumerate((2, 2, 3, 3, 3), 1)
@@ -120,3 +121,39 @@ def _fold_cut_anchors(found: dict[str, np.ndarray]) -> None:
         name = f"{layer.name}_box/conv_loc"
         found[f"{name}/weights"] = found[f"{name}/weights"] * factor
         found[f"{name}/biases"] = (found[f"{name}/biases"] * factor + shift).astype(np.float32)
+
+
+def mobilenet_v2_from_keras(layers: Mapping[str, Sequence[np.ndarray]]) -> dict[str, np.ndarray]:
+    """The variables of slim's `MobilenetV2` from those of Keras' MobileNetV2, without classifier.
+
+    Both take pixels from -1 to 1, pad alike at even sizes and have the same epsilon.
+
+    Args:
+      layers: layer's name -> its weights: a kernel, or gamma, beta, moving mean and variance.
+
+    Raises:
+      InputError: a layer is missing.
+    """
+    found = {}
+    for block in range(17):
+        here = f"MobilenetV2/expanded_conv{f'_{block}' * bool(block)}"
+        there = f"block_{block}" if block else "expanded_conv"
+        for part in ("expand", "depthwise", "project")[not block :]:
+            found[f"{here}/{part}"] = (f"{there}_{part}", f"{there}_{part}_BN")
+    places = {
+        "MobilenetV2/Conv": ("Conv1", "bn_Conv1"),
+        **found,
+        "MobilenetV2/Conv_1": ("Conv_1", "Conv_1_bn"),
+    }
+    tensors = {}
+    try:
+        for name, (convolution, norm) in places.items():
+            kind = "depthwise_weights" if name.endswith("/depthwise") else "weights"
+            (tensors[f"{name}/{kind}"],) = layers[convolution]
+            for each, value in zip(_STATISTICS, layers[norm], strict=True):
+                tensors[f"{name}/BatchNorm/{each}"] = value
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"The layers of Keras' MobileNetV2 are not whole ({error}): give its weights."
+        ) from error
+    return tensors

@@ -4,11 +4,13 @@
     --output=checkpoints/ssd300_coco.ckpt --labels_file=coco91.txt
   .venv/bin/python scripts/convert_weights.py --input=vgg16_weights.h5 \\
     --output=checkpoints/vgg_16.ckpt
+  .venv/bin/python scripts/convert_weights.py --input=coco-ssd --output=checkpoints/coco.ckpt
 
 A .pth is a state dict of torchvision's ssd300_vgg16 and needs PyTorch: `pip install -e '.[torch]'`.
 The checkpoint describes itself, so eval, detect and export take it too. An .h5 or .weights.h5 is
 Keras' VGG16; with its top, fc6 and fc7 become conv6 and conv7 when a training starts from it.
-Nothing in a file is executed.
+A folder with a model.json, or that file, is a
+TensorFlow.js graph model of an SSD of the Object Detection API. Nothing in a file is executed.
 """
 
 import dataclasses
@@ -24,9 +26,9 @@ cli.quiet_tensorflow()
 import numpy as np  # noqa: E402
 
 from datasets.layouts.labels import read_labels  # noqa: E402
-from model import checkpoints  # noqa: E402
+from model import checkpoints, graph_model  # noqa: E402
 from model.description import Description  # noqa: E402
-from nets import foreign_weights  # noqa: E402
+from nets import foreign_weights, object_detection_api  # noqa: E402
 from runtime import files  # noqa: E402
 from runtime.errors import InputError, one_line  # noqa: E402
 from runtime.settings import define_flags, from_flags, refuse_unless, require, setting  # noqa: E402
@@ -39,7 +41,7 @@ KERAS_GROUPS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
 class WeightSettings:
     """The flags."""
 
-    input: str = setting("", "File of weights: .pth, .h5 or .weights.h5.")
+    input: str = setting("", "Weights: a .pth, .h5 or .weights.h5, or a folder with a model.json.")
     output: str = setting("", "Checkpoint to write, without ending.")
     labels_file: str | None = setting(
         None, "Class names of a .pth, one a line, background left out; class_1, ... by default."
@@ -47,9 +49,10 @@ class WeightSettings:
 
     def __post_init__(self):
         require(self, "input", "output")
-        if not os.path.isfile(self.input):
+        is_graph_model = os.path.isfile(os.path.join(self.input, graph_model.NAME))
+        if not os.path.isfile(self.input) and not is_graph_model:
             raise InputError(f"--input={self.input} is not a file: give one of weights.")
-        if not self.input.endswith((".pth", ".h5")):
+        if not is_graph_model and not self.input.endswith((".pth", ".h5", ".json")):
             raise InputError(f"--input={self.input} must end in .pth, .h5 or .weights.h5.")
         is_torch = self.input.endswith(".pth")
         refuse_unless(is_torch, self, "labels_file", needs="a .pth as --input")
@@ -126,6 +129,8 @@ def convert(settings: WeightSettings) -> dict[str, Any]:
     """The tensors of the checkpoint, by name."""
     if settings.input.endswith(".h5"):
         return dict(foreign_weights.from_keras(read_keras(settings.input)))
+    if not settings.input.endswith(".pth"):
+        return dict(object_detection_api.from_graph_model(graph_model.read(settings.input)))
     tensors: dict[str, Any] = dict(foreign_weights.from_torchvision(read_torch(settings.input)))
     description = Description.from_shapes(
         {name: value.shape for name, value in tensors.items()},

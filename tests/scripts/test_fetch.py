@@ -5,11 +5,9 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tarfile
 
 import pytest
-import tensorflow as tf
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 ARCHIVES = {
@@ -83,21 +81,3 @@ def test_absent_server_is_told_with_the_address(tmp_path):
     done = run(SCRIPTS / "fetch_voc.sh", tmp_path / "data", VOC_URL=url)
     assert done.returncode == 2
     assert f"{url}/voc2007/VOCtrainval_06-Nov-2007.tar did not arrive whole" in done.stderr
-
-
-def test_checkpoint_that_is_not_vgg16_is_refused(tmp_path):
-    written = tf.train.Checkpoint(a=tf.Variable(1.0)).write(str(tmp_path / "other"))
-    pack(
-        tmp_path / "server" / "vgg_16_2016_08_28.tar.gz",
-        "vgg_16.ckpt.index",
-        pathlib.Path(f"{written}.index"),
-    )
-    done = run(
-        SCRIPTS / "fetch_vgg16.sh",
-        tmp_path / "checkpoints",
-        VGG_URL=(tmp_path / "server").as_uri(),
-        PYTHON=sys.executable,
-    )
-    assert done.returncode == 2
-    assert "missing or of another shape: vgg_16/conv1/conv1_1/weights" in done.stderr
-    assert "is not slim's VGG-16" in done.stderr
