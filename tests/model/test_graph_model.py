@@ -65,7 +65,7 @@ def test_model_that_is_not_whole_is_refused(tmp_path, options, sentence):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"weightsManifest": [{}]}', "{" * 2000])
 def test_other_json_is_refused(tmp_path, text):
     (tmp_path / "model.json").write_text(text)
-    with pytest.raises(InputError, match="is not a whole TensorFlow.js graph model"):
+    with pytest.raises(InputError, match=r"is not a whole TensorFlow\.js graph model"):
         graph_model.read(str(tmp_path))
 
 

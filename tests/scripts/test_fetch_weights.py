@@ -93,7 +93,7 @@ def test_graph_model_is_converted_and_named_where_it_is_given_as_a_checkpoint(tm
     entry = {"name": name, "shape": [12], "dtype": "float32"}
     model = {"weightsManifest": [{"paths": ["shard"], "weights": [entry]}]}
     (folder / "model.json").write_text(json.dumps(model))
-    with pytest.raises(InputError, match="is a TensorFlow.js model: make a checkpoint of it"):
+    with pytest.raises(InputError, match=r"is a TensorFlow\.js model: make a checkpoint of it"):
         checkpoints.resolve(str(folder))
     output = tmp_path / "made.ckpt"
     runs.run("scripts/convert_weights.py", f"--input={folder}", f"--output={output}")
