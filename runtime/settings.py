@@ -73,13 +73,6 @@ def define_flags(settings_class: type) -> None:
             _DEFINE[kind](field.name, field.default, field.metadata["help"])
 
 
-def forget_flags(settings_class: type) -> None:
-    """Takes back `define_flags`."""
-    _DEFINED.remove(settings_class)
-    for field in dataclasses.fields(settings_class):
-        delattr(flags.FLAGS, field.name)
-
-
 def from_flags(settings_class: type) -> Any:
     """The settings that the command line gives.
 

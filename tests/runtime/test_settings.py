@@ -60,13 +60,20 @@ class Joined(ScheduleGroup, DataGroup):
     """Both, the last base first."""
 
 
+def forget_flags(settings_class: type) -> None:
+    """Takes back `define_flags`."""
+    settings._DEFINED.remove(settings_class)
+    for field in dataclasses.fields(settings_class):
+        delattr(flags.FLAGS, field.name)
+
+
 def help_of(settings_class: type, *, full: bool) -> str:
     """What a script with these flags prints; takes the flags away again."""
     settings.define_flags(settings_class)
     try:
         return settings.help_text(full=full)
     finally:
-        settings.forget_flags(settings_class)
+        forget_flags(settings_class)
 
 
 def parse(*arguments: str) -> Example:
@@ -76,7 +83,7 @@ def parse(*arguments: str) -> Example:
         flags.FLAGS(["script", *arguments])
         return settings.from_flags(Example)
     finally:
-        settings.forget_flags(Example)
+        forget_flags(Example)
         flags.FLAGS.unparse_flags()
 
 
