@@ -36,12 +36,12 @@ def make_state(
     """A training's `TrainState`, its `Batch` (matched anew by each call), and the step on it."""
     import tensorflow as tf
 
+    from datasets.input_pipeline import Batch
     from model.description import Description
     from nets import matching
     from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
     from training.settings import TrainSettings
     from training.state import TrainState
-    from training.step import Batch
 
     side = scenes.images.shape[1]
     description = Description(
@@ -58,13 +58,13 @@ def make_state(
     ]
 
     @tf.function(autograph=False)
-    def targets() -> list[tf.Tensor]:
+    def targets() -> matching.Targets:
         anchors = state.detector.anchors
         found = [matching.match(boxes, labels, anchors) for boxes, labels in annotations]
-        return [tf.stack(values) for values in zip(*found, strict=True)]
+        return matching.Targets(*(tf.stack(values) for values in zip(*found, strict=True)))
 
     def batch() -> Batch:
-        return Batch(images, *targets())
+        return Batch(images, targets())
 
     return state, batch, lambda: state.step(batch())
 

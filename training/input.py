@@ -11,7 +11,6 @@ from datasets.records.source import RecordSource
 from nets import matching
 from training.start import Start
 from training.state import TrainState
-from training.step import Batch
 
 
 def make_pipeline(
@@ -54,6 +53,6 @@ def make_pipeline(
         )
         # Endless, though the end is never reached: under several workers a data set that may end
         # costs a collective a step, to learn whether it has.
-        return batches.map(Batch).repeat()
+        return batches.repeat()
 
     return pipeline

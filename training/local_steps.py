@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
+from datasets.input_pipeline import Batch
 from datasets.records.graph_source import GraphRecordSource
 from datasets.records.source import RecordSource
 from deployment import data_service
@@ -13,7 +14,6 @@ from runtime import hardware
 from training.input import make_pipeline
 from training.start import Start
 from training.state import TrainState
-from training.step import Batch
 
 
 class LocalSteps:
