@@ -45,9 +45,15 @@ def find_initial_weights(settings: TrainSettings) -> InitialWeights:
     """
     if not settings.checkpoint_path:
         return InitialWeights()
-    fields = pretrained.Request._fields
-    request = pretrained.Request(**{name: getattr(settings, name) for name in fields})
-    request = request._replace(checkpoint_path=checkpoints.resolve(settings.checkpoint_path))
+    request = pretrained.Request(
+        checkpoint_path=checkpoints.resolve(settings.checkpoint_path),
+        checkpoint_model_scope=settings.checkpoint_model_scope,
+        checkpoint_exclude_scopes=settings.checkpoint_exclude_scopes,
+        ignore_missing_vars=settings.ignore_missing_vars,
+        initialize_last_layer=settings.initialize_last_layer,
+        last_layers_contain_logits_only=settings.last_layers_contain_logits_only,
+        use_moving_average=settings.use_moving_average,
+    )
     header = checkpoints.read_header(request.checkpoint_path)
     if header.description:
         own = Description.from_json(header.description)
