@@ -4,7 +4,7 @@ import dataclasses
 
 from runtime.errors import InputError
 from runtime.limits import MAX_SEED
-from runtime.settings import check, refuse_unless, setting
+from runtime.settings import OnlyWith, check, refuse_unless, setting
 
 FORMATS = ("text", "json", "html")
 
@@ -18,7 +18,9 @@ class InspectSettings:
     dataset_name: str = setting("", "Names of the records; see docs/data.md.")
     split: str = setting("", "Split of the records or of the VOC folder; all of a folder if empty.")
     labels_file: str | None = setting(None, "Classes that there may be, one a line.")
-    labels_offset: int = setting(0, "Subtracted from the labels in the records.")
+    labels_offset: int = setting(
+        0, "Subtracted from the labels in the records.", only_with=OnlyWith("dataset_name")
+    )
 
     format: tuple[str, ...] = setting(("text",), "Comma list of text, json and html.")
     output_dir: str = setting("", "Folder for inspection.json, index.html and the views.")
@@ -29,7 +31,11 @@ class InspectSettings:
     )
     view: int = setting(0, "Draw so many images as the network sees them in training.", minimum=0)
     seed: int = setting(0, "Of the augmentation of --view.", minimum=0, maximum=MAX_SEED)
-    extract: str = setting("", "New folder to turn records back into, in VOC layout.")
+    extract: str = setting(
+        "",
+        "New folder to turn records back into, in VOC layout.",
+        only_with=OnlyWith("dataset_name", said="is for records: give --dataset_name"),
+    )
 
     def __post_init__(self):
         check(self)
@@ -44,11 +50,8 @@ class InspectSettings:
         refuse_unless(not self.is_coco, self, "split", needs="records or a VOC folder")
         has_folder = self.is_coco or self.dataset_name
         refuse_unless(has_folder, self, "dataset_dir", needs="records or a COCO file")
-        refuse_unless(self.dataset_name, self, "labels_offset", needs="--dataset_name")
         if self.dataset_name and not self.dataset_dir:
             raise InputError(f"--dataset_name={self.dataset_name} needs its --dataset_dir.")
-        if self.extract and not self.dataset_name:
-            raise InputError(f"--extract={self.extract} is for records: give --dataset_name.")
         unknown = set(self.format) - set(FORMATS)
         if unknown:
             listed = ", ".join(FORMATS)

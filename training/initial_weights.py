@@ -119,7 +119,7 @@ def describe_plan(detector: Detector, origin: InitialWeights, settings: TrainSet
 
 
 def without_effect(settings: TrainSettings, resumed: str | None) -> str:
-    """The sentence for flags of another checkpoint that do nothing; "" where there are none.
+    """The sentence for a --checkpoint_path that is not started from; else "".
 
     Args:
       settings: of the run.
@@ -130,8 +130,6 @@ def without_effect(settings: TrainSettings, resumed: str | None) -> str:
             f"WARNING: --checkpoint_path={settings.checkpoint_path} is NOT used: this run goes on "
             f"from {resumed}. Pass --overwrite to start over, or choose a new --train_dir."
         )
-    if settings.ignore_missing_vars and not settings.checkpoint_path:
-        return "WARNING: --ignore_missing_vars=True does nothing without --checkpoint_path."
     return ""
 
 

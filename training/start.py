@@ -24,7 +24,7 @@ from model.description import Description
 from nets import pretrained
 from runtime import files, hardware
 from runtime.errors import InputError
-from runtime.settings import changed, to_flagfile
+from runtime.settings import changed, idle, to_flagfile
 from training import initial_weights
 from training import state as train_state
 from training.initial_weights import InitialWeights, find_initial_weights
@@ -244,7 +244,7 @@ def announce(
     for warning in (
         initial_weights.without_effect(settings, found and found.path),
         train_state.warn_of_schedule(settings, num_samples=dataset.num_samples),
-        *settings.idle,
+        *idle(settings),
     ):
         if warning:
             print(warning)
