@@ -1,7 +1,9 @@
 """The settings of an inspection: the flags of `inspect_dataset.py`, with their defaults."""
 
 import dataclasses
+import functools
 
+from nets.parameters import AnchorSizes
 from runtime.errors import InputError
 from runtime.limits import MAX_SEED
 from runtime.settings import OnlyWith, check, refuse_unless, setting
@@ -39,9 +41,7 @@ class InspectSettings:
 
     def __post_init__(self):
         check(self)
-        from nets import nets_factory  # TensorFlow comes with it
-
-        nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
+        _ = self.anchor_sizes  # which refuses what it cannot read
         if bool(self.input) == bool(self.dataset_name):
             raise InputError(
                 "Give either --input=FOLDER or --dataset_name=NAME with --dataset_dir: it is one "
@@ -58,6 +58,13 @@ class InspectSettings:
             raise InputError(f"--format={sorted(unknown)[0]} is none of {listed}.")
         if ("html" in self.format or self.view) and not self.output_dir:
             raise InputError("--format=html and --view need a folder for it: give --output_dir.")
+
+    @functools.cached_property
+    def anchor_sizes(self) -> AnchorSizes:
+        """What `anchors` says, read once: sides of each layer's two square anchors, pixels."""
+        from nets import nets_factory  # TensorFlow comes with it
+
+        return nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
 
     @property
     def is_coco(self) -> bool:
