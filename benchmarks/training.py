@@ -40,7 +40,7 @@ def make_state(
     from model.description import Description
     from nets import matching
     from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
-    from training.settings import TrainSettings
+    from training.settings import ResolvedSettings
     from training.state import TrainState
 
     side = scenes.images.shape[1]
@@ -51,7 +51,13 @@ def make_state(
         precision=precision,
     )
     flags = {"train_dir": "-", "dataset_dir": "-", "learning_rate": 1e-4, "seed": 1, **settings}
-    state = TrainState(TrainSettings(**flags), description, num_samples=len(scenes.images))
+    resolved = ResolvedSettings(
+        **flags,
+        precision=description.precision,
+        input_scale=str(description.input_scale),
+        anchors=description.anchors,
+    )
+    state = TrainState(resolved, description, num_samples=len(scenes.images))
     images = tf.constant(scenes.images - np.float32(RGB_MEANS))
     annotations = [
         list(map(tf.constant, each)) for each in zip(scenes.boxes, scenes.labels, strict=True)

@@ -41,7 +41,7 @@ def make_pipeline(
             match=match,
             batch_size=settings.batch_size * settings.accumulate_steps,
             share=share,
-            seed=settings.seed or 0,
+            seed=settings.seed,
             first_step=first_step,
             last_step=settings.last_step,
             pools=dataset.pools,

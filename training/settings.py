@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 from runtime.errors import InputError
 from runtime.settings import check, require
@@ -123,3 +124,36 @@ class TrainSettings(
             )
         name = nets_factory.get_preprocessing_name(self.model_name, self.preprocessing_name)
         preprocessing_factory.get_preprocessing(name, (side, side))
+
+
+def _filled_in(name: str) -> Any:
+    """A field of `TrainSettings` that must be given, under the same bounds."""
+    fields = {field.name: field for field in dataclasses.fields(TrainSettings)}
+    return dataclasses.field(metadata=fields[name].metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResolvedSettings(TrainSettings):
+    """Settings of a run that begins: what was left to the program is filled in.
+
+    `state.resolve` makes them on the chief, which tells the other workers. What may still be None
+    has no value, such as the end of an endless run.
+    """
+
+    seed: int = _filled_in("seed")
+    precision: str = _filled_in("precision")  # not auto
+    input_scale: str = _filled_in("input_scale")  # a number, as the flag has it
+    anchors: str = _filled_in("anchors")
+
+    @classmethod
+    def fill_in(
+        cls, settings: TrainSettings, *, seed: int, precision: str, input_scale: str, anchors: str
+    ) -> "ResolvedSettings":
+        """The given settings with these instead of theirs."""
+        filled_in = {
+            "seed": seed,
+            "precision": precision,
+            "input_scale": input_scale,
+            "anchors": anchors,
+        }
+        return cls(**{**vars(settings), **filled_in})

@@ -21,7 +21,7 @@ from optimization.schedules import Schedule
 from runtime import hardware
 from runtime.errors import InputError
 from training.initial_weights import InitialWeights, check_fits
-from training.settings import TrainSettings
+from training.settings import ResolvedSettings, TrainSettings
 from training.step import StepOptions, TrainStep, is_decayed
 
 _IMMUTABLE_ON_RESUME = (
@@ -48,7 +48,7 @@ class TrainState:
 
     def __init__(
         self,
-        settings: TrainSettings,
+        settings: ResolvedSettings,
         description: Description,
         *,
         num_samples: int,
@@ -58,7 +58,7 @@ class TrainState:
         self.description = description
         self._facts = resume_invariants(settings, num_samples=num_samples, fingerprint=fingerprint)
         self._train_dir = settings.train_dir
-        self.detector = Detector(description, seed=settings.seed or 0, initializer=initializer)
+        self.detector = Detector(description, seed=settings.seed, initializer=initializer)
         trained = tf_utils.get_variables_to_train(
             self.detector.variables_by_name, settings.trainable_scopes
         )
@@ -130,7 +130,7 @@ class TrainState:
         }
 
 
-def _update_rule(settings: TrainSettings) -> Rule:
+def _update_rule(settings: ResolvedSettings) -> Rule:
     return tf_utils.configure_optimizer(
         optimizer=settings.optimizer,
         opt_epsilon=settings.opt_epsilon,
@@ -149,7 +149,7 @@ def _update_rule(settings: TrainSettings) -> Rule:
     )
 
 
-def _schedule(settings: TrainSettings, *, num_samples: int) -> Schedule:
+def _schedule(settings: ResolvedSettings, *, num_samples: int) -> Schedule:
     return tf_utils.configure_learning_rate(
         learning_rate_decay_type=settings.learning_rate_decay_type,
         learning_rate=settings.learning_rate,
@@ -168,7 +168,7 @@ def _schedule(settings: TrainSettings, *, num_samples: int) -> Schedule:
     )
 
 
-def _step_options(settings: TrainSettings) -> StepOptions:
+def _step_options(settings: ResolvedSettings) -> StepOptions:
     is_decoupled = settings.optimizer == "adamw"  # a part of the update, not of the loss
     return StepOptions(
         loss=losses.make("multibox", dataclasses.asdict(settings)),
@@ -190,7 +190,7 @@ def resolve(
     *,
     num_samples: int,
     fingerprint: str = "",
-) -> tuple[TrainSettings, Description]:
+) -> tuple[ResolvedSettings, Description]:
     """Fills in what was left to the program: seed, precision, anchors, input scale.
 
     Args:
@@ -209,23 +209,23 @@ def resolve(
     drawn = facts.get("seed", random.SystemRandom().randrange(2**31))
     precision = was.precision if was and settings.precision == "auto" else settings.precision
     scale = _input_scale(settings.input_scale, was.input_scale if was else origin.input_scale)
-    settings = dataclasses.replace(
+    resolved = ResolvedSettings.fill_in(
         settings,
         seed=drawn if settings.seed is None else settings.seed,
         precision=hardware.resolve_precision(precision),
         input_scale=str(scale),
         anchors=settings.anchors or (was.anchors if was else origin.anchors),
     )
-    description = describe(settings, labels)
+    description = describe(resolved, labels)
     check_fits(origin, description)
     if was:
-        _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), settings)
-        now = resume_invariants(settings, num_samples=num_samples, fingerprint=fingerprint)
-        _refuse_changes(facts, now, settings)
-    return settings, description
+        _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), resolved)
+        now = resume_invariants(resolved, num_samples=num_samples, fingerprint=fingerprint)
+        _refuse_changes(facts, now, resolved)
+    return resolved, description
 
 
-def warn_of_schedule(settings: TrainSettings, *, num_samples: int) -> str:
+def warn_of_schedule(settings: ResolvedSettings, *, num_samples: int) -> str:
     """What a user may not expect of the learning rate, in a sentence; else ""."""
     return tf_utils.warn_of_early_floor(
         learning_rate_decay_type=settings.learning_rate_decay_type,
@@ -238,13 +238,13 @@ def warn_of_schedule(settings: TrainSettings, *, num_samples: int) -> str:
     )
 
 
-def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
-    """What checkpoints say of themselves, from settings without gaps."""
+def describe(settings: ResolvedSettings, labels: tuple[str, ...]) -> Description:
+    """What checkpoints of a run say of themselves."""
     preprocessing = settings.preprocessing_name
     return Description(
         model_name=settings.model_name,
         labels=labels,
-        anchors=settings.anchors or "",
+        anchors=settings.anchors,
         depth_multiplier=settings.depth_multiplier,
         input_scale=float(settings.input_scale),
         precision=settings.precision,
@@ -253,7 +253,7 @@ def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
 
 
 def resume_invariants(
-    settings: TrainSettings, *, num_samples: int, fingerprint: str = ""
+    settings: ResolvedSettings, *, num_samples: int, fingerprint: str = ""
 ) -> dict[str, Any]:
     """What decides the course of a run and must stay when it is resumed."""
     facts = {name: getattr(settings, name) for name in _IMMUTABLE_ON_RESUME}
@@ -273,7 +273,7 @@ def _read_earlier(
     return description, json.loads(earlier["training"].item())
 
 
-def _refuse_changes(before: dict, now: dict, settings: TrainSettings) -> None:
+def _refuse_changes(before: dict, now: dict, settings: ResolvedSettings) -> None:
     for name, value in before.items():
         if now[name] != value:
             own, earlier = _shown(now[name]), _shown(value)

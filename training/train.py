@@ -92,10 +92,10 @@ def _train(
     cluster = Cluster(deployment, strategy)
     with Watchdog(settings.stall_timeout_secs) as watchdog, contextlib.ExitStack() as until:
         start = run_start.agree(settings, dataset, cluster, until=until)
-        settings = start.settings
+        resolved = start.settings
         with strategy.scope():
             state = TrainState(
-                settings,
+                resolved,
                 start.description,
                 num_samples=dataset.num_samples,
                 fingerprint=dataset.fingerprint,
@@ -107,23 +107,23 @@ def _train(
         source, steps = _steps(start, state, dataset, strategy, servers)
         writer = NullWriter()
         if cluster.is_chief:
-            if settings.overwrite:  # only now is all else known to be possible
-                train_dir.clear(settings.train_dir)
+            if resolved.overwrite:  # only now is all else known to be possible
+                train_dir.clear(resolved.train_dir)
             run_start.describe(start, dataset, state)
             summaries = TrainSummaries(
                 state.detector,
                 strategy,
-                histograms=settings.summarize_gradients,
-                images=settings.save_summaries_images,
+                histograms=resolved.summarize_gradients,
+                images=resolved.save_summaries_images,
             )
             writer = RunWriter(
-                settings, start=start.step, tensors=state.tensors, summaries=summaries
+                resolved, start=start.step, tensors=state.tensors, summaries=summaries
             )
             run_start.announce(start, state, dataset, deployment)
         return run_to_the_end(
             start,
             steps,
-            NumericsCheck(settings, source, dataset),
+            NumericsCheck(resolved, source, dataset),
             writer,
             cluster,
             num_samples=dataset.num_samples,
@@ -205,7 +205,7 @@ def _dry_run(settings: TrainSettings) -> bool:
     """Prints where each variable would start from; writes nothing."""
     origin = initial_weights.find_initial_weights(settings)
     dataset = _dataset(settings)
-    settings, description = train_state.resolve(
+    _, description = train_state.resolve(
         settings, dataset.labels, None, origin, num_samples=dataset.num_samples
     )
     print(initial_weights.describe_plan(Detector(description), origin, settings))

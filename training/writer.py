@@ -14,7 +14,7 @@ from runtime import files, json_log
 from runtime.errors import InputError
 from runtime.progress import Progress
 from training.numerics import require_finite
-from training.settings import TrainSettings
+from training.settings import ResolvedSettings
 from training.step import GRADIENT
 from training.summaries import Summary, TrainSummaries
 
@@ -56,7 +56,7 @@ class RunWriter(NullWriter):
 
     def __init__(
         self,
-        settings: TrainSettings,
+        settings: ResolvedSettings,
         *,
         start: int,
         tensors: Callable[[], dict],

@@ -56,7 +56,7 @@ def begin(
 ) -> tuple[Start, State, Dataset, RecordSource]:
     """A training on one image."""
     settings = TrainSettings(
-        train_dir="run", dataset_dir="records", batch_size=1, augment=False, **flags
+        train_dir="run", dataset_dir="records", seed=1, batch_size=1, augment=False, **flags
     )
     description = Description(model_name="ssd_300_vgg", labels=("cat",), depth_multiplier=0.03)
     start = Start(
