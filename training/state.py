@@ -208,12 +208,13 @@ def resolve(
     was, facts = _read_earlier(earlier, settings) if earlier else (None, {})
     drawn = facts.get("seed", random.SystemRandom().randrange(2**31))
     precision = was.precision if was and settings.precision == "auto" else settings.precision
-    scale = _input_scale(settings.input_scale, was.input_scale if was else origin.input_scale)
     resolved = ResolvedSettings.fill_in(
         settings,
         seed=drawn if settings.seed is None else settings.seed,
         precision=hardware.resolve_precision(precision),
-        input_scale=str(scale),
+        input_scale=_input_scale(
+            settings.input_scale, was.input_scale if was else origin.input_scale
+        ),
         anchors=settings.anchors or (was.anchors if was else origin.anchors),
     )
     description = describe(resolved, labels)
@@ -289,13 +290,14 @@ def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _input_scale(text: str, otherwise: float) -> float:
+def _input_scale(text: str, otherwise: float) -> str:
+    """What the flag says, or else a number as it would say it; kept as given, for other workers."""
     if text == "auto":
-        return otherwise
+        return str(otherwise)
     try:
         scale = float(text)
     except ValueError:
         scale = math.nan
     if not 0 < scale < math.inf:
         raise InputError(f"--input_scale={text} must be auto or a number above 0.")
-    return scale
+    return text
