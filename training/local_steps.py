@@ -1,4 +1,4 @@
-"""Batches as the network is trained on, and steps that this process takes on them itself."""
+"""Steps that this process takes itself, on batches of its own or of data services."""
 
 from collections.abc import Callable
 
@@ -52,7 +52,7 @@ class LocalSteps:
         self._batches = iter(strategy.distribute_datasets_from_function(of_worker))
 
     def take(self, *, stop: Callable[[], bool], drain: bool) -> tuple[Batch, dict[str, tf.Tensor]]:
-        """Takes a step; `parameter_server.RemoteSteps` has the same methods.
+        """Takes a step; `remote_steps.RemoteSteps` has the same methods.
 
         Args:
           stop: whether this worker was asked to stop.
