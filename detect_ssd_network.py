@@ -39,7 +39,7 @@ def main() -> None:
     load = open_export if is_export(path) else Detector.from_checkpoint
     overrides = CheckpointOverrides.of_flags(settings)
     detector = load(path, use_moving_average=settings.use_moving_average, hints=overrides)
-    unit = "frames" if source.is_video else "pictures"
+    unit = "frames" if source.is_video else "images"
     with Progress(source.total, "detecting", unit=unit, log_seconds=10.0) as progress:
         summary = detect.run(detector, source, settings, progress=progress)
     speed = summary.pictures / max(1e-9, summary.seconds)

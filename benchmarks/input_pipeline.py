@@ -263,8 +263,7 @@ def _pixels(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def writers(voc_dir: str, place: str) -> Contender:
     """Conversion, and copying the same files; each part returns the seconds that count."""
-    from datasets.conversion import Conversion
-    from datasets.pascalvoc_to_tfrecords import convert
+    from datasets.conversion import Conversion, convert
 
     folders = [os.path.join(voc_dir, name) for name in ("JPEGImages", "Annotations")]
     names = [os.path.join(folder, name) for folder in folders for name in os.listdir(folder)]
@@ -303,9 +302,8 @@ def _copy(names: Sequence[str], folder: str, *, each: bool) -> None:
 
 def convert_all(voc_dir: str, folder: str) -> tuple[str, ...]:
     """Records of a VOC folder; their shards."""
-    from datasets.conversion import Conversion
+    from datasets.conversion import Conversion, convert
     from datasets.dataset_factory import get_dataset
-    from datasets.pascalvoc_to_tfrecords import convert
 
     convert(Conversion(voc_dir, output_dir=folder, output_name="all"), report=lambda line: None)
     return get_dataset("all", "", folder).shards

@@ -2,74 +2,32 @@
 
 Images go in byte for byte. Each is decoded once to see that it is whole, and its size has to be
 the annotation's. One that EXIF turns is stored as it is: where its boxes were drawn on the turned
-image, they are turned back. What there is to convert is told by a `Source`.
+image, they are turned back. A layout's `Source` tells what there is, and judges nothing: what no
+training could use is refused here.
 """
 
 import concurrent.futures
-import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, cast
+
+import tensorflow as tf
 
 from datasets.conversion_stats import ConversionStats, RelativeBoxes, relative_boxes
+from datasets.layouts import registry
 from datasets.layouts.annotations import Annotation
 from datasets.layouts.image_file import Header, check_picture
+from datasets.layouts.labels import read_labels
 from datasets.layouts.orientation import DrawnOn, drawn_on, orientation, turned_back
+from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.records.features import encode_example
 from datasets.records.output_folder import check_output
 from datasets.records.shards import choose_num_shards, write_shards
+from datasets.settings import Conversion
 from runtime import files
 from runtime.errors import InputError
 
 _AT_ONCE = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class Conversion:
-    """What to convert, and to where; the fields are the flags of `tf_convert_data.py`.
-
-    Attributes:
-      dataset_dir: a VOC folder, or a folder that holds exactly one; the images' folder of COCO.
-      split: name of a file in ImageSets/Main; "" takes every annotated image.
-      coco_annotations: COCO's JSON file of instances.
-      labels_file: class names, one a line; "" takes them from the annotations.
-      num_shards: 0 chooses by size.
-      skip_bad: so many unreadable images or annotations are left out.
-      dry_run: only annotations are read and counted; nothing is written.
-    """
-
-    dataset_dir: str
-    output_dir: str = "./"
-    output_name: str = "pascalvoc"
-    split: str = ""
-    coco_annotations: str = ""
-    labels_file: str = ""
-    num_shards: int = 0
-    skip_bad: int = 0
-    dry_run: bool = False
-
-
-class Source(NamedTuple):
-    """Annotated images, by id.
-
-    Attributes:
-      pictures_dir: where the images should lie, for messages.
-      ids: of the images to convert, in their order.
-      annotations: may hold, instead of an annotation, the error met.
-      images: paths; images that are missing are left out.
-      labels: class names.
-      source_ids: the layout's own image ids where records keep them.
-      notes: what the manifest tells besides the tally.
-    """
-
-    pictures_dir: str
-    ids: Sequence[str]
-    annotations: dict[str, Annotation | InputError]
-    pictures: dict[str, str]
-    labels: tuple[str, ...]
-    source_ids: Mapping[str, str] = MappingProxyType({})
-    notes: Mapping[str, object] = MappingProxyType({})
 
 
 class _Converted(NamedTuple):
@@ -81,8 +39,7 @@ class _Converted(NamedTuple):
     example: bytes
 
 
-def convert_source(
-    source: Source,
+def convert(
     conversion: Conversion,
     *,
     report: Callable[[str], None] = print,
@@ -91,8 +48,7 @@ def convert_source(
     """Converts, or with `dry_run` only counts.
 
     Args:
-      source: what to convert.
-      conversion: how and where to.
+      conversion: what to convert, how, and where to.
       report: takes one line of text at a time.
       progress: wraps the list of image ids to show how far the work is.
 
@@ -100,34 +56,78 @@ def convert_source(
       The counts; `ConversionStats.table()` prints them.
 
     Raises:
-      InputError: a rule is broken by an image or the output folder.
+      InputError: a rule is broken by the input, an image or the output folder.
     """
-    tally = ConversionStats(source.labels, report=report)
+    folder, with_images = conversion.dataset_dir, not conversion.dry_run
+    is_file = registry.LAYOUTS[conversion.dataset_name].is_file
+    if is_file and with_images and not tf.io.gfile.isdir(folder):
+        raise InputError(f"--dataset_dir={folder} is not a folder: pass the images' one.")
+    options = Options(
+        folder,
+        annotations=conversion.coco_annotations,
+        split=conversion.split,
+        labels=read_labels(conversion.labels_file) if conversion.labels_file else None,
+        with_images=with_images,
+        report=report,
+    )
+    source = registry.open_source(conversion.dataset_name, options)
+    return convert_source(source, conversion, report=report, progress=progress)
+
+
+def convert_source(
+    source: Source,
+    conversion: Conversion,
+    *,
+    report: Callable[[str], None] = print,
+    progress: Callable[[Sequence[str]], Iterator[str]] = iter,
+) -> ConversionStats:
+    """As `convert`, of images that are opened already, in whatever layout."""
+    labels = _settle_labels(source)
+    tally = ConversionStats(labels, report=report)
+    for left_out in source.left_out.items():
+        tally.leave_out(*left_out)
     if conversion.dry_run:
         _count(source, tally, skip_bad=conversion.skip_bad)
         return tally
     place = {"output_dir": conversion.output_dir, "name": conversion.output_name}
     check_output(**place)
+    paths = [image.path for image in source.images.values() if isinstance(image.path, str)]
     num_shards = choose_num_shards(
-        num_examples=len(source.ids),
-        num_bytes=sum(map(files.size, source.pictures.values())),
+        num_examples=len(source.images),
+        num_bytes=sum(map(files.size, paths)),
         requested=conversion.num_shards,
     )
     write_shards(
-        _examples(progress(source.ids), source, tally, skip_bad=conversion.skip_bad),
-        labels=source.labels,
+        _examples(progress(list(source.images)), source, tally, skip_bad=conversion.skip_bad),
+        labels=labels,
         num_shards=num_shards,
-        num_examples=len(source.ids),
+        num_examples=len(source.images),
         describe=lambda: (tally.classes, tally.notes | dict(source.notes)),
         **place,
     )
     return tally
 
 
+def _settle_labels(source: Source) -> tuple[str, ...]:
+    """The labels, which every object's class is among."""
+    labels = source.labels if isinstance(source.labels, tuple) else source.labels()
+    some = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
+    for image in source.images.values():
+        objects = () if isinstance(image.annotation, InputError) else image.annotation.objects
+        for number, item in enumerate(objects, start=1):
+            if item.name not in labels:
+                raise InputError(
+                    f"{image.place}, object {number}: class {item.name!r} is not among the "
+                    f"{len(labels)} labels ({some}): add it to the labels file, or leave "
+                    "--labels_file out to take the annotations' classes."
+                )
+    return labels
+
+
 def _count(source: Source, tally: ConversionStats, *, skip_bad: int) -> None:
     """Counts by the sizes that annotations claim; where one is 0, unknown, no box is clipped."""
-    for image_id in source.ids:
-        annotation = source.annotations[image_id]
+    for image_id, image in source.images.items():
+        annotation = image.annotation
         if isinstance(annotation, InputError):
             tally.skip(image_id, annotation, limit=skip_bad)
             continue
@@ -140,7 +140,7 @@ def _examples(
     ids: Iterator[str], source: Source, tally: ConversionStats, *, skip_bad: int
 ) -> Iterator[bytes]:
     """Serialized examples in the order of `ids`, made by a few threads some images ahead."""
-    for image_id, made in in_threads(lambda i: _try_make(i, source), ids):
+    for image_id, made in in_threads(lambda i: _try_make(source.images[i], tally.labels), ids):
         if isinstance(made, InputError):
             tally.skip(image_id, made, limit=skip_bad)
             continue
@@ -162,26 +162,18 @@ def in_threads(work: Callable, items: Iterator) -> Iterator[tuple]:
             yield item, future.result()
 
 
-def _try_make(image_id: str, source: Source) -> _Converted | InputError:
-    annotation = source.annotations[image_id]
-    if isinstance(annotation, InputError):
-        return annotation
-    if image_id not in source.pictures:
-        return InputError(f"{source.pictures_dir} has no image of {image_id}: add it.")
+def _try_make(image: AnnotatedImage, labels: tuple[str, ...]) -> _Converted | InputError:
+    for part in (image.annotation, image.path):
+        if isinstance(part, InputError):
+            return part
     try:
-        return _make(
-            source.pictures[image_id],
-            annotation,
-            labels=source.labels,
-            source_id=source.source_ids.get(image_id, ""),
-        )
+        return _make(image, labels)
     except InputError as error:
         return error
 
 
-def _make(
-    path: str, annotation: Annotation, *, labels: tuple[str, ...], source_id: str
-) -> _Converted:
+def _make(image: AnnotatedImage, labels: tuple[str, ...]) -> _Converted:
+    path, annotation = cast(str, image.path), cast(Annotation, image.annotation)
     encoded, header = _read_picture(path)
     turn = orientation(encoded)
     annotation, view = _of_stored(annotation, header, turn, path=path)
@@ -200,7 +192,7 @@ def _make(
         difficult=[item.difficult for item in kept],
         truncated=[item.truncated for item in kept],
         crowd=[item.crowd for item in kept],
-        source_id=source_id,
+        source_id=image.source_id,
     )
     return _Converted(os.path.basename(path), annotation, boxes, turn, view, example)
 

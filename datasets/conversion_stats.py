@@ -49,7 +49,7 @@ class ConversionStats:
       classes: for each label a dict of `images`, `objects` and `difficult`.
       notes: files by what befell them: `clipped_boxes`, `dropped_boxes` (file name -> number of
         boxes), `turned_back` and `maybe_turned` (file name -> EXIF's orientation), `skipped`
-        (image id -> error).
+        (image id -> error), and `left_out` (place -> reason) where the layout left something out.
     """
 
     def __init__(self, labels: Sequence[str], *, report: Callable[[str], None]):
@@ -109,9 +109,14 @@ class ConversionStats:
         self.notes["skipped"][image_id] = str(error)
         self._report(f"skipped: {error}")
 
+    def leave_out(self, place: str, reason: str) -> None:
+        """Notes something of the input that is used for no image."""
+        self.notes.setdefault("left_out", {})
+        self._note("left_out", place, reason, f"left out: {place}: {reason}")
+
     def table(self) -> str:
         """Classes, images, objects and difficult objects, aligned, with a line of totals."""
-        rows: list[tuple[str, ...]] = [("class", "pictures", "objects", "difficult")]
+        rows: list[tuple[str, ...]] = [("class", "images", "objects", "difficult")]
         rows += [(name, *map(str, counts.values())) for name, counts in self.classes.items()]
         totals = self.num_images, self.num_objects, self.num_difficult
         rows.append(("all", *map(str, totals)))
@@ -127,8 +132,10 @@ class ConversionStats:
             "turned_back": "images turned by EXIF whose boxes were turned back",
             "maybe_turned": "images turned by EXIF whose boxes may lie elsewhere",
             "skipped": "bad images left out",
+            "left_out": "parts of the input left out",
         }
-        return [f"{line}: {len(self.notes[key])}" for key, line in lines.items() if self.notes[key]]
+        there = {key: len(noted) for key, noted in self.notes.items() if noted}
+        return [f"{line}: {there[key]}" for key, line in lines.items() if key in there]
 
     def _note_boxes(self, key: str, filename: str, which: np.ndarray, what: str) -> None:
         if which.any():

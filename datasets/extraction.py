@@ -8,14 +8,14 @@ and one that cannot be a file's is replaced by the record's number.
 
 import os
 from collections.abc import Sequence
-from xml.etree import ElementTree
 
 import numpy as np
 import tensorflow as tf
 
-from datasets.layouts.annotations import Object, annotation_of
-from datasets.layouts.image_file import read_header
+from datasets.layouts.annotations import Annotation, Object, annotation_of
+from datasets.layouts.image_file import Header, read_header
 from datasets.layouts.labels import format_labels
+from datasets.layouts.voc_xml_writer import format_annotation
 from datasets.records.features import Contents, read_contents
 from datasets.records.reader import RecordReader
 from runtime import files
@@ -78,7 +78,7 @@ def _write(
             name = _file_name(contents, index, extension=_EXTENSIONS[header.format], used=used)
             ids.append(os.path.splitext(name)[0])
             objects = annotation_of(contents, labels, labels_offset=labels_offset).objects
-            text = _to_xml(name, objects, header)
+            text = format_annotation(_to_voc(name, objects, header))
             files.write(os.path.join(folder, "JPEGImages", name), contents.encoded)
             files.write(os.path.join(folder, "Annotations", ids[-1] + ".xml"), text)
     listing = "".join(f"{image_id}\n" for image_id in ids)
@@ -99,34 +99,16 @@ def _file_name(contents: Contents, index: int, *, extension: str, used: set[str]
     return stem + ending
 
 
-def _to_xml(name: str, objects: Sequence[Object], header) -> bytes:
-    root = ElementTree.Element("annotation")
-    _add(root, "filename", name)
-    size = ElementTree.SubElement(root, "size")
-    for tag in ("width", "height"):
-        _add(size, tag, str(getattr(header, tag)))
-    _add(size, "depth", str(header.channels))
+def _to_voc(name: str, objects: Sequence[Object], header: Header) -> Annotation:
+    height, width = header.height, header.width
+    in_pixels = []
     for thing in objects:
-        element = ElementTree.SubElement(root, "object")
-        _add(element, "name", thing.name)
-        for tag in ("truncated", "difficult"):
-            _add(element, tag, str(int(getattr(thing, tag))))
-        if thing.crowd:
-            _add(element, "crowd", "1")
-        box = ElementTree.SubElement(element, "bndbox")
-        sides = dict(zip(("ymin", "xmin", "ymax", "xmax"), thing.box, strict=True))
-        for tag in ("xmin", "ymin", "xmax", "ymax"):
-            _add(box, tag, _pixels(sides[tag], header.width if tag[0] == "x" else header.height))
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8")
+        sides = zip(thing.box, (height, width, height, width), strict=True)
+        ymin, xmin, ymax, xmax = (_pixels(*pair) for pair in sides)
+        in_pixels.append(thing._replace(box=(ymin, xmin, ymax, xmax)))
+    return Annotation(name, width, height, header.channels, tuple(in_pixels))
 
 
-def _pixels(relative: float, size: int) -> str:
+def _pixels(relative: float, size: int) -> float:
     whole = round(relative * size)
-    if np.float32(whole / size) == np.float32(relative):
-        return str(whole)
-    return repr(relative * size)
-
-
-def _add(parent: ElementTree.Element, tag: str, text: str) -> None:
-    ElementTree.SubElement(parent, tag).text = text
+    return whole if np.float32(whole / size) == np.float32(relative) else relative * size

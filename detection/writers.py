@@ -8,7 +8,6 @@ nothing but the last batch is lost with the process.
 import csv
 import json
 import os
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, cast
 
@@ -16,6 +15,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from datasets.layouts.annotations import Annotation, Object
+from datasets.layouts.voc_xml_writer import format_annotation
 from detection.sources import Frame
 from runtime import files
 from runtime.errors import InputError
@@ -144,11 +145,8 @@ class VocXml:
             name = f"{found.frame.stem}.jpg"
             tf.io.gfile.makedirs(os.path.join(self._output_dir, "JPEGImages"))
             _write_jpeg(os.path.join(self._output_dir, "JPEGImages", name), found.image)
-        root = _annotation(found, name)
-        ElementTree.indent(root, "\t")
-        text = ElementTree.tostring(root, encoding="unicode") + "\n"
         path = os.path.join(self._output_dir, "Annotations", f"{found.frame.stem}.xml")
-        _put(path, text.encode())
+        _put(path, format_annotation(_annotation(found, name)))
 
     def flush(self) -> None:
         """Does nothing: every file is whole."""
@@ -261,25 +259,13 @@ def _put(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def _annotation(found: Found, filename: str) -> ElementTree.Element:
+def _annotation(found: Found, filename: str) -> Annotation:
     height, width = found.size
-    root = ElementTree.Element("annotation")
-    ElementTree.SubElement(root, "filename").text = filename
-    _add(ElementTree.SubElement(root, "size"), width=width, height=height, depth=3)
-    _add(root, segmented=0)
-    if min(height, width) < 2:  # no room for a box: xmax > xmin, which counts from 1
-        return root
+    objects = []
     for box, _, name, _ in _each(found):
-        item = ElementTree.SubElement(root, "object")
-        _add(item, name=name, pose="Unspecified", truncated=0, difficult=0)
         corners = np.round(box.reshape(2, 2) * (height, width)).astype(int)
         ymin, xmin = least = np.clip(corners[0], 1, (height - 1, width - 1))
         ymax, xmax = np.clip(corners[1], least + 1, (height, width))
-        bounds = {"xmin": xmin, "ymin": ymin, "xmax": xmax, "ymax": ymax}
-        _add(ElementTree.SubElement(item, "bndbox"), **bounds)
-    return root
-
-
-def _add(parent: ElementTree.Element, **children: object) -> None:
-    for name, value in children.items():
-        ElementTree.SubElement(parent, name).text = str(value)
+        objects.append(Object(name, (ymin, xmin, ymax, xmax), difficult=False, truncated=False))
+    # In one row or column there is no room for a box: xmax > xmin, which counts from 1.
+    return Annotation(filename, width, height, 3, tuple(objects) if min(found.size) > 1 else ())

@@ -73,7 +73,7 @@ def run_detector(
         for name in ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
     }
     names, found, detections, truth, all_sizes, numbers = [], [], [], [], [], []
-    with Progress(len(source), "evaluating", unit="pictures") as progress:
+    with Progress(len(source), "evaluating", unit="images") as progress:
         for batch in _explained(batches.take(settings.max_num_batches or -1), source):
             new_names = _names(batch)
             if resize == EvalResize.NONE:

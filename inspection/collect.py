@@ -8,7 +8,6 @@ in a folder that counts from 1, an image in two splits) are added in the end.
 import collections
 import functools
 import hashlib
-import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -16,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.conversion import in_threads
-from datasets.layouts import voc
 from datasets.layouts.annotations import annotation_of
-from datasets.layouts.coco import read_coco
+from datasets.layouts.source import AnnotatedImage, Source
 from datasets.records.features import read_contents
 from datasets.records.index import RecordError
 from datasets.records.reader import RecordReader
@@ -27,7 +25,6 @@ from runtime import files
 from runtime.errors import InputError
 
 MAX_SHARE_WITHOUT_AREA = 0.01
-_SPLITS_APART = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
 _OVERHEAD = 500  # bytes of a record beside the image, and for each object
 _OBJECT_BYTES = 60
 _MAX_SUSPECTS = 24  # images with defects that are kept to be shown
@@ -98,7 +95,7 @@ def inspect(
     """Looks at every item.
 
     Args:
-      items: of `voc_items`, `coco_items` or `record_items`.
+      items: of `source_items` or `record_items`.
       title: what they are.
       input_side: pixels that the network sees of each, in each direction.
       labels: the classes that there may be; None allows all.
@@ -199,61 +196,22 @@ def _similar_labels(names: Iterable[str]) -> Iterator[Defect]:
             yield Defect("similar_label", "classes", None, f"{listed} look like one class")
 
 
-def voc_items(voc_dir: str, split: str) -> list[Item]:
-    """The annotated images of a VOC folder's split; of all when it is ''."""
-    pictures = voc.find_pictures(voc_dir)
-    folder = os.path.join(voc_dir, "JPEGImages")
-    return [
-        Item(
-            name=os.path.basename(pictures.get(image_id, image_id)),
-            place=voc.annotation_path(voc_dir, image_id),
-            annotation=_try(voc.read_annotation, voc.annotation_path(voc_dir, image_id)),
-            load=_loader(pictures.get(image_id, os.path.join(folder, image_id + ".jpg"))),
-        )
-        for image_id in voc.read_split(voc_dir, split)
-    ]
+def source_items(source: Source) -> list[Item]:
+    """The images of a layout."""
+    return [_item(image_id, image) for image_id, image in source.images.items()]
 
 
-def voc_extras(voc_dir: str, split: str) -> list[Defect]:
-    """What a VOC folder's lists tell: images without annotation, images in two splits."""
-    splits: dict[str, set[str]] = {}
-    found = []
-    for name in sorted({*voc.list_splits(voc_dir)} & {*itertools.chain(*_SPLITS_APART)}):
-        try:
-            splits[name] = set(voc.read_split(voc_dir, name))
-        except InputError as error:
-            found.append(Defect("bad_split", f"{voc_dir}/ImageSets/Main", None, str(error)))
-    for one, other in _SPLITS_APART:
-        if split not in (one, other, ""):
-            continue
-        for image_id in sorted(splits.get(one, set()) & splits.get(other, set())):
-            what = f"is in both {one} and {other}: the score would be of images trained on"
-            found.append(
-                Defect("shared_by_splits", voc.annotation_path(voc_dir, image_id), None, what)
-            )
-    if not split:
-        alone = sorted(voc.find_pictures(voc_dir).items() - _annotated(voc_dir).items())
-        found += [Defect("no_annotation", path, None, "has no annotation") for _, path in alone]
-    return found
+def _item(image_id: str, image: AnnotatedImage) -> Item:
+    if isinstance(image.path, InputError):
+        return Item(image_id, image.place, image.annotation, _refuse(image.path))
+    load = functools.partial(files.read, image.path)
+    return Item(os.path.basename(image.path), image.place, image.annotation, load)
 
 
-def _annotated(voc_dir: str) -> dict[str, str]:
-    known = set(voc.list_annotated(voc_dir))
-    return {i: path for i, path in voc.find_pictures(voc_dir).items() if i in known}
-
-
-def coco_items(path: str, pictures_dir: str) -> tuple[list[Item], tuple[str, ...]]:
-    """The images of a COCO file, and its labels."""
-    coco = read_coco(path)
-    items = []
-    for image_id, annotation in coco.annotations.items():
-        name = coco.filenames.get(image_id, "")
-        load = _loader(os.path.join(pictures_dir, name))
-        if not name and isinstance(annotation, InputError):
-            load = _refuse(annotation)
-        place = f"{path}, image {image_id}" + (f" ({name})" if name else "")
-        items.append(Item(os.path.basename(name), place, annotation, load))
-    return items, coco.labels
+def source_defects(source: Source) -> list[Defect]:
+    """What a layout tells besides its images."""
+    left_out = [Defect("left_out", place, None, why) for place, why in source.left_out.items()]
+    return left_out + [Defect(f.kind, f.place, None, f.what) for f in source.findings()]
 
 
 def record_items(
@@ -276,17 +234,6 @@ def record_items(
                 load=_given(contents.encoded),
                 relative=True,
             )
-
-
-def _try(function: Callable, path: str):
-    try:
-        return function(path)
-    except InputError as error:
-        return error
-
-
-def _loader(path: str) -> Callable[[], bytes]:
-    return functools.partial(files.read, path)
 
 
 def _given(data: bytes) -> Callable[[], bytes]:

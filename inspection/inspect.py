@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from datasets import extraction
 from datasets.dataset_factory import Dataset
-from datasets.layouts import voc
+from datasets.layouts import registry
 from datasets.layouts.labels import read_labels
+from datasets.layouts.source import Options
 from datasets.mixture import get_mixture
 from inspection import anchor_fit, collect, view
 from inspection import page as inspection_page
@@ -97,11 +98,12 @@ def _write(
 
 
 def open_input(settings: InspectSettings) -> Input:
-    """What the settings name; of a folder or COCO file, all annotations are read here, once.
+    """What the settings name; of a layout, all annotations are read here, once.
 
     Raises:
       InputError: there is no such data set.
     """
+    labels = read_labels(settings.labels_file) if settings.labels_file else None
     if settings.dataset_name:
         dataset = _dataset(settings)
         items = functools.partial(
@@ -110,14 +112,20 @@ def open_input(settings: InspectSettings) -> Input:
             dataset.labels,
             labels_offset=settings.labels_offset,
         )
-        return Input(items, dataset.labels, dataset=dataset)
-    if settings.is_coco:
+        return Input(items, labels or dataset.labels, dataset=dataset)
+    options = Options(settings.input, split=settings.split, labels=labels, folder_flag="--input")
+    if registry.LAYOUTS[settings.layout].is_file:
         folder = settings.dataset_dir or os.path.dirname(settings.input)
-        pictures, labels = collect.coco_items(settings.input, folder)
-        return Input(lambda: pictures, labels)
-    folder = voc.find_voc_dir(settings.input, flag="--input")
-    pictures = collect.voc_items(folder, settings.split)
-    return Input(lambda: pictures, extra=collect.voc_extras(folder, settings.split))
+        options = options._replace(
+            folder=folder, annotations=settings.input, folder_flag="--dataset_dir"
+        )
+    source = registry.open_source(settings.layout, options)
+    pictures = collect.source_items(source)
+    return Input(
+        lambda: pictures,
+        source.labels if isinstance(source.labels, tuple) else None,
+        extra=collect.source_defects(source),
+    )
 
 
 def read(opened: Input, settings: InspectSettings) -> Inspection:
@@ -127,7 +135,7 @@ def read(opened: Input, settings: InspectSettings) -> Inspection:
         opened.items(),
         title=f"{title}, {settings.split}" if settings.split else title,
         input_side=_side(settings),
-        labels=read_labels(settings.labels_file) if settings.labels_file else opened.labels,
+        labels=opened.labels,
         extra=opened.extra,
     )
 

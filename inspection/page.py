@@ -52,7 +52,7 @@ def make(found: Inspection, facts: Mapping[str, Any]) -> str:
 
 def _summary(facts: Mapping[str, Any]) -> str:
     rows = [
-        ("pictures", facts["num_pictures"]),
+        ("images", facts["num_pictures"]),
         ("objects", facts["num_objects"]),
         ("difficult objects", facts["num_difficult"]),
         ("estimated records", f"{facts['record_bytes'] / 1e6:.1f} MB"),
@@ -66,7 +66,7 @@ def _classes(facts: Mapping[str, Any]) -> str:
         (name, row["pictures"], row["objects"], row["difficult"], *_recalls(facts, name))
         for name, row in facts["classes"].items()
     ]
-    return page.table(("class", "pictures", "objects", "difficult", *_RECALLS.values()), rows)
+    return page.table(("class", "images", "objects", "difficult", *_RECALLS.values()), rows)
 
 
 def _recalls(facts: Mapping[str, Any], group: str) -> list[str]:

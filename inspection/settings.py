@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+from datasets.layouts import registry
 from nets.parameters import AnchorSizes
 from runtime.errors import InputError
 from runtime.limits import MAX_SEED
@@ -15,10 +16,14 @@ FORMATS = ("text", "json", "html")
 class InspectSettings:
     """What is looked at is `input`, or else the records of a data set."""
 
-    input: str = setting("", "VOC folder, or COCO's JSON of instances with its --dataset_dir.")
-    dataset_dir: str = setting("", "Folder of the records, or of the images of a COCO file.")
+    input: str = setting(
+        "", f"What to look at, unless records: {registry.listed(registry.LAYOUTS.values())}."
+    )
+    dataset_dir: str = setting(
+        "", "Folder of the records, or of the images where --input is a file."
+    )
     dataset_name: str = setting("", "Names of the records; see docs/data.md.")
-    split: str = setting("", "Split of the records or of the VOC folder; all of a folder if empty.")
+    split: str = setting("", "Split of the records or of the folder; all of a folder if empty.")
     labels_file: str | None = setting(None, "Classes that there may be, one a line.")
     labels_offset: int = setting(
         0, "Subtracted from the labels in the records.", only_with=OnlyWith("dataset_name")
@@ -47,9 +52,7 @@ class InspectSettings:
                 "Give either --input=FOLDER or --dataset_name=NAME with --dataset_dir: it is one "
                 "data set that is inspected."
             )
-        refuse_unless(not self.is_coco, self, "split", needs="records or a VOC folder")
-        has_folder = self.is_coco or self.dataset_name
-        refuse_unless(has_folder, self, "dataset_dir", needs="records or a COCO file")
+        self._refuse_idle(registry.LAYOUTS[self.layout] if self.input else None)
         if self.dataset_name and not self.dataset_dir:
             raise InputError(f"--dataset_name={self.dataset_name} needs its --dataset_dir.")
         unknown = set(self.format) - set(FORMATS)
@@ -66,7 +69,17 @@ class InspectSettings:
 
         return nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
 
+    def _refuse_idle(self, layout: registry.Layout | None) -> None:
+        """Checks the flags that some inputs have no use for; the layout is None for records."""
+        layouts = registry.LAYOUTS.values()
+        kinds = registry.listed(other for other in layouts if other.has_splits)
+        takes_split = layout is None or layout.has_splits
+        refuse_unless(takes_split, self, "split", needs=f"records or {kinds}")
+        kinds = registry.listed(other for other in layouts if other.is_file)
+        takes_folder = layout is None or layout.is_file
+        refuse_unless(takes_folder, self, "dataset_dir", needs=f"records or {kinds}")
+
     @property
-    def is_coco(self) -> bool:
-        """Whether `input` is COCO's JSON and not a VOC folder."""
-        return self.input.endswith(".json")
+    def layout(self) -> str:
+        """Name of the layout of `input`."""
+        return registry.recognise(self.input)

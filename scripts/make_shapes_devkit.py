@@ -33,7 +33,7 @@ def main() -> None:
     """Draws, and says where the data set is."""
     settings = from_flags(ShapesSettings)
     total = settings.num_train + settings.num_test
-    with Progress(total, "drawing", unit="pictures", log_seconds=5.0) as progress:
+    with Progress(total, "drawing", unit="images", log_seconds=5.0) as progress:
         voc_dir = folder.generate(**dataclasses.asdict(settings), on_picture=progress.update)
     print(f"{settings.num_train} training and {settings.num_test} test images: {voc_dir}")
 

@@ -82,7 +82,7 @@ def test_folder_is_detected_on_and_what_is_broken_is_passed_over(checkpoint, pic
         *("a.jpg", "b.jpg", "c.jpg"),
         *("detections.jsonl", "detections.csv"),
     }
-    assert "torn.png: the file is torn" in done.stderr
+    assert "torn.png: the file is truncated" in done.stderr
     assert "Traceback" not in done.stderr
     assert "3 images, 1 could not be read, 15 detections" in done.stdout
 

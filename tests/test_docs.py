@@ -1,17 +1,28 @@
-"""The pages can be followed: their links lead somewhere, their commands can be given."""
+"""The pages can be followed: links lead somewhere, commands can be given, Python code runs."""
 
 import ast
 import functools
+import json
+import os
 import pathlib
 import re
 import shlex
 import string
 import subprocess
+import sys
 
+import numpy as np
 import pytest
 
+from benchmarks._records import run_script
+from metrics import tables
+from metrics.voc import Result
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "checkpoints/README.md"])
+FURTHER = ("benchmarks/README.md", "checkpoints/README.md", "tests/faults/schedules.md")
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / p for p in FURTHER)])
+PACKAGES = [path.parent for path in ROOT.glob("*/__init__.py")]
+SOURCES = [*ROOT.glob("*.py"), *(path for folder in PACKAGES for path in folder.rglob("*.py"))]
 SETTINGS = sorted([*ROOT.glob("*/settings.py"), *ROOT.glob("*/setting_groups.py")])
 PYTHON = ".venv/bin/python"
 RECIPES = sorted((ROOT / "configs").glob("*.flags"))
@@ -78,6 +89,31 @@ def all_flags() -> set[str]:
     return OTHERS_FLAGS.union(*map(flags_of, [*scripts, *modules]))
 
 
+def python_blocks(name: str) -> str:
+    return "\n".join(
+        lines for language, lines in blocks((ROOT / name).read_text()) if language == "python"
+    )
+
+
+@functools.cache
+def messages() -> list[str]:
+    """What the code may print, with "..." for values, and the shell scripts as they are."""
+    found = [path.read_text() for path in (ROOT / "scripts").glob("*.sh")]
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                found.append("".join(str(getattr(v, "value", "...")) for v in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def prose(text: str) -> str:
+    """A page without its blocks, its code and the targets of its links."""
+    text = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
+
+
 def headings(path: pathlib.Path) -> set[str]:
     """Anchors of a page, as the forges make them."""
     titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
@@ -124,6 +160,71 @@ def test_links_lead_somewhere(path):
             target = path.parent / file if file else path
             assert target.exists(), link
             assert not heading or heading in headings(target), link
+
+
+def test_index_names_every_page():
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = [path.name for path in (ROOT / "docs").glob("*.md") if path.name != "README.md"]
+    assert [name for name in pages if f"]({name})" not in index] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_prose_has_one_word_for_a_thing(path):
+    """Image, skipped, resume, correct; and numbers with their leading zero."""
+    words = r"\bpictures?\b|passed? over|\bgo(es)? on\b|\bmend|\bstands? in\b|(?<![\w.])\.\d"
+    lines = prose(path.read_text()).splitlines()
+    assert [line for line in lines if re.search(words, line, re.IGNORECASE)] == []
+
+
+def test_quoted_messages_are_those_of_the_code():
+    page = blocks((ROOT / "docs" / "troubleshooting.md").read_text())
+    quoted = [line for language, lines in page if language == "text" for line in lines.splitlines()]
+    assert len(quoted) >= 20
+    for line in quoted:
+        parts = [part.strip() for part in line.split("...") if part.strip()]
+        assert any(all(part in message for part in parts) for message in messages()), line
+
+
+def test_every_key_of_the_scores_is_explained():
+    page = (ROOT / "docs" / "outputs.md").read_text()
+    none = np.zeros(0, np.int64)
+    keys = tables.metrics_json(Result((), none, none, 0.5), step=1, num_images=0, COCO={})
+    assert [key for key in keys if f"`{key}`" not in page] == []
+
+
+def test_python_of_the_pages_runs(tmp_path):
+    """One block after the other, as one program, on the smallest network and drawn images."""
+    folders = (f"--output_dir={tmp_path}", "--num_train=4", "--num_test=2")
+    run_script("scripts/make_shapes_devkit.py", *folders)
+    for split in ("train", "test"):
+        run_script(
+            "tf_convert_data.py",
+            f"--dataset_dir={tmp_path / 'VOC2007'}", f"--split={split}",
+            f"--output_name=mine_{split}", f"--output_dir={tmp_path / 'records'}",
+        )  # fmt: skip
+    first = python_blocks("docs/python_api.md")
+    for there, here in (('"ssd_300_vgg"', '"ssd_32_tiny"'), ("steps=900", "steps=2")):
+        assert there in first
+        first = first.replace(there, here)
+    between = 'images = [image]\npictures.write_png("a.jpg", image)\n'
+    others = python_blocks("README.md") + python_blocks("docs/export.md")
+    for there in ("models/shapes/1", "small"):
+        others = others.replace(f'"{there}"', '"runs/export"')
+    done = subprocess.run(
+        [sys.executable, "-c", first + between + others],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "detections.png").stat().st_size > 0
+    outputs = (ROOT / "docs" / "outputs.md").read_text()
+    metrics, *_ = (tmp_path / "runs/mine/metrics.jsonl").read_text().splitlines()
+    files = [path.name.split(".")[0] for path in (tmp_path / "runs/mine").iterdir()]
+    kinds = {name.partition("-")[0] for name in files} - {"eval", ""}
+    assert [name for name in [*json.loads(metrics), *kinds] if f"`{name}" not in outputs] == []
 
 
 def test_only_shell_scripts_are_executable():

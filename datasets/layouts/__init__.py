@@ -1,1 +1,1 @@
-"""Layouts of annotated images: VOC and COCO, and the image files themselves."""
+"""Layouts of annotated images, which `registry.py` names, and the image files themselves."""

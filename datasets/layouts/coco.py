@@ -3,11 +3,13 @@
 COCO numbers its 80 categories from 1 to 90 with gaps, so an id is never a class: classes are the
 categories in the order of their ids. Crowds, boxes around many objects at once, are kept as
 difficult objects that are never trained on. A file name that leads out of the images' folder is
-refused.
+refused. Records number classes from 1 without a gap; the manifest notes the ids under `coco_ids`,
+and each record keeps its image's id, so that results can be handed in under COCO's numbers.
 """
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import tensorflow as tf
 
 from datasets.layouts.annotations import Annotation, Object
 from datasets.layouts.labels import check_labels
+from datasets.layouts.source import AnnotatedImage, Options, Source
 from runtime.errors import InputError
 
 
@@ -33,6 +36,31 @@ class Coco(NamedTuple):
     category_ids: dict[str, int]
     annotations: dict[str, Annotation | InputError]
     filenames: dict[str, str]
+
+
+def recognises(path: str) -> bool:
+    """Whether it is a JSON file."""
+    return path.endswith(".json")
+
+
+def open_source(options: Options) -> Source:
+    """Every image of the file, in its order.
+
+    Raises:
+      InputError: as `read_coco`.
+    """
+    coco = read_coco(options.annotations)
+    images = {}
+    for image_id, annotation in coco.annotations.items():
+        name = coco.filenames.get(image_id, "")
+        place = f"{options.annotations}, image {image_id}" + (f" ({name})" if name else "")
+        path: str | InputError = os.path.join(options.folder, name)
+        if image_id not in coco.filenames and isinstance(annotation, InputError):
+            path = annotation
+        images[image_id] = AnnotatedImage(place, annotation, path, source_id=image_id)
+    labels = options.labels or coco.labels
+    ids = {name: k for name, k in coco.category_ids.items() if name in labels}
+    return Source(images, coco.labels, notes={"coco_ids": ids})
 
 
 def read_coco(path: str) -> Coco:

@@ -168,7 +168,7 @@ def read_picture(path: str) -> np.ndarray:
     """Reads an image file as uint8[H, W, 3] RGB.
 
     Raises:
-      ValueError: the file is empty, torn or no image, or its path is not UTF-8.
+      ValueError: the file is empty, truncated or not a supported image, or its path is not UTF-8.
       tf.errors.OpError: the file cannot be opened.
     """
     if printable(path) != path:

@@ -17,42 +17,14 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from datasets.layouts.annotations import Annotation, Object
+from datasets.layouts.voc_xml_writer import format_annotation
 from datasets.shapes import drawing, scene
 from runtime import files
 from runtime.errors import InputError
 
 LABELS = drawing.NAMES
 _SPLITS = ("train", "test")
-
-_ANNOTATION = """<annotation>
-\t<folder>{folder}</folder>
-\t<filename>{image_id}.jpg</filename>
-\t<source>
-\t\t<database>Drawn shapes, seed {seed}</database>
-\t\t<annotation>PASCAL VOC2007</annotation>
-\t\t<image>generated</image>
-\t</source>
-\t<size>
-\t\t<width>{width}</width>
-\t\t<height>{height}</height>
-\t\t<depth>3</depth>
-\t</size>
-\t<segmented>0</segmented>
-{objects}</annotation>
-"""
-_OBJECT = """\t<object>
-\t\t<name>{name}</name>
-\t\t<pose>Unspecified</pose>
-\t\t<truncated>{truncated:d}</truncated>
-\t\t<difficult>{difficult:d}</difficult>
-\t\t<bndbox>
-\t\t\t<xmin>{xmin}</xmin>
-\t\t\t<ymin>{ymin}</ymin>
-\t\t\t<xmax>{xmax}</xmax>
-\t\t\t<ymax>{ymax}</ymax>
-\t\t</bndbox>
-\t</object>
-"""
 
 
 class _Entry(NamedTuple):
@@ -129,7 +101,7 @@ def _write(
         entry = _Entry(f"{number:06d}", picture.objects)
         height, width = picture.image.shape[:2]
         text = annotation(entry.image_id, picture.objects, height, width, folder=folder, seed=seed)
-        _put(os.path.join(voc_dir, "Annotations", f"{entry.image_id}.xml"), text.encode())
+        _put(os.path.join(voc_dir, "Annotations", f"{entry.image_id}.xml"), text)
         _put(os.path.join(voc_dir, "JPEGImages", f"{entry.image_id}.jpg"), _jpeg(picture.image))
         entries[split].append(entry)
         if on_picture is not None:
@@ -163,29 +135,21 @@ def annotation(
     *,
     folder: str = "VOC2007",
     seed: int = 0,
-) -> str:
-    """Text of the XML file of one image, `height` x `width` pixels."""
-    return _ANNOTATION.format(
-        folder=folder,
-        image_id=image_id,
-        seed=seed,
-        width=width,
-        height=height,
-        objects="".join(_object(each) for each in objects),
-    )
+) -> bytes:
+    """The XML file of one image, `height` x `width` pixels."""
+    source = {
+        "database": f"Drawn shapes, seed {seed}",
+        "annotation": "PASCAL VOC2007",
+        "image": "generated",
+    }
+    drawn = Annotation(f"{image_id}.jpg", width, height, 3, tuple(map(_object, objects)))
+    return format_annotation(drawn, folder=folder, source=source)
 
 
-def _object(labelled: scene.Labelled) -> str:
+def _object(labelled: scene.Labelled) -> Object:
     ymin, xmin, ymax, xmax = labelled.box
-    return _OBJECT.format(
-        name=labelled.name,
-        truncated=labelled.truncated,
-        difficult=labelled.difficult,
-        ymin=int(np.floor(ymin)) + 1,
-        xmin=int(np.floor(xmin)) + 1,
-        ymax=int(np.ceil(ymax)),
-        xmax=int(np.ceil(xmax)),
-    )
+    box = np.floor(ymin) + 1, np.floor(xmin) + 1, np.ceil(ymax), np.ceil(xmax)
+    return Object(labelled.name, box, labelled.difficult, labelled.truncated)
 
 
 def _write_splits(folder: str, entries: Mapping[str, Sequence[_Entry]]) -> None:

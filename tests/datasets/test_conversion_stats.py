@@ -123,7 +123,7 @@ def test_bad_pictures_are_named_up_to_the_limit(tally, lines):
 def test_table_is_aligned_and_ends_with_totals(tally):
     add(tally, "a.jpg", annotation(("cat", (1, 1, 9, 9)), ("dog", (1, 1, 9, 9), True)))
     assert tally.table().splitlines() == [
-        "class  images   objects  difficult",
+        "class    images   objects  difficult",
         "cat           1         1          0",
         "dog           0         0          1",
         "all           1         1          1",

@@ -5,11 +5,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from datasets.conversion import Conversion
+from datasets.conversion import Conversion, convert
 from datasets.dataset_factory import get_dataset
 from datasets.extraction import extract
 from datasets.layouts.voc import read_annotation, read_split
-from datasets.pascalvoc_to_tfrecords import convert
 from datasets.records.features import encode_example
 from datasets.records.manifest import read_manifest
 from runtime.errors import InputError

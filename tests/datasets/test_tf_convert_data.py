@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from datasets.conversion import Conversion, convert
 from datasets.dataset_factory import get_dataset
-from datasets.pascalvoc_to_tfrecords import Conversion, convert
 from datasets.records.manifest import find_partial, read_manifest
 from runtime.errors import InputError
 
@@ -20,7 +20,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 # The converter itself, slowed so that a kill surely comes in the middle.
 SLOW = """
 import sys, time
-from datasets.pascalvoc_to_tfrecords import Conversion, convert
+from datasets.conversion import Conversion, convert
 def slowly(ids):
     for image_id in ids:
         time.sleep(.03)
@@ -55,7 +55,7 @@ def test_script_converts_and_prints_its_table(voc, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "class  images   objects  difficult",
+        "class    images   objects  difficult",
         "cat           2         2          0",
         "own           2         2          0",
         "all           2         4          0",
@@ -167,13 +167,11 @@ def voc2007(shared, tmp_path_factory):
         ),
     ],
 )
-def test_official_counts_of_voc2007_come_out(
-    voc2007, split, pictures, objects, persons, aeroplanes
-):
+def test_official_counts_of_voc2007_come_out(voc2007, split, images, objects, persons, aeroplanes):
     """Expected: the statistics published with VOC2007 (objects without difficult ones)."""
     conversion = Conversion(dataset_dir=str(voc2007), split=split, dry_run=True)
     tally = convert(conversion, report=lambda line: None)
-    assert (tally.num_images, tally.num_objects) == (pictures, objects)
+    assert (tally.num_images, tally.num_objects) == (images, objects)
     assert persons.items() <= tally.classes["person"].items()
     assert aeroplanes.items() <= tally.classes["aeroplane"].items()
     assert tally.notes["dropped_boxes"] == {}

@@ -120,7 +120,7 @@ def test_broken_files_are_reported_and_passed_over(pictures, tmp_path):
     (pictures / "4.png").write_bytes(b"")
     summary, said = run(settings(pictures, tmp_path / "out", batch_size=2))
     assert summary[:2] == (3, 2)
-    assert "1.png: the file is torn" in said
+    assert "1.png: the file is truncated" in said
     assert "4.png: the file is empty; skipped" in said
     assert [line["image"] for line in read(tmp_path / "out")] == ["0.png", "2.png", "3.png"]
 

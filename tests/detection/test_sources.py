@@ -109,7 +109,7 @@ def test_torn_file_is_refused(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     write(path, noise)
     path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(ValueError, match="torn or no image"):
+    with pytest.raises(ValueError, match="truncated or not a supported image"):
         read_picture(str(path))
 
 
@@ -118,7 +118,7 @@ def test_empty_file_and_text_are_refused(tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     with pytest.raises(ValueError, match="empty"):
         read_picture(str(tmp_path / "empty.jpg"))
-    with pytest.raises(ValueError, match="torn or no image"):
+    with pytest.raises(ValueError, match="truncated or not a supported image"):
         read_picture(str(tmp_path / "text.jpg"))
 
 

@@ -7,8 +7,7 @@ from xml.etree import ElementTree
 import pytest
 import runs
 
-from datasets import coco_to_tfrecords, pascalvoc_to_tfrecords
-from datasets.conversion import Conversion
+from datasets.conversion import Conversion, convert
 
 pytestmark = pytest.mark.slow
 
@@ -41,16 +40,17 @@ def test_coco_copy_trains_to_the_losses_of_the_voc_folder(shared, tmp_path):
     voc_dir, instances = shared / "data" / "bccd" / "BCCD", tmp_path / "instances.json"
     instances.write_text(json.dumps(coco_copy(voc_dir, "train")))
     layouts = {
-        "voc": (pascalvoc_to_tfrecords, {"dataset_dir": str(voc_dir), "split": "train"}),
-        "coco": (
-            coco_to_tfrecords,
-            {"dataset_dir": f"{voc_dir}/JPEGImages", "coco_annotations": str(instances)},
-        ),
+        "voc": {"dataset_dir": str(voc_dir), "split": "train"},
+        "coco": {
+            "dataset_name": "coco",
+            "dataset_dir": f"{voc_dir}/JPEGImages",
+            "coco_annotations": str(instances),
+        },
     }
     losses = {}
-    for name, (layout, flags) in layouts.items():
+    for name, flags in layouts.items():
         place = {"output_dir": str(tmp_path / name), "output_name": "cells_train"}
-        layout.convert(Conversion(**flags, **place), report=lambda line: None)
+        convert(Conversion(**flags, **place), report=lambda line: None)
         arguments = runs.train_flags(tmp_path / name, tmp_path / f"run_{name}", steps=STEPS)
         runs.run("train_ssd_network.py", *arguments, "--dataset_name=cells")
         rows = runs.read_metrics(tmp_path / f"run_{name}")

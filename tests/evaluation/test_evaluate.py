@@ -335,7 +335,7 @@ def test_pictures_of_one_name_are_all_drawn_and_not_written_as_one(checkpoint, e
     assert sheet.exists()
     (path,) = tmp_path.glob("events.*")
     events = b"".join(record.numpy() for record in tf.data.TFRecordDataset(str(path)))
-    for tag in (b"images/0.png, 0", b"pictures/1.png", b"images/0.png, 2"):
+    for tag in (b"pictures/0.png, 0", b"pictures/1.png", b"pictures/0.png, 2"):
         assert events.count(tag) == 1
 
 

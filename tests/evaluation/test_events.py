@@ -48,7 +48,7 @@ def test_pictures_stand_under_their_file_names(tmp_path):
     drawing = np.zeros((20, 30, 3), np.uint8)
     drawing[5:10, 5:10] = (255, 0, 0)
     results.write(str(tmp_path), VALUES | {"step": None}, {"a b.jpg": drawing})
-    step, (width, height, png) = read_events(tmp_path)["images/a b.jpg"]
+    step, (width, height, png) = read_events(tmp_path)["pictures/a b.jpg"]
     assert (step, width, height) == (0, b"30", b"20")
     decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(decoded, drawing)

@@ -113,7 +113,7 @@ def served(exported, pictures, detector, tmp_path_factory):
     """What a process says that has TensorFlow and nothing of this project."""
     folder = tmp_path_factory.mktemp("elsewhere")
     inputs = tf.stack([detector.preprocess(tf.constant(one)) for one in pictures])
-    arrays = {f"picture{k}": one for k, one in enumerate(pictures)}
+    arrays = {f"image{k}": one for k, one in enumerate(pictures)}
     np.savez(folder / "pictures.npz", inputs=inputs, **arrays)
     script = folder / "serve.py"
     script.write_text(FOREIGN)
@@ -134,7 +134,7 @@ def served(exported, pictures, detector, tmp_path_factory):
 def test_saved_model_detects_without_this_project(served, expected, signature):
     for k, wanted in enumerate(expected):
         found = {
-            key: served[f"{signature}/picture{k}/{key}"][0]
+            key: served[f"{signature}/image{k}/{key}"][0]
             for key in ("boxes", "classes", "scores", "num_detections")
         }
         count = found.pop("num_detections")

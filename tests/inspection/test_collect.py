@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.conversion import Conversion
+from datasets.conversion import Conversion, convert
 from datasets.dataset_factory import get_dataset
+from datasets.layouts import coco, voc_source
 from datasets.layouts.orientation import DrawnOn
-from datasets.pascalvoc_to_tfrecords import convert
+from datasets.layouts.source import Options
 from inspection import collect
 from inspection.defects import KINDS, Severity
 from tests.voc_folder import with_exif
@@ -20,8 +21,8 @@ BOX = (2, 4, 12, 24)  # of an image of 20 x 40
 
 
 def look(voc, *, split="", labels=None) -> collect.Inspection:
-    folder = str(voc)
-    items, extra = collect.voc_items(folder, split), collect.voc_extras(folder, split)
+    source = voc_source.open_source(Options(str(voc), split=split))
+    items, extra = collect.source_items(source), collect.source_defects(source)
     return collect.inspect(items, title="t", input_side=300, labels=labels, extra=extra)
 
 
@@ -238,8 +239,9 @@ def test_coco_file_is_looked_at(voc, plant, tmp_path):
         "categories": [{"id": 3, "name": "cat"}],
     }
     (tmp_path / "i.json").write_text(json.dumps(tables))
-    items, labels = collect.coco_items(str(tmp_path / "i.json"), f"{voc}/JPEGImages")
-    seen = collect.inspect(items, title="t", input_side=300, labels=labels)
+    source = coco.open_source(Options(f"{voc}/JPEGImages", str(tmp_path / "i.json")))
+    items = collect.source_items(source)
+    seen = collect.inspect(items, title="t", input_side=300, labels=source.labels)
     assert [(d.kind, d.number) for d in seen.defects] == [
         ("inverted_box", 2),
         ("bad_annotation", None),

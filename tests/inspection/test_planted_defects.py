@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from datasets.layouts import voc_source
+from datasets.layouts.source import Options
 from inspection import collect
 from tests.voc_folder import annotation_xml, with_exif
 
@@ -128,8 +130,8 @@ def messy(tmp_path):
 
 def look(folder, labels) -> list[tuple[str, str, int | None]]:
     """What is found: kind, file without folder and ending, object."""
-    items = collect.voc_items(str(folder), "")
-    extra = collect.voc_extras(str(folder), "")
+    source = voc_source.open_source(Options(str(folder)))
+    items, extra = collect.source_items(source), collect.source_defects(source)
     seen = collect.inspect(items, title="t", input_side=300, labels=labels, extra=extra)
     return [(d.kind, pathlib.Path(d.file).stem, d.number) for d in seen.defects]
 

@@ -77,7 +77,7 @@ def test_exit_code_is_what_main_returns(script, act, code):
         (["--steps"], "Missing value for flag --steps"),
         (["--kind=cubic"], "flag --kind=cubic: value should be one of <linear|constant>"),
         (["--flagfile=absent.flags"], "Unable to open flagfile"),
-        (["pictures"], "Unexpected argument 'images': every option is a --flag=value."),
+        (["images"], "Unexpected argument 'images': every option is a --flag=value."),
         (["--steps=3", "--", "-x"], "Unexpected argument '-x'"),
         (["--boundaries=1,x"], "--boundaries=1,x: give numbers with commas between them."),
         (["--act=refuse"], "--act=refuse is no good: leave it out."),

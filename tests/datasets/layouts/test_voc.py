@@ -42,7 +42,7 @@ def test_several_voc_dirs_are_listed(voc):
 
 def test_folder_without_annotations_says_what_is_there(tmp_path):
     (tmp_path / "pictures").mkdir()
-    with pytest.raises(InputError, match=r"no Annotations folder.*images"):
+    with pytest.raises(InputError, match=r"no Annotations folder.*pictures"):
         find_voc_dir(str(tmp_path))
 
 

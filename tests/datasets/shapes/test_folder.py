@@ -91,7 +91,7 @@ def test_class_files_say_which_pictures_hold_the_class(devkit):
 
 def test_annotation_counts_whole_pixels_from_one():
     labelled = Labelled("ring", (10.2, 0.0, 50.0, 79.5), 0.3, difficult=True, truncated=True)
-    text = shapes_folder.annotation("000001", [labelled], 100, 80)
+    text = shapes_folder.annotation("000001", [labelled], 100, 80).decode()
     for line in (
         "<name>ring</name>",
         "<difficult>1</difficult>",
@@ -107,7 +107,7 @@ def test_annotation_counts_whole_pixels_from_one():
 
 
 def test_annotation_of_an_empty_picture_has_no_object():
-    assert "<object>" not in shapes_folder.annotation("000001", [], 100, 80)
+    assert b"<object>" not in shapes_folder.annotation("000001", [], 100, 80)
 
 
 def test_each_picture_is_reported(tmp_path):

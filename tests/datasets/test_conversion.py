@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets.conversion import Conversion, convert
 from datasets.dataset_factory import get_dataset
 from datasets.layouts.voc import VOC_LABELS
-from datasets.pascalvoc_to_tfrecords import Conversion, convert
 from datasets.records.features import parse_example
 from datasets.records.manifest import read_manifest
 from datasets.records.reader import RecordReader
@@ -244,3 +244,26 @@ def test_progress_is_shown_for_every_picture(voc, tmp_path):
     conversion = Conversion(dataset_dir=str(voc), output_dir=str(tmp_path / "out"))
     convert(conversion, report=lambda line: None, progress=progress)
     assert seen == ["p000", "p001", "p002"]
+
+
+def test_labels_file_overrides(voc, run, tmp_path):
+    voc.add("a", ("dog", BOX))
+    (tmp_path / "names").write_text("emu\ndog\n")
+    run(labels_file=str(tmp_path / "names"))
+    assert load(tmp_path / "out")[0]["labels"].tolist() == [2]
+
+
+def test_class_that_is_no_label_names_file_object_and_remedy(voc, run, tmp_path):
+    voc.add("a", ("dog", BOX), ("cat", BOX))
+    (tmp_path / "names").write_text("dog\n")
+    said = r"a\.xml, object 2: class 'cat' is not among the 1 labels \(dog\): add it"
+    with pytest.raises(InputError, match=said):
+        run(labels_file=str(tmp_path / "names"))
+
+
+def test_class_outside_the_split_does_not_matter_to_a_labels_file(voc, run, tmp_path):
+    voc.add("a", ("dog", BOX))
+    voc.add("b", ("cat", BOX))
+    voc.add_split("train", "a\n")
+    (tmp_path / "names").write_text("dog\n")
+    assert run(labels_file=str(tmp_path / "names"), split="train").num_images == 1

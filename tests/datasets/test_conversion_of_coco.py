@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.coco_to_tfrecords import convert
-from datasets.conversion import Conversion
+from datasets.conversion import Conversion, convert
 from datasets.dataset_factory import get_dataset
 from datasets.layouts.voc import list_annotated, read_annotation
-from datasets.pascalvoc_to_tfrecords import convert as convert_voc
 from datasets.records.features import parse_example, read_contents
 from datasets.records.manifest import read_manifest
 from datasets.records.reader import RecordReader
@@ -56,6 +54,7 @@ def run(voc, tmp_path):
     def run(tables, **changes):
         (tmp_path / "i.json").write_text(json.dumps(tables))
         fields = {
+            "dataset_name": "coco",
             "coco_annotations": str(tmp_path / "i.json"),
             "dataset_dir": f"{voc}/JPEGImages",
             "output_dir": str(tmp_path / "out"),
@@ -76,7 +75,7 @@ def test_records_are_those_of_the_same_data_in_voc_layout(voc, run, tmp_path):
     voc.add("empty")
     run(coco_of(voc))
     conversion = Conversion(str(voc), output_dir=str(tmp_path / "out"), output_name="voc_train")
-    convert_voc(conversion, report=lambda line: None)
+    convert(conversion, report=lambda line: None)
     ours, theirs = contents(tmp_path / "out", "own"), contents(tmp_path / "out", "voc")
     assert [record.source_id for record in ours] == ["100", "101", "102", "103", "104"]
     for own, other in zip(ours, theirs, strict=True):
@@ -136,7 +135,7 @@ def test_labels_file_gives_the_order_and_must_have_every_class(voc, run, tmp_pat
     assert found.labels == ("own", "cat", "more")
     assert found.notes["coco_ids"] == {"cat": 3, "own": 6}
     (tmp_path / "labels").write_text("cat\n")
-    with pytest.raises(InputError, match="image 100 has an object of class 'own'"):
+    with pytest.raises(InputError, match=r"image 100 \(.*\), object 2: class 'own' is not"):
         run(coco_of(voc), labels_file=str(tmp_path / "labels"))
 
 
@@ -151,8 +150,9 @@ def test_bccd_in_coco_format_gives_the_records_of_its_voc_format(shared, tmp_pat
     voc_dir = shared / "data" / "bccd" / "BCCD"
     (tmp_path / "i.json").write_text(json.dumps(coco_of(voc_dir)))
     out = {"output_dir": str(tmp_path), "dataset_dir": str(voc_dir)}
-    convert_voc(Conversion(**out, output_name="a_train"), report=lambda line: None)
-    out |= {"dataset_dir": f"{voc_dir}/JPEGImages", "coco_annotations": str(tmp_path / "i.json")}
+    convert(Conversion(**out, output_name="a_train"), report=lambda line: None)
+    out |= {"dataset_dir": f"{voc_dir}/JPEGImages", "dataset_name": "coco"}
+    out |= {"coco_annotations": str(tmp_path / "i.json")}
     convert(Conversion(**out, output_name="b_train"), report=lambda line: None)
     assert get_dataset("a", "train", str(tmp_path)).labels == ("Platelets", "RBC", "WBC")
     pairs = zip(contents(tmp_path, "a"), contents(tmp_path, "b"), strict=True)

@@ -1,0 +1,76 @@
+"""The layouts of annotated images that can be converted and inspected.
+
+To add one, write its file and name it in `LAYOUTS`. The file defines two functions:
+
+  recognises(path: str) -> bool
+      Whether a folder or file looks like this layout; by names alone, as far as these tell.
+  open_source(options: Options) -> Source
+      What is there, both as in `datasets.layouts.source`. Raises InputError where nothing can be
+      given at all: no such folder, a file in another format, a split that does not exist.
+
+Nothing else needs to know the layout: flags that it has no use for are refused before it is opened,
+and labels that the user gave replace its own. Images are never decoded here.
+
+Layouts are imported when they are used, so that `--help` and wrong flags need no TensorFlow.
+"""
+
+import importlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from datasets.layouts.source import Options, Source
+
+
+class Layout(NamedTuple):
+    """Where a layout's code is, and which flags it takes.
+
+    Attributes:
+      title: what messages call it.
+      module: its file.
+      is_file: whether its annotations are a file, apart from the folder of the images; otherwise
+        one folder holds all.
+      has_splits: whether `--split` chooses among its images.
+    """
+
+    title: str
+    module: str
+    is_file: bool = False
+    has_splits: bool = True
+
+    @property
+    def kind(self) -> str:
+        """What a user has: such as "VOC folder"."""
+        return f"{self.title} {'file' if self.is_file else 'folder'}"
+
+
+# By what they are called on the command line. The first that recognises its like is taken.
+LAYOUTS = {
+    "pascalvoc": Layout("VOC", "datasets.layouts.voc_source"),
+    "coco": Layout("COCO", "datasets.layouts.coco", is_file=True, has_splits=False),
+    "shapes": Layout("VOC", "datasets.layouts.voc_source"),  # of scripts/make_shapes_devkit.py
+}
+
+
+def open_source(name: str, options: "Options") -> "Source":
+    """Opens a data set in the layout of that name.
+
+    Raises:
+      InputError: there is nothing that can be read.
+    """
+    source = _load(name).open_source(options)
+    return source if options.labels is None else source._replace(labels=options.labels)
+
+
+def recognise(path: str) -> str:
+    """The name of the layout that a folder or file has; "pascalvoc" where none is recognised."""
+    return next((name for name in LAYOUTS if _load(name).recognises(path)), next(iter(LAYOUTS)))
+
+
+def listed(layouts: Iterable[Layout]) -> str:
+    """Kinds of layouts as words, each once: "a VOC folder or a COCO file"."""
+    return " or ".join(dict.fromkeys(f"a {layout.kind}" for layout in layouts))
+
+
+def _load(name: str) -> Any:
+    return importlib.import_module(LAYOUTS[name].module)

@@ -1,0 +1,63 @@
+"""The settings of a conversion: the flags of `tf_convert_data.py`, with their defaults."""
+
+import dataclasses
+
+from datasets.layouts.registry import LAYOUTS
+from runtime.errors import InputError
+from runtime.settings import check, require, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """What to convert, and to where."""
+
+    dataset_dir: str = setting(
+        "",
+        "Folder of the data set, as VOC's of Annotations, JPEGImages and ImageSets, or one that "
+        "holds just one such; of the images where the annotations are a file.",
+    )
+    dataset_name: str = setting(
+        "pascalvoc", f"Layout of the images and annotations, any classes: {', '.join(LAYOUTS)}."
+    )
+    coco_annotations: str = setting("", "JSON file of COCO's instances, with dataset_name=coco.")
+    output_name: str = setting(
+        "pascalvoc", "Name of the data set: files are called NAME_NNN.tfrecord."
+    )
+    output_dir: str = setting("./", "Folder for the records; several data sets may share it.")
+    split: str = setting(
+        "", "Split file ImageSets/Main/SPLIT.txt; every annotated image when empty."
+    )
+    labels_file: str = setting(
+        "",
+        "Class names, one a line; from the annotations when empty (VOC's 20, or sorted by name).",
+    )
+    num_shards: int = setting(0, "Number of record files; 0 chooses by size.", minimum=0)
+    skip_bad: int = setting(
+        0, "Leave out up to so many images that are missing or damaged.", minimum=0
+    )
+    dry_run: bool = setting(False, "Only read and count the annotations; needs no images.")
+
+    def __post_init__(self):
+        layout = LAYOUTS.get(self.dataset_name)
+        is_file = layout is not None and layout.is_file
+        if not (is_file and self.dry_run):
+            require(self, "dataset_dir")
+        check(self)
+        if layout is None:
+            raise InputError(
+                f"--dataset_name={self.dataset_name} is no layout that can be converted: pass one "
+                f"of {', '.join(LAYOUTS)} (pascalvoc is right for any folder in VOC layout)."
+            )
+        if self.coco_annotations and not is_file:
+            names = " or ".join(name for name, other in LAYOUTS.items() if other.is_file)
+            raise InputError(
+                f"--coco_annotations={self.coco_annotations} belongs to --dataset_name={names}: "
+                "pass that too."
+            )
+        if self.split and not layout.has_splits:
+            flag = "--coco_annotations" if is_file else "--dataset_dir"
+            raise InputError(
+                f"--split={self.split}: a {layout.kind} is one split; choose it by {flag}."
+            )
+        if is_file:
+            require(self, "coco_annotations")
