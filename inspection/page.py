@@ -99,7 +99,7 @@ def _proposal(facts: Mapping[str, Any]) -> str:
     text = "Box shapes that fit this data best, by k-means with 1 - IoU; in the network's pixels."
     table = page.table(("width x height", "objects"), rows) + page.note(text)
     if not facts["proposed_anchors"]:
-        return table + page.note("AnchorSizes of these sizes would fit no better.")
+        return table + page.note("Squares of these sizes would fit no better.")
     flag = f"<pre>--anchors={html.escape(facts['proposed_anchors'])}</pre>"
     return f"{table}<p>Anchors of these sizes, which fit better:</p>{flag}"
 
