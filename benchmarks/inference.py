@@ -83,41 +83,35 @@ def ours(pictures: np.ndarray, candidates: int, *, precision: str) -> Contender:
 
 
 def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
-    """The ONNX export of the same weights; what follows the network is `model.exported`'s."""
+    """The ONNX export of the same weights; what follows the network is this project's."""
     import onnxruntime
+    import tensorflow as tf
 
     from export import onnx
     from model import exported
+    from nets.losses import Predictions
 
     _contenders.set_up_tensorflow()
     detector = _detector("float32")
     with tempfile.TemporaryDirectory() as folder:
         onnx.write(detector, folder)
         session = onnxruntime.InferenceSession(os.path.join(folder, exported.ONNX))
-    anchors, scaling = detector.anchors.numpy(), detector.parameters.prior_scaling
 
     def network(batch: int) -> list[np.ndarray]:
         return session.run(["logits", "offsets"], {"images": pictures[:batch]})
 
-    powers = np.exp(network(len(pictures))[0])
-    scores = (powers / powers.sum(-1, keepdims=True))[..., 1:]
-    suppress = functools.partial(
-        exported.postprocess,
-        select_threshold=threshold_for(scores, candidates),
-        select_top_k=_TOP_K,
-        nms_threshold=_OVERLAP,
-        keep_top_k=_KEPT,
-    )
+    scores = tf.nn.softmax(network(len(pictures))[0])[..., 1:].numpy()
+    thresholds = {"select_threshold": threshold_for(scores, candidates), "nms_threshold": _OVERLAP}
+    suppress = tf.function(detector.postprocess, autograph=False, reduce_retracing=True)
 
-    def whole(batch: int) -> list:
-        return [
-            suppress(logits, exported.decode(offsets, anchors, scaling))
-            for logits, offsets in zip(*network(batch), strict=True)
-        ]
+    def whole(batch: int) -> list[np.ndarray]:
+        predictions = Predictions(*map(tf.constant, network(batch)))
+        found = suppress(predictions, select_top_k=_TOP_K, keep_top_k=_KEPT, **thresholds)
+        return [value.numpy() for value in found]
 
     return Contender(
         {"network": network, "whole": whole},
-        f"onnxruntime {onnxruntime.__version__}, NumPy suppression",
+        f"onnxruntime {onnxruntime.__version__}, TensorFlow's suppression",
     )
 
 

@@ -93,7 +93,7 @@ def ours(pictures: Pictures, shards: Sequence[str], samples: int) -> Contender:
 
     parameters = nets_factory.get_network(_NAME).parameters
     recipe = preprocessing_factory.get_preprocessing(_NAME, parameters.image_size)
-    targets = tf.constant(anchors.make(parameters, "voc"))
+    targets = tf.constant(anchors.make(parameters, parameters.sizes_of("voc")))
     match = functools.partial(matching.match, anchors=targets)
 
     def labels(boxes):

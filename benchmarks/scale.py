@@ -97,7 +97,7 @@ def reading(folder: str, batch: int) -> Contender:
     name = "ssd_300_vgg"
     parameters = nets_factory.get_network(name).parameters
     recipe = preprocessing_factory.get_preprocessing(name, parameters.image_size)
-    default_boxes = anchors.make(parameters, "voc")
+    default_boxes = anchors.make(parameters, parameters.sizes_of("voc"))
 
     def resume():
         dataset = get_dataset("many", "train", folder)

@@ -36,12 +36,12 @@ def make_state(
     """A training's `TrainState`, its `Batch` (matched anew by each call), and the step on it."""
     import tensorflow as tf
 
+    from datasets.input_pipeline import Batch
     from model.description import Description
     from nets import matching
     from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
-    from training.settings import TrainSettings
+    from training.settings import ResolvedSettings
     from training.state import TrainState
-    from training.step import Batch
 
     side = scenes.images.shape[1]
     description = Description(
@@ -51,20 +51,26 @@ def make_state(
         precision=precision,
     )
     flags = {"train_dir": "-", "dataset_dir": "-", "learning_rate": 1e-4, "seed": 1, **settings}
-    state = TrainState(TrainSettings(**flags), description, num_samples=len(scenes.images))
+    resolved = ResolvedSettings(
+        **flags,
+        precision=description.precision,
+        input_scale=str(description.input_scale),
+        anchors=description.anchors,
+    )
+    state = TrainState(resolved, description, num_samples=len(scenes.images))
     images = tf.constant(scenes.images - np.float32(RGB_MEANS))
     annotations = [
         list(map(tf.constant, each)) for each in zip(scenes.boxes, scenes.labels, strict=True)
     ]
 
     @tf.function(autograph=False)
-    def targets() -> list[tf.Tensor]:
+    def targets() -> matching.Targets:
         anchors = state.detector.anchors
         found = [matching.match(boxes, labels, anchors) for boxes, labels in annotations]
-        return [tf.stack(values) for values in zip(*found, strict=True)]
+        return matching.Targets(*(tf.stack(values) for values in zip(*found, strict=True)))
 
     def batch() -> Batch:
-        return Batch(images, *targets())
+        return Batch(images, targets())
 
     return state, batch, lambda: state.step(batch())
 

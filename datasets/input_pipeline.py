@@ -7,7 +7,7 @@ function, not a buffer.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -15,6 +15,19 @@ from datasets.order import DRAW_STREAM, Pool, make_order, stream_key
 from datasets.records import features
 from datasets.records.graph_source import GraphRecordSource
 from datasets.records.source import RecordSource
+
+
+class Batch(NamedTuple):
+    """Images and what the network should say of them: what a step learns from.
+
+    Attributes:
+      images: f32[b, S, S, 3], RGB minus mean.
+      targets: what `match` makes of their objects, with b as first dimension; in a training
+        `nets.matching.Targets`.
+    """
+
+    images: tf.Tensor
+    targets: Any
 
 
 class WorkerSlice(NamedTuple):
@@ -48,12 +61,12 @@ def training_batches(
     num_readers: int = 4,
     num_threads: int | None = None,
 ) -> tf.data.Dataset:
-    """Batches of (images f32[b, S, S, 3], classes i32[b, A], offsets f32[b, A, 4]).
+    """A worker's `Batch`es, in the order of the steps.
 
     Args:
       source: the records.
       preprocess: (encoded, boxes, labels, *, seed i64[2]) -> (image, boxes, labels).
-      match: (boxes f32[N, 4], labels i64[N]) -> (classes i32[A], offsets f32[A, 4]).
+      match: (boxes f32[N, 4], labels i64[N]) -> the targets of one image.
       batch_size: b, of one clone; divides `share.rows`.
       share: which rows of each global batch.
       seed: of order and augmentation.
@@ -81,7 +94,7 @@ def training_batches(
         boxes, labels = tf.boolean_mask(boxes, keep), tf.boolean_mask(labels, keep)
         key = stream_key(seed, DRAW_STREAM, sample)
         image, boxes, labels = preprocess(example["encoded"], boxes, labels, seed=key)
-        return image, *match(boxes, labels)
+        return Batch(image, match(boxes, labels))  # of one image; those of b are stacked below
 
     dataset = tf.data.Dataset.range(first_step * share.rows, last_step * share.rows)
     dataset = dataset.map(read, num_parallel_calls=num_readers)

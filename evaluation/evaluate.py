@@ -82,7 +82,7 @@ def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
             sizes=run.sizes,
             load=shown.load,
             title=f"{dataset.name}, {dataset.split}: {path}",
-            step=_step_of(detector, path),
+            step=detector.step if is_export(path) else checkpoints.step_of(path),
         ),
         settings,
         drawings=shown.drawings(settings.summary_pictures),
@@ -114,7 +114,14 @@ def _find(settings: EvalSettings) -> str:
 
 
 def _load(path: str, settings: EvalSettings, dataset: Dataset) -> Detector | ExportedDetector:
-    average, hints = settings.use_moving_average, _hints(settings, dataset)
+    average = settings.use_moving_average
+    hints = CheckpointOverrides(
+        model_name=settings.model_name,
+        num_classes=settings.num_classes,
+        anchors=settings.anchors,
+        labels=dataset.labels,
+        labels_from=dataset.name,
+    )
     detector: Detector | ExportedDetector
     if is_export(path):
         detector = open_export(path, use_moving_average=average, hints=hints)
@@ -124,21 +131,6 @@ def _load(path: str, settings: EvalSettings, dataset: Dataset) -> Detector | Exp
         )
     _check_image_size(settings, detector)
     return detector
-
-
-def _step_of(detector: Detector | ExportedDetector, path: str) -> int:
-    exported = isinstance(detector, ExportedDetector)
-    return detector.step if exported else checkpoints.step_of(path)
-
-
-def _hints(settings: EvalSettings, dataset: Dataset) -> CheckpointOverrides:
-    return CheckpointOverrides(
-        model_name=settings.model_name,
-        num_classes=settings.num_classes,
-        anchors=settings.anchors,
-        labels=dataset.labels,
-        labels_from=dataset.name,
-    )
 
 
 def _require_averages(path: str, settings: EvalSettings) -> None:

@@ -104,7 +104,18 @@ def confusion_matrix(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
 
 def kinds_by_class(shares: Mapping[str, np.ndarray], labels: Sequence[str]) -> bytes:
     """One bar a class: what its N best detections are, N its objects; kind -> f64[C - 1]."""
-    return _stacked_bars(shares, labels, "share of the class's N best detections, N = its objects")
+    figure = new_figure(7.2, 0.3 * len(labels) + 1.3)
+    axes: Axes = figure.add_subplot()
+    left = np.zeros(len(labels))
+    places = np.arange(len(labels))
+    for name, values in shares.items():
+        axes.barh(places, values, left=left, color=_KINDS[name], label=name, height=0.7)
+        left += values
+    axes.set_yticks(places, [plain(name) for name in labels])
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="share of the class's N best detections, N = its objects")
+    _legend_above(axes, columns=len(shares))
+    return to_png(figure)
 
 
 def cost_bars(costs: Mapping[str, float]) -> bytes:
@@ -117,21 +128,6 @@ def cost_bars(costs: Mapping[str, float]) -> bytes:
     axes.invert_yaxis()
     axes.margins(x=0.14)
     axes.set_xlabel("mean AP gained if this kind alone were repaired")
-    return to_png(figure)
-
-
-def _stacked_bars(shares: Mapping[str, np.ndarray], labels: Sequence[str], title: str) -> bytes:
-    figure = new_figure(7.2, 0.3 * len(labels) + 1.3)
-    axes: Axes = figure.add_subplot()
-    left = np.zeros(len(labels))
-    places = np.arange(len(labels))
-    for name, values in shares.items():
-        axes.barh(places, values, left=left, color=_KINDS[name], label=name, height=0.7)
-        left += values
-    axes.set_yticks(places, [plain(name) for name in labels])
-    axes.invert_yaxis()
-    axes.set(xlim=(0, 1), xlabel=title)
-    _legend_above(axes, columns=len(shares))
     return to_png(figure)
 
 

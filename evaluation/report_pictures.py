@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from metrics.errors_by_kind import Diagnosis, Kind
@@ -112,7 +111,7 @@ def draw(
             f"{names[image]}: {counts.right[image]} right, {counts.wrong[image]} wrong, "
             f"{counts.unfound[image]} not found"
         )
-        drawn.append(Shown(image, caption, _encode(sheet)))
+        drawn.append(Shown(image, caption, pictures.to_png(sheet)))
     return drawn
 
 
@@ -145,8 +144,3 @@ def _compare(
             notes=[SHORT.get(kind, "") for kind in kinds],
         ),
     )
-
-
-def _encode(image: np.ndarray) -> bytes:
-    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    return data.tobytes()

@@ -64,7 +64,8 @@ def score_and_write(
     print(tables.format_table(result))
     extra = {}
     if settings.coco:
-        extra["COCO"] = _score_as_coco(scored)
+        objects = coco.truth_of(scored.truth, num_images=len(scored.names), labels=scored.labels)
+        extra["COCO"] = coco.evaluate(coco.results_of(scored.detections), objects)
         print(tables.format_coco(extra["COCO"]))
     values = tables.metrics_json(result, step=scored.step, num_images=len(scored.names), **extra)
     if settings.eval_dir:
@@ -77,18 +78,13 @@ def score_and_write(
     return result
 
 
-def _score_as_coco(scored: EvaluationInputs) -> dict[str, float | None]:
-    objects = coco.truth_of(scored.truth, num_images=len(scored.names), labels=scored.labels)
-    return coco.evaluate(coco.results_of(scored.detections), objects)
-
-
 def write(eval_dir: str, values: Mapping, drawings: Mapping[str, np.ndarray]) -> None:
     """Adds an events file to `eval_dir`.
 
     Args:
       eval_dir: exists.
       values: of metrics.json. Numbers that are None, of a class without objects, are left out.
-      drawings: file name of an image -> uint8[H, W, 3] RGB, shown as `images/NAME`.
+      drawings: file name of an image -> uint8[H, W, 3] RGB, shown as `pictures/NAME`.
     """
     writer = tf.summary.create_file_writer(eval_dir)
     with writer.as_default(step=values["step"] or 0):

@@ -3,7 +3,7 @@
 import dataclasses
 
 from runtime.errors import InputError
-from runtime.settings import check, refuse_unless, require, setting
+from runtime.settings import OnlyWith, check, refuse_unless, require, setting
 
 # What acts when files of detections are scored; everything else is about running a network.
 _OF_FILES = (
@@ -24,12 +24,16 @@ class EvalSettings:
         False, "Score every checkpoint of a train_dir as it comes."
     )
     eval_interval_secs: float = setting(
-        60.0, "With wait_for_checkpoints: time between two looks for a new one.", minimum=0
+        60.0,
+        "With wait_for_checkpoints: time between two looks for a new one.",
+        minimum=0,
+        only_with=OnlyWith("wait_for_checkpoints"),
     )
     eval_timeout_secs: float | None = setting(
         None,
         "With wait_for_checkpoints: end when none came for so long; never by default.",
         minimum=0,
+        only_with=OnlyWith("wait_for_checkpoints"),
     )
     write_detections: bool = setting(False, "Write comp4_det_test_CLASS.txt to eval_dir.")
     contact_sheet: str | None = setting(None, "PNG to draw: truth and detections side by side.")
@@ -57,7 +61,11 @@ class EvalSettings:
     max_num_batches: int | None = setting(None, "Stop after so many batches.", minimum=1)
 
     detections_dir: str = setting("", "Score these devkit files; no network is run.")
-    voc_dir: str = setting("", "VOC folder whose annotations detections_dir is held to.")
+    voc_dir: str = setting(
+        "",
+        "VOC folder whose annotations detections_dir is held to.",
+        only_with=OnlyWith("detections_dir", said="belongs to --detections_dir: give that too"),
+    )
 
     model_name: str | None = setting(
         None, "Checked against the checkpoint's; ssd_300_vgg where it has none."
@@ -94,11 +102,11 @@ class EvalSettings:
             require(self, "voc_dir")
         else:
             require(self, "checkpoint_path", "eval_dir", "dataset_dir")
-        if self.voc_dir and not self.detections_dir:
+        if self.wait_for_checkpoints and self.detections_dir:
             raise InputError(
-                f"--voc_dir={self.voc_dir} belongs to --detections_dir: give that too."
+                f"--wait_for_checkpoints with --detections_dir={self.detections_dir}: files of "
+                "detections do not change; drop one of the two."
             )
-        self._check_waiting()
         if self.eval_resize not in (1, 2, 3, 4):
             raise InputError(f"--eval_resize={self.eval_resize} must be 1, 2, 3 or 4.")
         from runtime import hardware  # TensorFlow comes with it
@@ -121,17 +129,4 @@ class EvalSettings:
             self,
             *of_networks,
             needs=f"a network that is run, instead of --detections_dir={self.detections_dir}",
-        )
-
-    def _check_waiting(self) -> None:
-        if self.wait_for_checkpoints and self.detections_dir:
-            raise InputError(
-                f"--wait_for_checkpoints with --detections_dir={self.detections_dir}: files of "
-                "detections do not change; drop one of the two."
-            )
-        refuse_unless(
-            self.wait_for_checkpoints,
-            self,
-            *("eval_interval_secs", "eval_timeout_secs"),
-            needs="--wait_for_checkpoints",
         )

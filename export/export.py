@@ -11,7 +11,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from export import slim
+from export import onnx, slim, tflite
 from export.saved_model import write_saved_model
 from export.settings import THRESHOLDS, ExportSettings
 from model import checkpoints
@@ -63,20 +63,9 @@ def _write_formats(
         write_saved_model(served, folder, **thresholds)
     if "slim" in settings.format:
         slim.write(detector, folder)
-    if {"tflite", "onnx"} & set(settings.format):
-        _write_raw_formats(detector, folder, settings)
-
-
-def _write_raw_formats(detector: Detector, folder: str, settings: ExportSettings) -> None:
-    from export import onnx, tflite  # here, because converters load slowly
-
     if "tflite" in settings.format:
-        tflite.write(
-            detector,
-            folder,
-            quantization=settings.tflite_quantization,
-            calibration_dir=settings.calibration_dir,
-        )
+        quantization, calibration = settings.tflite_quantization, settings.calibration_dir
+        tflite.write(detector, folder, quantization=quantization, calibration_dir=calibration)
     if "onnx" in settings.format:
         onnx.write(detector, folder)
 

@@ -3,10 +3,11 @@
 import dataclasses
 
 from runtime.errors import InputError
-from runtime.settings import check, refuse_unless, require, setting
+from runtime.settings import OnlyWith, check, require, setting
 
 FORMATS = ("saved_model", "tflite", "onnx", "slim")
 THRESHOLDS = ("select_threshold", "select_top_k", "nms_threshold", "keep_top_k")
+_NETWORK = OnlyWith("format", ("saved_model", "tflite", "onnx"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,18 +31,27 @@ class ExportSettings:
         "Lowest score of a detection; export.json keeps the thresholds, for every format.",
         minimum=0,
         below=1,
+        only_with=_NETWORK,
     )
     nms_threshold: float = setting(
         0.45,
         "NMS IoU threshold: of two overlapping boxes of a class, the lower score is dropped.",
         minimum=0,
         below=1,
+        only_with=_NETWORK,
     )
-    select_top_k: int = setting(400, "Best candidates of each class that enter NMS.", minimum=1)
-    keep_top_k: int = setting(200, "Most detections per image, over all classes.", minimum=1)
+    select_top_k: int = setting(
+        400, "Best candidates of each class that enter NMS.", minimum=1, only_with=_NETWORK
+    )
+    keep_top_k: int = setting(
+        200, "Most detections per image, over all classes.", minimum=1, only_with=_NETWORK
+    )
 
     tflite_quantization: str = setting(
-        "none", "Numbers of the TFLite model.", choices=("none", "float16", "int8")
+        "none",
+        "Numbers of the TFLite model.",
+        choices=("none", "float16", "int8"),
+        only_with=OnlyWith("format", ("tflite",), said="is for --format=tflite: add that format"),
     )
     calibration_dir: str = setting("", "Folder of typical images; int8 measures ranges on them.")
 
@@ -62,8 +72,6 @@ class ExportSettings:
             raise InputError(
                 f"--format={','.join(unknown)} is not known: take some of {', '.join(FORMATS)}."
             )
-        networks = {*self.format} - {"slim"}
-        refuse_unless(networks, self, *THRESHOLDS, needs="--format=saved_model, tflite or onnx")
         self._check_quantization()
         if self.precision != "float32" and "saved_model" not in self.format:
             raise InputError(
@@ -73,10 +81,6 @@ class ExportSettings:
 
     def _check_quantization(self) -> None:
         quantization = self.tflite_quantization
-        if quantization != "none" and "tflite" not in self.format:
-            raise InputError(
-                f"--tflite_quantization={quantization} is for --format=tflite: add that format."
-            )
         if (quantization == "int8") != bool(self.calibration_dir):
             raise InputError(
                 f"--tflite_quantization={quantization} with "

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nets import anchors
-from nets.parameters import AnchorSizes, FeatureLayer, SSDParameters, write_anchor_sizes
+from nets.parameters import AnchorSizes, FeatureLayer, SSDParameters
 
 RECALL_AT = 0.5
 _AT_ONCE = 256
@@ -97,23 +97,24 @@ def _first_centres(shapes: np.ndarray, count: int) -> np.ndarray:
 
 
 def propose_sides(
-    boxes: np.ndarray, parameters: SSDParameters, squares: str, shapes: np.ndarray
-) -> str | None:
-    """A value of --anchors that fits boxes better, made of the sizes of `propose`'s shapes.
+    boxes: np.ndarray, parameters: SSDParameters, squares: AnchorSizes, shapes: np.ndarray
+) -> AnchorSizes | None:
+    """Squares that fit boxes better, made of the sizes of `propose`'s shapes.
 
     Args:
       boxes: f32[N, 4] relative.
       parameters: the network's geometry.
-      squares: the value of --anchors to begin with.
+      squares: what to begin with.
       shapes: f64[K, 2] heights and widths, pixels of the network's input.
 
     Returns:
-      None where nothing better was found.
+      To a tenth of a pixel, as --anchors is written; None where nothing better was found.
     """
     sides = np.unique(np.sqrt(shapes.prod(axis=1)).round().clip(1)).tolist()
-    before = parameters.sizes_of(squares)
-    after = fit_squares(boxes, parameters, before, sides)
-    return None if after == before else write_anchor_sizes(after)
+    after = fit_squares(boxes, parameters, squares, sides)
+    if after == squares:
+        return None
+    return tuple((round(small, 1), round(large, 1)) for small, large in after)
 
 
 def fit_squares(
@@ -122,7 +123,7 @@ def fit_squares(
     squares: AnchorSizes,
     sides: Sequence[float],
 ) -> AnchorSizes:
-    """AnchorSizes for each layer that fit a data set's boxes better.
+    """Squares for each layer that fit a data set's boxes better.
 
     One square after the other takes, of the `sides` between its neighbours, the one with which most
     is gained, until none gains. What counts is recall plus mean overlap; so a layer for which there

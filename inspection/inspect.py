@@ -22,6 +22,7 @@ from inspection.collect import Inspection
 from inspection.defects import KINDS, Defect, Item
 from inspection.settings import InspectSettings
 from nets import anchors, nets_factory
+from nets.parameters import write_anchor_sizes
 from runtime import files
 from runtime.errors import InputError
 from visualization import page
@@ -217,11 +218,11 @@ def _anchor_facts(
     parameters = nets_factory.get_network(settings.model_name).parameters
     sizes = (found.boxes[:, 2:] - found.boxes[:, :2]) * np.float64(parameters.image_size)
     shapes = anchor_fit.propose(sizes, settings.propose_anchors)
-    proposal = anchor_fit.propose_sides(found.boxes, parameters, settings.anchors, shapes)
+    proposal = anchor_fit.propose_sides(found.boxes, parameters, settings.anchor_sizes, shapes)
     cases = {
-        "warped": (found.boxes, settings.anchors),
-        "unwarped": (anchor_fit.unwarped(found.boxes, found.sides), settings.anchors),
-        "proposed": (found.boxes, proposal or settings.anchors),
+        "warped": (found.boxes, settings.anchor_sizes),
+        "unwarped": (anchor_fit.unwarped(found.boxes, found.sides), settings.anchor_sizes),
+        "proposed": (found.boxes, proposal or settings.anchor_sizes),
     }
     groups = {"all": np.ones(len(found.boxes), bool)} | groups
     overlaps = {
@@ -233,7 +234,7 @@ def _anchor_facts(
         "anchor_recall": {name: _recall(values, groups) for name, values in overlaps.items()},
         "mean_overlap": {name: _mean(values) for name, values in overlaps.items()},
         "proposed_shapes": _shapes(sizes, shapes),
-        "proposed_anchors": proposal,
+        "proposed_anchors": write_anchor_sizes(proposal) if proposal else None,
     }
 
 

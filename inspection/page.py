@@ -99,7 +99,7 @@ def _proposal(facts: Mapping[str, Any]) -> str:
     text = "Box shapes that fit this data best, by k-means with 1 - IoU; in the network's pixels."
     table = page.table(("width x height", "objects"), rows) + page.note(text)
     if not facts["proposed_anchors"]:
-        return table + page.note("AnchorSizes of these sizes would fit no better.")
+        return table + page.note("Squares of these sizes would fit no better.")
     flag = f"<pre>--anchors={html.escape(facts['proposed_anchors'])}</pre>"
     return f"{table}<p>Anchors of these sizes, which fit better:</p>{flag}"
 
@@ -145,8 +145,8 @@ def _thumbnail(image: np.ndarray, suspect: Checked) -> bytes:
     size = tuple(max(1, round(scale * side)) for side in image.shape[1::-1])
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     boxes = np.array([thing.box for thing in suspect.objects], np.float32).reshape(-1, 4)
-    drawn = pictures.draw_boxes(small, boxes, [thing.name for thing in suspect.objects])
-    return cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes()
+    names = [thing.name for thing in suspect.objects]
+    return pictures.to_png(pictures.draw_boxes(small, boxes, names))
 
 
 def _bars(counts: Mapping[str, int]) -> bytes:

@@ -1,11 +1,13 @@
 """The settings of an inspection: the flags of `inspect_dataset.py`, with their defaults."""
 
 import dataclasses
+import functools
 
 from datasets.layouts import registry
+from nets.parameters import AnchorSizes
 from runtime.errors import InputError
 from runtime.limits import MAX_SEED
-from runtime.settings import check, refuse_unless, setting
+from runtime.settings import OnlyWith, check, refuse_unless, setting
 
 FORMATS = ("text", "json", "html")
 
@@ -23,7 +25,9 @@ class InspectSettings:
     dataset_name: str = setting("", "Names of the records; see docs/data.md.")
     split: str = setting("", "Split of the records or of the folder; all of a folder if empty.")
     labels_file: str | None = setting(None, "Classes that there may be, one a line.")
-    labels_offset: int = setting(0, "Subtracted from the labels in the records.")
+    labels_offset: int = setting(
+        0, "Subtracted from the labels in the records.", only_with=OnlyWith("dataset_name")
+    )
 
     format: tuple[str, ...] = setting(("text",), "Comma list of text, json and html.")
     output_dir: str = setting("", "Folder for inspection.json, index.html and the views.")
@@ -34,30 +38,36 @@ class InspectSettings:
     )
     view: int = setting(0, "Draw so many images as the network sees them in training.", minimum=0)
     seed: int = setting(0, "Of the augmentation of --view.", minimum=0, maximum=MAX_SEED)
-    extract: str = setting("", "New folder to turn records back into, in VOC layout.")
+    extract: str = setting(
+        "",
+        "New folder to turn records back into, in VOC layout.",
+        only_with=OnlyWith("dataset_name", said="is for records: give --dataset_name"),
+    )
 
     def __post_init__(self):
         check(self)
-        from nets import nets_factory  # TensorFlow comes with it
-
-        nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
+        _ = self.anchor_sizes  # which refuses what it cannot read
         if bool(self.input) == bool(self.dataset_name):
             raise InputError(
                 "Give either --input=FOLDER or --dataset_name=NAME with --dataset_dir: it is one "
                 "data set that is inspected."
             )
         self._refuse_idle(registry.LAYOUTS[self.layout] if self.input else None)
-        refuse_unless(self.dataset_name, self, "labels_offset", needs="--dataset_name")
         if self.dataset_name and not self.dataset_dir:
             raise InputError(f"--dataset_name={self.dataset_name} needs its --dataset_dir.")
-        if self.extract and not self.dataset_name:
-            raise InputError(f"--extract={self.extract} is for records: give --dataset_name.")
         unknown = set(self.format) - set(FORMATS)
         if unknown:
             listed = ", ".join(FORMATS)
             raise InputError(f"--format={sorted(unknown)[0]} is none of {listed}.")
         if ("html" in self.format or self.view) and not self.output_dir:
             raise InputError("--format=html and --view need a folder for it: give --output_dir.")
+
+    @functools.cached_property
+    def anchor_sizes(self) -> AnchorSizes:
+        """What `anchors` says, read once: sides of each layer's two square anchors, pixels."""
+        from nets import nets_factory  # TensorFlow comes with it
+
+        return nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
 
     def _refuse_idle(self, layout: registry.Layout | None) -> None:
         """Checks the flags that some inputs have no use for; the layout is None for records."""

@@ -29,7 +29,7 @@ def draw(items: Iterable[Item], labels: Sequence[str], settings: InspectSettings
     preprocessing = preprocessing_factory.get_preprocessing(
         network.preprocessing, parameters.image_size, rgb_means=network.rgb_means
     )
-    boxes = anchors.make(parameters, settings.anchors)
+    boxes = anchors.make(parameters, settings.anchor_sizes)
     rows = []
     for number, item in enumerate(items):
         checked = check(item, labels=None, input_side=parameters.image_size[0])

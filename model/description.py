@@ -6,6 +6,7 @@ evaluation, detection and export alike, unless the user says otherwise.
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 
 from datasets.layouts.labels import read_labels
 from nets import nets_factory
+from nets.parameters import AnchorSizes
 from preprocessing import preprocessing_factory
 from preprocessing.preprocessing_factory import Preprocessing
 from runtime.errors import InputError
@@ -48,11 +50,16 @@ class Description:
     half_pixel_centers: bool = True
 
     def __post_init__(self):
-        nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
+        _ = self.anchor_sizes  # which refuses what it cannot read
         if not self.depth_multiplier > 0:
             raise InputError(
                 f"--depth_multiplier={self.depth_multiplier} must be above 0: 1 is full width."
             )
+
+    @functools.cached_property
+    def anchor_sizes(self) -> AnchorSizes:
+        """What `anchors` says, read once: sides of each layer's two square anchors, pixels."""
+        return nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
 
     @property
     def num_classes(self) -> int:

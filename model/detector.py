@@ -71,7 +71,7 @@ class Detector(tf.Module):
         super().__init__(name="detector")
         network = nets_factory.get_network(description.model_name)
         self.description, self.parameters = description, network.parameters
-        self.anchors = tf.constant(anchors.make(network.parameters, description.anchors))
+        self.anchors = tf.constant(anchors.make(network.parameters, description.anchor_sizes))
         self.network, self._initializer = network, initializer
         self._dtype = hardware.compute_dtype(precision or description.precision)
         self._variables = variables.SlimVariables(seed=seed)

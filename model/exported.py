@@ -1,8 +1,8 @@
 """Detects with an exported model: what detection and evaluation ask of a Detector.
 
 Also the reference for what a program around a TFLite or ONNX model has to do: resize, call,
-decode, suppress. Everything besides the call is NumPy and OpenCV, and gives what the checkpoint
-gives to about 1e-5 (of the image, in float32).
+decode, suppress. The last two are the checkpoint's own, and what comes of them is what it gives to
+about 1e-5 (of the image, in float32).
 """
 
 import json
@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from model.description import CheckpointOverrides, Description
-from model.detector import PictureDetections
+from model.detector import PictureDetections, unpad
+from nets import detections
 from nets.detections import Detections
 from runtime.errors import InputError
 
@@ -55,7 +56,7 @@ class ExportedDetector:
             with tf.io.gfile.GFile(os.path.join(folder, ABOUT)) as file:
                 about = json.load(file)
             with tf.io.gfile.GFile(os.path.join(folder, ANCHORS), "rb") as file:
-                self._anchors = np.load(file)
+                anchors = np.load(file)
         except (tf.errors.OpError, ValueError) as error:
             raise InputError(f"{folder} holds no export of export_ssd_network.py.") from error
         there = [name for name in NETWORKS if name in about["formats"]]
@@ -70,11 +71,21 @@ class ExportedDetector:
         self.image_size = tuple(about["image_size"])
         self.preprocessing = self.description.make_preprocessing()
         self.step, self.thresholds = about["step"], about["thresholds"]
-        self._means, self._prior_scaling = np.float32(about["rgb_means"]), about["prior_scaling"]
+        self._means = np.float32(about["rgb_means"])
         self._network = NETWORKS[format or there[0]](folder, self._means)
+        score = self.description.score
+
+        def postprocess(logits: tf.Tensor, offsets: tf.Tensor, **thresholds) -> Detections:
+            scaling = about["prior_scaling"]
+            return detections.detect(
+                logits, offsets, anchors, prior_scaling=scaling, score=score, **thresholds
+            )
+
+        # Eager, its dozen operations take longer than the suppression.
+        self._postprocess = tf.function(postprocess, autograph=False, reduce_retracing=True)
 
     def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
-        """Images of any size, uint8[H, W, 3] RGB each; thresholds as of `postprocess`.
+        """Images of any size, uint8[H, W, 3] RGB each; thresholds as of `detections.detect`.
 
         Those that are not given are the export's. The images go through the network together,
         but for TFLite's, which takes them one by one.
@@ -84,22 +95,16 @@ class ExportedDetector:
         centred = self.description.half_pixel_centers
         size = self.image_size
         inputs = np.stack([resize(image, size, half_pixel_centers=centred) for image in images])
-        return self._detect(inputs, self.thresholds | thresholds)
+        return unpad(self._detect(inputs, **thresholds))
 
     def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> Detections:
         """f32[B, S, S, 3] network inputs, RGB minus mean -> padded detections, as a Detector's."""
-        thresholds = self.thresholds | thresholds
-        found = self._detect(np.asarray(inputs) + self._means, thresholds)
-        return pad(found, thresholds["keep_top_k"])
+        return self._detect(np.asarray(inputs) + self._means, **thresholds)
 
-    def _detect(self, images: np.ndarray, thresholds: dict) -> list[PictureDetections]:
-        """RGB f32[B, S, S, 3], 0 to 255; all thresholds."""
-        score = self.description.score
-        found = []
-        for logits, offsets in zip(*self._network(images), strict=True):
-            boxes = decode(offsets, self._anchors, self._prior_scaling)
-            found.append(postprocess(logits, boxes, score=score, **thresholds))
-        return found
+    def _detect(self, images: np.ndarray, **thresholds) -> Detections:
+        """RGB f32[B, S, S, 3], 0 to 255."""
+        logits, offsets = map(tf.constant, self._network(images))
+        return self._postprocess(logits, offsets, **(self.thresholds | thresholds))
 
 
 def open_export(
@@ -145,93 +150,6 @@ def resize(
         low, high = (np.take(pixels, rows, axis) for rows in (below, above))
         pixels = low + (high - low) * share
     return pixels
-
-
-def decode(offsets: np.ndarray, anchors: np.ndarray, prior_scaling: Sequence[float]) -> np.ndarray:
-    """f32[A, 4] offsets x, y, w, h -> f32[A, 4] boxes ymin, xmin, ymax, xmax, not clipped."""
-    scaled = offsets * np.float32(prior_scaling)
-    size = (anchors[:, 2:] - anchors[:, :2])[:, ::-1]
-    centre = (anchors[:, 2:] + anchors[:, :2])[:, ::-1] / 2 + scaled[:, :2] * size
-    half = size * np.exp(scaled[:, 2:]) / 2
-    return np.concatenate([(centre - half)[:, ::-1], (centre + half)[:, ::-1]], axis=1)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """f32[A, C] -> scores of the same shape that sum to 1 over the classes."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """f32[A, C] -> scores of the same shape, each by itself."""
-    return 0.5 + 0.5 * np.tanh(logits / 2)
-
-
-# Those of `nets.detections`, in NumPy.
-SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"softmax": softmax, "sigmoid": sigmoid}
-
-
-def postprocess(
-    logits: np.ndarray,
-    boxes: np.ndarray,
-    *,
-    score: str = "softmax",
-    select_threshold: float = 0.01,
-    select_top_k: int = 400,
-    nms_threshold: float = 0.45,
-    keep_top_k: int = 200,
-) -> PictureDetections:
-    """Scores, suppression class by class, the best of the image.
-
-    Args:
-      logits: f32[A, C].
-      boxes: f32[A, 4].
-      score: a name of `SCORES`.
-      select_threshold: score that a detection must exceed.
-      select_top_k: candidates of each class that enter the suppression.
-      nms_threshold: overlap above which the lower score goes.
-      keep_top_k: detections of an image over all classes.
-    """
-    all_scores = SCORES[score](logits)
-    rows, classes = [np.zeros(0, int)], [np.zeros(0, int)]
-    for k in range(1, logits.shape[1]):
-        best = np.argsort(-all_scores[:, k], kind="stable")[:select_top_k]
-        best = best[all_scores[best, k] > select_threshold]
-        kept = suppress(boxes[best], nms_threshold)
-        rows.append(best[kept])
-        classes.append(np.full(len(kept), k))
-    row, ids = np.concatenate(rows), np.concatenate(classes)
-    scores = all_scores[row, ids]
-    order = np.argsort(-scores, kind="stable")[:keep_top_k]
-    best = np.clip(boxes[row[order]], 0, 1)
-    return PictureDetections(best, ids[order].astype(np.int64), scores[order])
-
-
-def pad(found: Sequence[PictureDetections], count: int) -> Detections:
-    """Detections of each of B images, up to `count`, padded with zeros to as many."""
-
-    def column(values: Sequence[np.ndarray]) -> tf.Tensor:
-        rest = [[(0, count - len(v)), (0, 0)][: v.ndim] for v in values]
-        return tf.stack([np.pad(v, r) for v, r in zip(values, rest, strict=True)])
-
-    boxes, classes, scores = zip(*found, strict=True)
-    counts = tf.constant([len(one) for one in scores], tf.int32)
-    return Detections(column(boxes), column(classes), column(scores), counts)
-
-
-def suppress(boxes: np.ndarray, threshold: float) -> list[int]:
-    """Rows of f32[K, 4], best first, that overlap no kept row before them by more than that."""
-    area = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
-    kept, left = [], np.arange(len(boxes))
-    while len(left):
-        first, left = left[0], left[1:]
-        kept.append(int(first))
-        low = np.maximum(boxes[first, :2], boxes[left, :2])
-        high = np.minimum(boxes[first, 2:], boxes[left, 2:])
-        shared = np.prod(np.maximum(high - low, 0), axis=1)
-        union = area[first] + area[left] - shared
-        left = left[shared <= threshold * union]
-    return kept
 
 
 def _saved_model(folder: str, means: np.ndarray) -> Network:

@@ -2,23 +2,22 @@
 
 import numpy as np
 
-from nets.parameters import FeatureLayer, SSDParameters
+from nets.parameters import AnchorSizes, FeatureLayer, SSDParameters
 
 
-def make(parameters: SSDParameters, anchors: str) -> np.ndarray:
+def make(parameters: SSDParameters, sizes: AnchorSizes) -> np.ndarray:
     """All anchors of a network, in the order layer, row, column, anchor.
 
     Args:
       parameters: the network's geometry.
-      anchors: preset or sides of the squares, as `SSDParameters.sizes_of` takes it.
+      sizes: each layer's two squares, as `SSDParameters.sizes_of` reads them from --anchors.
 
     Returns:
       f32[A, 4] relative [ymin, xmin, ymax, xmax], not clipped.
     """
-    squares = parameters.sizes_of(anchors)
     layers = [
         _layer_anchors(parameters, layer, small, large)
-        for layer, (small, large) in zip(parameters.layers, squares, strict=True)
+        for layer, (small, large) in zip(parameters.layers, sizes, strict=True)
     ]
     return np.concatenate(layers).astype(np.float32)
 

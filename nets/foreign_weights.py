@@ -109,7 +109,7 @@ def _fold_cut_anchors(found: dict[str, np.ndarray]) -> None:
     exp(w * scaling) * width, so w loses the logarithm.
     """
     parameters, first = ssd_vgg_300.PARAMETERS, 0
-    boxes = anchors.make(parameters, TORCHVISION_ANCHORS)
+    boxes = anchors.make(parameters, parameters.sizes_of(TORCHVISION_ANCHORS))
     for layer in parameters.layers:
         cell = boxes[first : first + layer.anchors_per_cell]
         first += layer.size**2 * layer.anchors_per_cell

@@ -6,31 +6,34 @@ that row alone, with all that the rows have in common, such as a normaliser, kno
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 
 def sum_over_parts(
-    compute: Callable[..., list[tf.Tensor]],
-    batch: Sequence[tf.Tensor],
+    compute: Callable[[Any], list[tf.Tensor]],
+    batch: Any,
     *,
     parts: int,
     shapes: Sequence[tf.TensorShape],
 ) -> list[tf.Tensor]:
-    """The sum of `compute(*part)` over equal parts of a batch, one after the other.
+    """The sum of `compute(part)` over equal parts of a batch, one after the other.
 
     Args:
-      compute: as many tensors as the batch has -> f32 tensors.
-      batch: tensors [B, ...]; B is a multiple of `parts`.
+      compute: a batch of fewer rows -> f32 tensors.
+      batch: tensors [B, ...] in any structure; B is a multiple of `parts`.
       parts: 1 computes the batch as it is.
       shapes: of what `compute` returns.
     """
     if parts == 1:
-        return compute(*batch)
-    split = [tf.reshape(rows, [parts, -1, *rows.shape[1:]]) for rows in batch]
+        return compute(batch)
+    split = tf.nest.map_structure(
+        lambda rows: tf.reshape(rows, [parts, -1, *rows.shape[1:]]), batch
+    )
 
     def add(number: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        own = compute(*(rows[number] for rows in split))
+        own = compute(tf.nest.map_structure(lambda rows: rows[number], split))
         return number + 1, *(a + b for a, b in zip(sums, own, strict=True))
 
     start = (tf.constant(0), *(tf.zeros(shape) for shape in shapes))

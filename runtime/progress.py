@@ -1,15 +1,14 @@
 """Shows how far a long job has come: a bar on a terminal, plain lines everywhere else.
 
-Both go to stderr, so that results on stdout stay clean. The time left is reckoned from the steps of
-this run after its first: neither the steps before a resume nor the first step, in which TensorFlow
-traces and compiles, say how fast the rest will go.
+Both go to stderr, so that results on stdout stay clean. The time left is rich's, from the last
+thousand steps of this run after its first: neither the steps before a resume nor the first step, in
+which TensorFlow traces and compiles, say how fast the rest will go.
 """
 
 import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import TextIO
 
 from rich import progress as rich_progress
@@ -60,35 +59,40 @@ class Progress:
           stream: stderr unless given.
           clock: seconds, monotonic; a test passes its own.
         """
-        self._total, self._description, self._unit = total, description, unit
-        self._start, self._step = start, start
+        self._unit, self._clock = unit, clock
         self._log_every, self._log_seconds = log_every, log_seconds
         self._stream = stream if stream is not None else sys.stderr
-        self._clock = clock
         self._values: dict[str, float | str] = {}
-        self._last_line: tuple[float, int] | None = None  # time and step of the last plain line
-        self._first: tuple[float, int] | None = None  # time and step of the first update
+        self._last_line: tuple[float, float] | None = None  # time and step of the last plain line
         console = Console(file=self._stream, force_terminal=self._stream.isatty(), highlight=False)
-        on_terminal = console.is_terminal and not console.is_dumb_terminal
-        self._bar = _bar(console, total, unit) if on_terminal else None
+        self._draws = console.is_terminal and not console.is_dumb_terminal
+        count = "{task.completed:.0f}" if total is None else "{task.completed:.0f}/{task.total:.0f}"
+        self._bar = rich_progress.Progress(
+            rich_progress.TextColumn("{task.description}", markup=False),
+            rich_progress.BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
+            rich_progress.TextColumn(f"{count} {unit}", markup=False, table_column=_column()),
+            rich_progress.TimeRemainingColumn(table_column=_column()),
+            rich_progress.TextColumn("{task.fields[text]}", markup=False, table_column=_column()),
+            console=console,
+            expand=True,
+            refresh_per_second=4,
+            speed_estimate_period=float("inf"),  # a step may take minutes
+            get_time=clock,
+            redirect_stdout=False,  # what is printed to stdout must arrive there
+            disable=not self._draws,
+        )
+        self._bar.add_task(description, total=total, completed=start, text="")
+        (self._task,) = self._bar.tasks
 
     def __enter__(self) -> "Progress":
-        if self._bar is not None:
+        if self._draws:
             self._bar.start()
-            self._task = self._bar.add_task(
-                self._description, total=self._total, completed=self._start, text=""
-            )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
+    def __exit__(self, *_) -> None:
+        if self._draws:
             self._bar.stop()
-        elif self._last_line is not None and self._last_line[1] != self._step:
+        elif self._last_line is not None and self._last_line[1] != self._task.completed:
             self._print_line()
 
     def update(self, step: int, **values: float | str) -> None:
@@ -99,74 +103,50 @@ class Progress:
           **values: what to show with it; a value not given keeps its last one. `learning_rate` and
             `images_per_second` have forms of their own.
         """
-        self._step = step
         self._values.update(values)
-        if self._first is None:
-            self._first = self._clock(), step
-        if self._bar is not None:
-            self._bar.update(self._task, completed=step, text=self._status())
-        elif self._line_is_due():
+        text = "  ".join(_shown(name, value) for name, value in self._values.items())
+        self._bar.update(self._task.id, completed=step, text=text)
+        if not self._draws and self._line_is_due():
             self._print_line()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Takes the bar away while something else is shown."""
-        if self._bar is not None:
+        if self._draws:
             self._bar.stop()
         yield
-        if self._bar is not None:
+        if self._draws:
             self._bar.start()
 
     def message(self, text: str) -> None:
         """Prints a line above the bar, or among the plain lines."""
-        if self._bar is not None:
+        if self._draws:
             self._bar.console.print(text, markup=False, soft_wrap=True)
         else:
             print(text, file=self._stream, flush=True)
 
-    def seconds_left(self) -> float | None:
-        """Estimate from this run's steps; None before the second update."""
-        if self._total is None or self._first is None or self._step <= self._first[1]:
-            return None
-        pace = (self._clock() - self._first[0]) / (self._step - self._first[1])
-        return pace * max(0, self._total - self._step)
-
     def _line_is_due(self) -> bool:
-        if self._last_line is None or self._step == self._total:
+        step = self._task.completed
+        if self._last_line is None or step == self._task.total:
             return True
-        if self._log_every is not None and self._step % self._log_every == 0:
+        if self._log_every is not None and step % self._log_every == 0:
             return True
         if self._log_seconds is None:
             return False
         return self._clock() - self._last_line[0] >= self._log_seconds
 
     def _print_line(self) -> None:
-        self._last_line = self._clock(), self._step
-        count = f"{self._step}" if self._total is None else f"{self._step}/{self._total}"
-        parts = [f"{self._description} {count} {self._unit}", self._status()]
-        print("  ".join(part for part in parts if part), file=self._stream, flush=True)
-
-    def _status(self) -> str:
-        parts = [_shown(name, value) for name, value in self._values.items()]
-        left = self.seconds_left()
-        if left is not None and self._step != self._total:
-            parts.append(f"{format_seconds(left)} left")
-        return "  ".join(parts)
+        task = self._task
+        self._last_line = self._clock(), task.completed
+        count = f"{task.completed}" if task.total is None else f"{task.completed}/{task.total}"
+        parts = [f"{task.description} {count} {self._unit}", task.fields["text"]]
+        if task.time_remaining is not None and not task.finished:
+            parts.append(f"{format_seconds(task.time_remaining)} left")
+        print("  ".join(filter(None, parts)), file=self._stream, flush=True)
 
 
-def _bar(console: Console, total: int | None, unit: str) -> rich_progress.Progress:
-    count = "{task.completed:.0f} " if total is None else "{task.completed:.0f}/{task.total:.0f} "
-    one_line = Column(no_wrap=True, overflow="ellipsis")
-    return rich_progress.Progress(
-        rich_progress.TextColumn("{task.description}", markup=False),
-        rich_progress.BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
-        rich_progress.TextColumn(count + unit, markup=False),
-        rich_progress.TextColumn("{task.fields[text]}", markup=False, table_column=one_line),
-        console=console,
-        expand=True,
-        refresh_per_second=4,
-        redirect_stdout=False,  # what is printed to stdout must arrive there
-    )
+def _column() -> Column:
+    return Column(no_wrap=True, overflow="ellipsis")
 
 
 def _shown(name: str, value: float | str) -> str:

@@ -9,7 +9,8 @@ import dataclasses
 import textwrap
 import types
 import typing
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -25,6 +26,31 @@ _DEFINE = {
 _DEFINED: list[type] = []
 
 
+class OnlyWith(NamedTuple):
+    """What a setting needs beside it to have a meaning.
+
+    Attributes:
+      name: of another setting.
+      values: of that one, or of an item of it; () is whatever is not empty.
+      said: of the setting alone, such as "is for records: give --dataset_name"; by default that it
+        does nothing.
+      refused: whether the setting is refused alone. Flagfiles and old scripts name those of several
+        optimizers: of such, `idle` tells.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    said: str = ""
+    refused: bool = True
+
+    def holds(self, settings: Any) -> bool:
+        """Whether the other setting is there."""
+        value = getattr(settings, self.name)
+        if not self.values:
+            return bool(value)
+        return not {*self.values}.isdisjoint(value if isinstance(value, tuple) else (value,))
+
+
 def setting(
     default: Any,
     help: str,
@@ -33,7 +59,9 @@ def setting(
     common: bool = False,
     minimum: float | None = None,
     maximum: float | None = None,
+    above: float | None = None,
     below: float | None = None,
+    only_with: OnlyWith | None = None,
 ) -> Any:
     """A field of a settings dataclass.
 
@@ -44,7 +72,9 @@ def setting(
       common: whether --help lists the flag where it does not list all.
       minimum: the least value allowed.
       maximum: the greatest value allowed.
+      above: the greatest value that is too small.
       below: the least value that is too large.
+      only_with: what the setting has no meaning without.
     """
     metadata = {
         "help": help,
@@ -52,7 +82,9 @@ def setting(
         "common": common,
         "minimum": minimum,
         "maximum": maximum,
+        "above": above,
         "below": below,
+        "only_with": only_with,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -71,13 +103,6 @@ def define_flags(settings_class: type) -> None:
             flags.DEFINE_enum(field.name, field.default, choices, field.metadata["help"])
         else:
             _DEFINE[kind](field.name, field.default, field.metadata["help"])
-
-
-def forget_flags(settings_class: type) -> None:
-    """Takes back `define_flags`."""
-    _DEFINED.remove(settings_class)
-    for field in dataclasses.fields(settings_class):
-        delattr(flags.FLAGS, field.name)
 
 
 def from_flags(settings_class: type) -> Any:
@@ -120,13 +145,46 @@ def require(settings: Any, *names: str) -> None:
 
 
 def check(settings: Any) -> None:
-    """Checks every value against the bounds that its field declares.
+    """Checks every value against what its field declares: bounds, and what it needs beside it.
 
     Raises:
-      InputError: one is outside.
+      InputError: a value is outside, or does nothing.
     """
     for field in dataclasses.fields(settings):
         _check_bounds(field, getattr(settings, field.name))
+    for line, needs in _without_effect(settings):
+        if needs.refused:
+            raise InputError(_refusal(line, needs))
+
+
+def idle(settings: Any) -> list[str]:
+    """Sentences about settings that do nothing and are not refused for it."""
+    return [
+        f"WARNING: {line} does nothing with --{needs.name}={_text(getattr(settings, needs.name))}."
+        if needs.values
+        else f"WARNING: {line} does nothing without --{needs.name}."
+        for line, needs in _without_effect(settings)
+        if not needs.refused
+    ]
+
+
+def _without_effect(settings: Any) -> Iterator[tuple[str, OnlyWith]]:
+    """Settings that were given without what they need: as `--name=value`, with that."""
+    given = changed_by_name(settings)
+    for field in dataclasses.fields(settings):
+        needs = field.metadata["only_with"]
+        line = given.get(field.name, f"--{field.name}=")
+        # An empty value takes back what a flagfile gave.
+        if needs and line != f"--{field.name}=" and not needs.holds(settings):
+            yield line, needs
+
+
+def _refusal(line: str, needs: OnlyWith) -> str:
+    if needs.said:
+        return f"{line} {needs.said}."
+    *others, last = needs.values or ("",)
+    value = f"={', '.join(others)} or {last}" if others else f"={last}" if last else ""
+    return f"{line} does nothing without --{needs.name}{value}: give that, or remove the flag."
 
 
 def check_flags() -> None:
@@ -142,10 +200,18 @@ def check_flags() -> None:
 
 
 def _check_bounds(field: dataclasses.Field, value: Any) -> None:
-    minimum, maximum, below = (field.metadata[key] for key in ("minimum", "maximum", "below"))
+    minimum, maximum, above, below = (
+        field.metadata[key] for key in ("minimum", "maximum", "above", "below")
+    )
     if value is None:
         return
-    if below is not None:
+    if above is not None and maximum is not None:
+        if not above < value <= maximum:
+            raise InputError(f"--{field.name}={value} must lie in ({above}, {maximum}].")
+    elif above is not None:
+        if not value > above:
+            raise InputError(f"--{field.name}={value} must be above {above}.")
+    elif below is not None:
         if not (minimum or 0) <= value < below:
             raise InputError(f"--{field.name}={value} must lie in [{minimum or 0}, {below}).")
     elif minimum is not None and not value >= minimum:

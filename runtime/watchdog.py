@@ -92,6 +92,9 @@ class ProcessTimer:
 
     Two timers of the C library's: one writes the sentence (by `warnx`), one calls `_exit`. Time in
     which the process was stopped counts. As a context manager it is released at the end.
+
+    `signal.setitimer` cannot do this: SIGALRM's default action ends the process with 142 and no
+    sentence, and a handler in Python does not run while the interpreter is frozen.
     """
 
     def __init__(self, seconds: float, sentence: str):

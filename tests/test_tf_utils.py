@@ -1,5 +1,6 @@
 """The factories: which schedule and rule come out, their defaults, and what is refused."""
 
+import dataclasses
 import inspect
 import re
 
@@ -12,6 +13,7 @@ from nets import analysis
 from optimization import names, optimizers
 from optimization.optimizers import Optimizer
 from runtime.errors import InputError
+from training.settings import TrainSettings
 
 NAMES = (
     "ssd_300_vgg/conv6/weights",
@@ -361,25 +363,7 @@ def test_configuration_is_printed_and_saved_alike(capsys):
     assert saved[-2].split() == ["net/conv1", "3x4x5", "60", "7,000"]
 
 
-@pytest.mark.parametrize(
-    ("choice", "factory", "read_by_all"),
-    [
-        ("optimizer", tf_utils.configure_optimizer, {"optimizer", "weight_decay"}),
-        (
-            "learning_rate_decay_type",
-            tf_utils.configure_learning_rate,
-            {
-                *("learning_rate_decay_type", "learning_rate", "num_samples", "global_batch_size"),
-                *("max_number_of_steps", "slow_start_step", "slow_start_learning_rate"),
-                "slow_start_type",
-            },
-        ),
-    ],
-)
-def test_who_reads_a_flag_is_known_of_all_that_a_factory_takes(choice, factory, read_by_all):
-    assert {*names.READ_WITH[choice]} == {*inspect.signature(factory).parameters} - read_by_all
-
-
+FIELDS = {field.name: field for field in dataclasses.fields(TrainSettings)}
 OTHER_SCHEDULE = {
     "end_learning_rate": 0.03,
     "learning_rate_decay_factor": 0.3,
@@ -396,5 +380,5 @@ def test_schedule_changes_with_the_flags_that_it_reads(decay, name):
     steps = range(0, 120, 5)
     usual = rates(steps, learning_rate_decay_type=decay)
     other = rates(steps, learning_rate_decay_type=decay, **{name: OTHER_SCHEDULE[name]})
-    reads = decay in names.READ_WITH["learning_rate_decay_type"][name]
+    reads = decay in FIELDS[name].metadata["only_with"].values
     assert (usual != other) is reads

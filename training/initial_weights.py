@@ -44,9 +44,15 @@ def find_initial_weights(settings: TrainSettings) -> InitialWeights:
     network = nets_factory.get_network(settings.model_name)
     if not settings.checkpoint_path:
         return InitialWeights(input_scale=network.input_scale)
-    fields = pretrained.Request._fields[:-1]
-    request = pretrained.Request(**{name: getattr(settings, name) for name in fields})
-    request = request._replace(checkpoint_path=checkpoints.resolve(settings.checkpoint_path))
+    request = pretrained.Request(
+        checkpoint_path=checkpoints.resolve(settings.checkpoint_path),
+        checkpoint_model_scope=settings.checkpoint_model_scope,
+        checkpoint_exclude_scopes=settings.checkpoint_exclude_scopes,
+        ignore_missing_vars=settings.ignore_missing_vars,
+        initialize_last_layer=settings.initialize_last_layer,
+        last_layers_contain_logits_only=settings.last_layers_contain_logits_only,
+        use_moving_average=settings.use_moving_average,
+    )
     header = checkpoints.read_header(request.checkpoint_path)
     if header.description:
         own = Description.from_json(header.description)
@@ -116,7 +122,7 @@ def describe_plan(detector: Detector, origin: InitialWeights, settings: TrainSet
 
 
 def without_effect(settings: TrainSettings, resumed: str | None) -> str:
-    """The sentence for flags of another checkpoint that do nothing; "" where there are none.
+    """The sentence for a --checkpoint_path that is not started from; else "".
 
     Args:
       settings: of the run.
@@ -127,8 +133,6 @@ def without_effect(settings: TrainSettings, resumed: str | None) -> str:
             f"WARNING: --checkpoint_path={settings.checkpoint_path} is NOT used: this run goes on "
             f"from {resumed}. Pass --overwrite to start over, or choose a new --train_dir."
         )
-    if settings.ignore_missing_vars and not settings.checkpoint_path:
-        return "WARNING: --ignore_missing_vars=True does nothing without --checkpoint_path."
     return ""
 
 

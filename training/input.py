@@ -11,7 +11,6 @@ from datasets.records.source import RecordSource
 from nets import matching
 from training.start import Start
 from training.state import TrainState
-from training.step import Batch
 
 
 def make_pipeline(
@@ -42,7 +41,7 @@ def make_pipeline(
             match=match,
             batch_size=settings.batch_size * settings.accumulate_steps,
             share=share,
-            seed=settings.seed or 0,
+            seed=settings.seed,
             first_step=first_step,
             last_step=settings.last_step,
             pools=dataset.pools,
@@ -54,6 +53,6 @@ def make_pipeline(
         )
         # Endless, though the end is never reached: under several workers a data set that may end
         # costs a collective a step, to learn whether it has.
-        return batches.map(Batch).repeat()
+        return batches.repeat()
 
     return pipeline

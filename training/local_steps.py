@@ -1,4 +1,4 @@
-"""Batches as the network is trained on, and steps that this process takes on them itself."""
+"""Steps that this process takes itself, on batches of its own or of data services."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
+from datasets.input_pipeline import Batch
 from datasets.records.graph_source import GraphRecordSource
 from datasets.records.source import RecordSource
 from deployment import data_service
@@ -13,7 +14,6 @@ from runtime import hardware
 from training.input import make_pipeline
 from training.start import Start
 from training.state import TrainState
-from training.step import Batch
 
 
 class LocalSteps:
@@ -52,7 +52,7 @@ class LocalSteps:
         self._batches = iter(strategy.distribute_datasets_from_function(of_worker))
 
     def take(self, *, stop: Callable[[], bool], drain: bool) -> tuple[Batch, dict[str, tf.Tensor]]:
-        """Takes a step; `parameter_server.RemoteSteps` has the same methods.
+        """Takes a step; `remote_steps.RemoteSteps` has the same methods.
 
         Args:
           stop: whether this worker was asked to stop.

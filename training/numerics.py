@@ -15,7 +15,7 @@ from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
 from datasets.records.source import RecordSource
 from runtime.errors import InputError
-from training.settings import TrainSettings
+from training.settings import ResolvedSettings
 
 MAX_NON_FINITE = 5
 
@@ -23,7 +23,7 @@ MAX_NON_FINITE = 5
 class NumericsCheck:
     """Watches the results of one run's steps."""
 
-    def __init__(self, settings: TrainSettings, source: RecordSource | None, dataset: Dataset):
+    def __init__(self, settings: ResolvedSettings, source: RecordSource | None, dataset: Dataset):
         """Without a source, where other processes read, no batch is described."""
         self._settings, self._source, self._dataset = settings, source, dataset
         self._in_a_row = 0
@@ -62,7 +62,7 @@ class NumericsCheck:
             self._source,
             number,
             global_batch_size=self._settings.global_batch_size,
-            seed=self._settings.seed or 0,
+            seed=self._settings.seed,
             shuffle=self._settings.shuffle,
             pools=self._dataset.pools,
             labels_offset=self._settings.labels_offset,

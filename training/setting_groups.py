@@ -4,10 +4,21 @@ import dataclasses
 
 from optimization.names import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 from runtime.limits import MAX_SEED
-from runtime.settings import setting
+from runtime.settings import OnlyWith, setting
 
 BATCH_NORMS = ("frozen", "trained")
 LOSS_NORMALIZERS = ("matches", "batch")
+_IMPORTED = OnlyWith("checkpoint_path")
+_SLOW_START = OnlyWith("slow_start_step", refused=False)
+_SCORED = OnlyWith("eval_split", said="needs a split to score on: give --eval_split")
+
+
+def _optimizer(*names: str) -> OnlyWith:
+    return OnlyWith("optimizer", names, refused=False)
+
+
+def _decay(*types: str) -> OnlyWith:
+    return OnlyWith("learning_rate_decay_type", types, refused=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -120,20 +131,29 @@ class InitialWeightsSettings:
         "", "Checkpoint in slim's names to start a new run from.", common=True
     )
     checkpoint_model_scope: str | None = setting(
-        None, "Scope of the variables in checkpoint_path; detected by default."
+        None, "Scope of the variables in checkpoint_path; detected by default.", only_with=_IMPORTED
     )
     checkpoint_exclude_scopes: tuple[str, ...] = setting(
-        (), "Scopes whose variables are not read from checkpoint_path.", common=True
+        (),
+        "Scopes whose variables are not read from checkpoint_path.",
+        common=True,
+        only_with=_IMPORTED,
     )
     ignore_missing_vars: bool = setting(
-        False, "Initialise what checkpoint_path lacks, instead of refusing."
+        False,
+        "Initialise what checkpoint_path lacks, instead of refusing.",
+        only_with=_IMPORTED._replace(refused=False),
     )
-    initialize_last_layer: bool = setting(True, "Take the box predictors from the checkpoint.")
+    initialize_last_layer: bool = setting(
+        True, "Take the box predictors from the checkpoint.", only_with=_IMPORTED
+    )
     last_layers_contain_logits_only: bool = setting(
         False, "The last layer is the predictors of classes, without those of boxes."
     )
     use_moving_average: bool = setting(
-        True, "Start from the averaged weights of checkpoint_path where it has them."
+        True,
+        "Start from the averaged weights of checkpoint_path where it has them.",
+        only_with=_IMPORTED,
     )
     trainable_scopes: tuple[str, ...] = setting(
         (), "Train only the variables below these scopes.", common=True
@@ -152,27 +172,45 @@ class ScheduleSettings:
         common=True,
     )
     end_learning_rate: float = setting(
-        1e-4, "Final learning rate of polynomial and cosine decay.", minimum=0
+        1e-4,
+        "Final learning rate of polynomial and cosine decay.",
+        minimum=0,
+        only_with=_decay("polynomial", "cosine"),
     )
     learning_rate_decay_factor: float = setting(
-        0.94, "Factor at each decay of exponential and step."
+        0.94,
+        "Factor at each decay of exponential and step.",
+        only_with=_decay("exponential", "step"),
+        above=0,
+        maximum=1,
     )
-    num_epochs_per_decay: float = setting(2.0, "Epochs per decay of exponential and polynomial.")
+    num_epochs_per_decay: float = setting(
+        2.0,
+        "Epochs per decay of exponential and polynomial.",
+        only_with=_decay("exponential", "polynomial"),
+        above=0,
+    )
     decay_steps: int | None = setting(
-        None, "Steps per decay; overrides num_epochs_per_decay.", minimum=1
+        None,
+        "Steps per decay; overrides num_epochs_per_decay.",
+        minimum=1,
+        only_with=_decay("exponential", "polynomial"),
     )
     learning_rate_decay_boundaries: tuple[int, ...] = setting(
-        (), "Steps at which step decay multiplies the rate."
+        (), "Steps at which step decay multiplies the rate.", only_with=_decay("step")
     )
-    learning_power: float = setting(0.9, "Power of poly decay.", minimum=0)
+    learning_power: float = setting(
+        0.9, "Power of poly decay.", minimum=0, only_with=_decay("poly")
+    )
     slow_start_step: int = setting(0, "Warm-up steps.", minimum=0)
     slow_start_learning_rate: float = setting(
-        1e-4, "Learning rate at the start of the warm-up.", minimum=0
+        1e-4, "Learning rate at the start of the warm-up.", minimum=0, only_with=_SLOW_START
     )
     slow_start_type: str = setting(
         "linear",
         "Rise linearly during the warm-up, or hold its rate.",
         choices=("linear", "constant"),
+        only_with=_SLOW_START,
     )
 
 
@@ -185,23 +223,52 @@ class OptimizerSettings:
         1, "Batches whose gradients are accumulated into one step, exactly.", minimum=1
     )
     opt_epsilon: float | None = setting(
-        None, "Epsilon of the optimizer; by default each optimizer's usual.", minimum=0
+        None,
+        "Epsilon of the optimizer; by default each optimizer's usual.",
+        minimum=0,
+        only_with=_optimizer("adadelta", "adam", "adamw", "rmsprop"),
     )
     momentum: float = setting(
-        0.9, "Momentum coefficient of the momentum optimizer.", minimum=0, below=1
+        0.9,
+        "Momentum coefficient of the momentum optimizer.",
+        minimum=0,
+        below=1,
+        only_with=_optimizer("momentum"),
     )
-    adam_beta1: float = setting(0.9, "Beta 1 of adam and adamw.", minimum=0, below=1)
-    adam_beta2: float = setting(0.999, "Beta 2 of adam and adamw.", minimum=0, below=1)
-    adadelta_rho: float = setting(0.95, "Decay of adadelta's averages.", minimum=0, below=1)
+    adam_beta1: float = setting(
+        0.9, "Beta 1 of adam and adamw.", minimum=0, below=1, only_with=_optimizer("adam", "adamw")
+    )
+    adam_beta2: float = setting(
+        0.999,
+        "Beta 2 of adam and adamw.",
+        minimum=0,
+        below=1,
+        only_with=_optimizer("adam", "adamw"),
+    )
+    adadelta_rho: float = setting(
+        0.95, "Decay of adadelta's averages.", minimum=0, below=1, only_with=_optimizer("adadelta")
+    )
     adagrad_initial_accumulator_value: float = setting(
-        0.1, "Initial accumulator of adagrad.", minimum=0
+        0.1, "Initial accumulator of adagrad.", minimum=0, only_with=_optimizer("adagrad")
     )
-    ftrl_learning_rate_power: float = setting(-0.5, "Learning-rate power of ftrl.", maximum=0)
-    ftrl_initial_accumulator_value: float = setting(0.1, "Initial accumulator of ftrl.", minimum=0)
-    ftrl_l1: float = setting(0.0, "L1 regularisation of ftrl.", minimum=0)
-    ftrl_l2: float = setting(0.0, "L2 regularisation of ftrl.", minimum=0)
-    rmsprop_momentum: float = setting(0.9, "Momentum coefficient of rmsprop.", minimum=0, below=1)
-    rmsprop_decay: float = setting(0.9, "Decay of rmsprop's averages.", minimum=0, below=1)
+    ftrl_learning_rate_power: float = setting(
+        -0.5, "Learning-rate power of ftrl.", maximum=0, only_with=_optimizer("ftrl")
+    )
+    ftrl_initial_accumulator_value: float = setting(
+        0.1, "Initial accumulator of ftrl.", minimum=0, only_with=_optimizer("ftrl")
+    )
+    ftrl_l1: float = setting(
+        0.0, "L1 regularisation of ftrl.", minimum=0, only_with=_optimizer("ftrl")
+    )
+    ftrl_l2: float = setting(
+        0.0, "L2 regularisation of ftrl.", minimum=0, only_with=_optimizer("ftrl")
+    )
+    rmsprop_momentum: float = setting(
+        0.9, "Momentum coefficient of rmsprop.", minimum=0, below=1, only_with=_optimizer("rmsprop")
+    )
+    rmsprop_decay: float = setting(
+        0.9, "Decay of rmsprop's averages.", minimum=0, below=1, only_with=_optimizer("rmsprop")
+    )
     weight_decay: float = setting(
         5e-4,
         "Factor of the L2 loss; with adamw, which decays the weights itself, that loss is 0.",
@@ -241,7 +308,9 @@ class LossSettings:
     loss_normalizer: str = setting(
         "matches", "The loss is divided by matched anchors or images.", choices=LOSS_NORMALIZERS
     )
-    match_threshold: float = setting(0.5, "IoU from which an anchor is positive.")
+    match_threshold: float = setting(
+        0.5, "IoU from which an anchor is positive.", above=0, maximum=1
+    )
     label_smoothing: float = setting(
         0.0, "Share of the classification target spread over all classes.", minimum=0, below=1
     )
@@ -276,13 +345,20 @@ class EvaluationSettings:
     eval_split: str = setting(
         "", "Split to score on while training; the best stays in best/.", common=True
     )
-    eval_every_n_steps: int | None = setting(None, "Steps between two evaluations.", minimum=1)
-    eval_every_n_epochs: float | None = setting(
-        None, "Epochs between two evaluations.", common=True
+    eval_every_n_steps: int | None = setting(
+        None, "Steps between two evaluations.", minimum=1, only_with=_SCORED
     )
-    eval_every_secs: float | None = setting(None, "Seconds between two evaluations; one worker.")
+    eval_every_n_epochs: float | None = setting(
+        None, "Epochs between two evaluations.", common=True, only_with=_SCORED, above=0
+    )
+    eval_every_secs: float | None = setting(
+        None, "Seconds between two evaluations; one worker.", only_with=_SCORED, above=0
+    )
     early_stopping_evals: int = setting(
-        0, "End after so many evaluations without a better mAP_VOC07; 0 never.", minimum=0
+        0,
+        "End after so many evaluations without a better mAP_VOC07; 0 never.",
+        minimum=0,
+        only_with=_SCORED,
     )
 
 

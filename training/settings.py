@@ -2,15 +2,10 @@
 
 import dataclasses
 import re
+from typing import Any
 
-from optimization.names import READ_WITH
 from runtime.errors import InputError
-from runtime.settings import (
-    changed_by_name,
-    check,
-    refuse_unless,
-    require,
-)
+from runtime.settings import check, require
 from training.setting_groups import (
     AugmentationSettings,
     ClusterSettings,
@@ -52,19 +47,9 @@ class TrainSettings(
         from runtime import hardware  # TensorFlow comes with it
 
         hardware.check_memory_fraction(self.gpu_memory_fraction)
-        refuse_unless(
-            self.checkpoint_path,
-            self,
-            *("checkpoint_model_scope", "checkpoint_exclude_scopes", "initialize_last_layer"),
-            "use_moving_average",
-            needs="--checkpoint_path",
-        )
-        self._check_learning_rate()
         self._check_distribution()
         self._check_data_service()
         self._check_evaluation()
-        if not 0 < self.match_threshold <= 1:
-            raise InputError(f"--match_threshold={self.match_threshold} must lie in (0, 1].")
         if self.moving_average_decay is not None and not 0 < self.moving_average_decay < 1:
             raise InputError(
                 f"--moving_average_decay={self.moving_average_decay} must lie in (0, 1): 0.9999 is "
@@ -85,34 +70,6 @@ class TrainSettings(
         """Images a step over all clones of all workers that train synchronously."""
         workers = 1 if self.num_ps_tasks else self.num_replicas or 1
         return self.batch_size * self.accumulate_steps * self.num_clones * workers
-
-    @property
-    def idle(self) -> list[str]:
-        """Sentences about flags that do nothing beside the chosen optimizer and schedule.
-
-        Flagfiles and old scripts name those of several, so they are told and not refused.
-        """
-        given = changed_by_name(self)
-        sentences = [
-            f"WARNING: {given[name]} does nothing with --{choice}={getattr(self, choice)}."
-            for choice, readers in READ_WITH.items()
-            for name, values in readers.items()
-            if name in given and getattr(self, choice) not in values
-        ]
-        if not self.slow_start_step:
-            sentences += [
-                f"WARNING: {given[name]} does nothing without --slow_start_step."
-                for name in ("slow_start_learning_rate", "slow_start_type")
-                if name in given
-            ]
-        return sentences
-
-    def _check_learning_rate(self) -> None:
-        factor, epochs = self.learning_rate_decay_factor, self.num_epochs_per_decay
-        if not 0 < factor <= 1:
-            raise InputError(f"--learning_rate_decay_factor={factor} must lie in (0, 1].")
-        if not epochs > 0:
-            raise InputError(f"--num_epochs_per_decay={epochs} must be above 0.")
 
     def _check_distribution(self) -> None:
         if self.master:
@@ -138,19 +95,10 @@ class TrainSettings(
 
     def _check_evaluation(self) -> None:
         intervals = ("eval_every_n_steps", "eval_every_n_epochs", "eval_every_secs")
-        given = [name for name in intervals if getattr(self, name) is not None]
-        for name in given:
-            if not getattr(self, name) > 0:
-                raise InputError(f"--{name}={getattr(self, name)} must be above 0.")
-        if self.eval_split and not given:
+        if self.eval_split and all(getattr(self, name) is None for name in intervals):
             raise InputError(
                 f"--eval_split={self.eval_split}: say how often, such as --eval_every_n_epochs=1."
             )
-        for name in [*given, "early_stopping_evals"]:
-            if getattr(self, name) and not self.eval_split:
-                raise InputError(
-                    f"--{name}={getattr(self, name)} needs a split to score on: give --eval_split."
-                )
         if self.eval_every_secs and (self.num_replicas or 1) > 1:
             raise InputError(
                 f"--eval_every_secs={self.eval_every_secs} with {self.num_replicas} workers: they "
@@ -176,3 +124,44 @@ class TrainSettings(
             )
         name = nets_factory.get_preprocessing_name(self.model_name, self.preprocessing_name)
         preprocessing_factory.get_preprocessing(name, (side, side))
+
+
+def _filled_in(name: str) -> Any:
+    """A field of `TrainSettings` that must be given, under the same bounds."""
+    fields = {field.name: field for field in dataclasses.fields(TrainSettings)}
+    return dataclasses.field(metadata=fields[name].metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResolvedSettings(TrainSettings):
+    """Settings of a run that begins: what was left to the program is filled in.
+
+    `state.resolve` makes them on the chief, which tells the other workers. What may still be None
+    has no value, such as the end of an endless run.
+    """
+
+    seed: int = _filled_in("seed")
+    precision: str = _filled_in("precision")  # not auto
+    input_scale: str = _filled_in("input_scale")  # a number, as the flag has it
+    anchors: str = _filled_in("anchors")
+
+    @classmethod
+    def fill_in(
+        cls,
+        settings: TrainSettings,
+        *,
+        seed: int,
+        precision: str,
+        input_scale: str,
+        anchors: str,
+        batch_norm: str | None,
+    ) -> "ResolvedSettings":
+        """The given settings with these instead of theirs."""
+        filled_in = {
+            "seed": seed,
+            "precision": precision,
+            "input_scale": input_scale,
+            "anchors": anchors,
+            "batch_norm": batch_norm,  # None where the network has none
+        }
+        return cls(**{**vars(settings), **filled_in})

@@ -24,11 +24,11 @@ from model.description import Description
 from nets import pretrained
 from runtime import files, hardware
 from runtime.errors import InputError
-from runtime.settings import changed, to_flagfile
+from runtime.settings import changed, idle, to_flagfile
 from training import initial_weights
 from training import state as train_state
 from training.initial_weights import InitialWeights, find_initial_weights
-from training.settings import TrainSettings
+from training.settings import ResolvedSettings, TrainSettings
 from training.state import TrainState
 
 _OF_EACH_WORKER = (
@@ -42,7 +42,7 @@ class Start:
     """The beginning of a run, the same on every worker but for `found`.
 
     Attributes:
-      settings: with seed, precision and input scale filled in.
+      settings: with all filled in that was left to the program.
       description: of the network.
       step: steps made before.
       found: the checkpoint to resume from; None on a new run and on other workers than the chief.
@@ -50,7 +50,7 @@ class Start:
         the run goes on.
     """
 
-    settings: TrainSettings
+    settings: ResolvedSettings
     description: Description
     step: int
     found: Found | None
@@ -145,7 +145,7 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
     elif not found and settings.seed is None:  # it died before its first checkpoint, if it began
         seed = train_dir.read_number(settings.train_dir, "seed")
         settings = dataclasses.replace(settings, seed=seed)
-    settings, description = train_state.resolve(
+    resolved, description = train_state.resolve(
         settings,
         dataset.labels,
         found and found.tensors,
@@ -154,7 +154,7 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
         fingerprint=dataset.fingerprint,
     )
     return Start(
-        settings=settings,
+        settings=resolved,
         description=description,
         step=found.step if found else 0,
         found=found,
@@ -195,11 +195,16 @@ def _follow(settings: TrainSettings, dataset: Dataset, decision: dict[str, Any])
             f"{len(dataset.labels)} labels, {dataset.num_samples} images, checksum "
             f"{dataset.fingerprint}): copy the chief's records."
         )
-    settings = dataclasses.replace(settings, **filled_in)
-    description = train_state.describe(settings, dataset.labels)
+    resolved = ResolvedSettings.fill_in(
+        settings,
+        seed=chiefs["seed"],
+        precision=chiefs["precision"],
+        input_scale=chiefs["input_scale"],
+        anchors=chiefs["anchors"],
+    )
     return Start(
-        settings=settings,
-        description=description,
+        settings=resolved,
+        description=train_state.describe(resolved, dataset.labels),
         step=decision["step"],
         found=None,
         origin=InitialWeights(),
@@ -244,7 +249,7 @@ def announce(
     for warning in (
         initial_weights.without_effect(settings, found and found.path),
         train_state.warn_of_schedule(settings, num_samples=dataset.num_samples),
-        *settings.idle,
+        *idle(settings),
     ):
         if warning:
             print(warning)

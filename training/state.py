@@ -1,7 +1,6 @@
 """Everything of a training that a checkpoint holds, and what may not change when it goes on."""
 
 import dataclasses
-import inspect
 import json
 import math
 import random
@@ -17,11 +16,12 @@ from model.detector import Detector
 from nets import losses, nets_factory
 from optimization.averages import MovingAverages
 from optimization.loss_scale import LossScale
-from optimization.optimizers import Optimizer
+from optimization.optimizers import Optimizer, Rule
+from optimization.schedules import Schedule
 from runtime import hardware
 from runtime.errors import InputError
 from training.initial_weights import InitialWeights, check_fits
-from training.settings import TrainSettings
+from training.settings import ResolvedSettings, TrainSettings
 from training.step import StepOptions, TrainStep, is_decayed
 
 _IMMUTABLE_ON_RESUME = (
@@ -48,7 +48,7 @@ class TrainState:
 
     def __init__(
         self,
-        settings: TrainSettings,
+        settings: ResolvedSettings,
         description: Description,
         *,
         num_samples: int,
@@ -58,12 +58,12 @@ class TrainState:
         self.description = description
         self._facts = resume_invariants(settings, num_samples=num_samples, fingerprint=fingerprint)
         self._train_dir = settings.train_dir
-        self.detector = Detector(description, seed=settings.seed or 0, initializer=initializer)
+        self.detector = Detector(description, seed=settings.seed, initializer=initializer)
         trained = tf_utils.get_variables_to_train(
             self.detector.variables_by_name, settings.trainable_scopes
         )
         self._optimizer = Optimizer(
-            _configure(tf_utils.configure_optimizer, settings),
+            _update_rule(settings),
             trained,
             decayed=[name for name in trained if is_decayed(name)],
         )
@@ -73,21 +73,19 @@ class TrainState:
         )
         is_float16 = description.precision == "mixed_float16"
         self._loss_scale = LossScale() if is_float16 else None
-        schedule = _configure(tf_utils.configure_learning_rate, settings, num_samples=num_samples)
-        options = {name: getattr(settings, name) for name in StepOptions._fields if name != "loss"}
-        if settings.optimizer == "adamw":
-            options["weight_decay"] = 0.0  # decoupled: a part of the update, not of the loss
         self.step = TrainStep(
             self.detector,
             self._optimizer,
-            schedule,
+            _schedule(settings, num_samples=num_samples),
             trained=trained,
-            options=StepOptions(
-                **options, loss=losses.make("multibox", dataclasses.asdict(settings))
-            ),
+            options=_step_options(settings),
             averages=self._averages,
-            multipliers=_configure(
-                tf_utils.get_gradient_multipliers, settings, variables=trained.keys()
+            multipliers=tf_utils.get_gradient_multipliers(
+                variables=trained.keys(),
+                bias_gradient_multiplier=settings.bias_gradient_multiplier,
+                last_layer_gradient_multiplier=settings.last_layer_gradient_multiplier,
+                last_layers_contain_logits_only=settings.last_layers_contain_logits_only,
+                model_name=settings.model_name,
             ),
             loss_scale=self._loss_scale,
         )
@@ -133,6 +131,59 @@ class TrainState:
         }
 
 
+def _update_rule(settings: ResolvedSettings) -> Rule:
+    return tf_utils.configure_optimizer(
+        optimizer=settings.optimizer,
+        opt_epsilon=settings.opt_epsilon,
+        weight_decay=settings.weight_decay,
+        adadelta_rho=settings.adadelta_rho,
+        adagrad_initial_accumulator_value=settings.adagrad_initial_accumulator_value,
+        adam_beta1=settings.adam_beta1,
+        adam_beta2=settings.adam_beta2,
+        ftrl_learning_rate_power=settings.ftrl_learning_rate_power,
+        ftrl_initial_accumulator_value=settings.ftrl_initial_accumulator_value,
+        ftrl_l1=settings.ftrl_l1,
+        ftrl_l2=settings.ftrl_l2,
+        momentum=settings.momentum,
+        rmsprop_momentum=settings.rmsprop_momentum,
+        rmsprop_decay=settings.rmsprop_decay,
+    )
+
+
+def _schedule(settings: ResolvedSettings, *, num_samples: int) -> Schedule:
+    return tf_utils.configure_learning_rate(
+        learning_rate_decay_type=settings.learning_rate_decay_type,
+        learning_rate=settings.learning_rate,
+        num_samples=num_samples,
+        global_batch_size=settings.global_batch_size,
+        num_epochs_per_decay=settings.num_epochs_per_decay,
+        decay_steps=settings.decay_steps,
+        learning_rate_decay_factor=settings.learning_rate_decay_factor,
+        learning_rate_decay_boundaries=settings.learning_rate_decay_boundaries,
+        end_learning_rate=settings.end_learning_rate,
+        learning_power=settings.learning_power,
+        max_number_of_steps=settings.max_number_of_steps,
+        slow_start_step=settings.slow_start_step,
+        slow_start_learning_rate=settings.slow_start_learning_rate,
+        slow_start_type=settings.slow_start_type,
+    )
+
+
+def _step_options(settings: ResolvedSettings) -> StepOptions:
+    is_decoupled = settings.optimizer == "adamw"  # a part of the update, not of the loss
+    return StepOptions(
+        loss=losses.make("multibox", dataclasses.asdict(settings)),
+        loss_normalizer=settings.loss_normalizer,
+        weight_decay=0.0 if is_decoupled else settings.weight_decay,
+        clip_gradient_norm=settings.clip_gradient_norm,
+        accumulate_steps=settings.accumulate_steps,
+        check_numerics=settings.check_numerics,
+        summarize_gradients=settings.summarize_gradients,
+        jit=settings.jit,
+        batch_norm=settings.batch_norm,
+    )
+
+
 def resolve(
     settings: TrainSettings,
     labels: tuple[str, ...],
@@ -141,7 +192,7 @@ def resolve(
     *,
     num_samples: int,
     fingerprint: str = "",
-) -> tuple[TrainSettings, Description]:
+) -> tuple[ResolvedSettings, Description]:
     """Fills in what was left to the program: seed, precision, anchors, input scale.
 
     Args:
@@ -157,24 +208,25 @@ def resolve(
         what the weights of `origin` were made for; or the checkpoint is not one of a training.
     """
     was, facts = _read_earlier(earlier, settings) if earlier else (None, {})
-    seed = settings.seed if settings.seed is not None else facts.get("seed", _draw_seed())
+    drawn = facts.get("seed", random.SystemRandom().randrange(2**31))
     precision = was.precision if was and settings.precision == "auto" else settings.precision
-    scale = _input_scale(settings.input_scale, was.input_scale if was else origin.input_scale)
-    settings = dataclasses.replace(
+    resolved = ResolvedSettings.fill_in(
         settings,
-        seed=seed,
+        seed=drawn if settings.seed is None else settings.seed,
         precision=hardware.resolve_precision(precision),
-        input_scale=str(scale),
+        input_scale=_input_scale(
+            settings.input_scale, was.input_scale if was else origin.input_scale
+        ),
         anchors=settings.anchors or (was.anchors if was else origin.anchors),
         batch_norm=_batch_norm(settings, facts.get("batch_norm"), origin),
     )
-    description = describe(settings, labels)
+    description = describe(resolved, labels)
     check_fits(origin, description)
     if was:
-        _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), settings)
-        now = resume_invariants(settings, num_samples=num_samples, fingerprint=fingerprint)
-        _refuse_changes(facts, now, settings)
-    return settings, description
+        _refuse_changes(dataclasses.asdict(was), dataclasses.asdict(description), resolved)
+        now = resume_invariants(resolved, num_samples=num_samples, fingerprint=fingerprint)
+        _refuse_changes(facts, now, resolved)
+    return resolved, description
 
 
 def _batch_norm(settings: TrainSettings, earlier: str | None, origin: InitialWeights) -> str | None:
@@ -207,18 +259,26 @@ def _batch_norm(settings: TrainSettings, earlier: str | None, origin: InitialWei
     return chosen
 
 
-def warn_of_schedule(settings: TrainSettings, *, num_samples: int) -> str:
+def warn_of_schedule(settings: ResolvedSettings, *, num_samples: int) -> str:
     """What a user may not expect of the learning rate, in a sentence; else ""."""
-    return _configure(tf_utils.warn_of_early_floor, settings, num_samples=num_samples)
+    return tf_utils.warn_of_early_floor(
+        learning_rate_decay_type=settings.learning_rate_decay_type,
+        num_samples=num_samples,
+        global_batch_size=settings.global_batch_size,
+        num_epochs_per_decay=settings.num_epochs_per_decay,
+        decay_steps=settings.decay_steps,
+        end_learning_rate=settings.end_learning_rate,
+        max_number_of_steps=settings.max_number_of_steps,
+    )
 
 
-def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
-    """What checkpoints say of themselves, from settings without gaps."""
+def describe(settings: ResolvedSettings, labels: tuple[str, ...]) -> Description:
+    """What checkpoints of a run say of themselves."""
     preprocessing = settings.preprocessing_name
     return Description(
         model_name=settings.model_name,
         labels=labels,
-        anchors=settings.anchors or "",
+        anchors=settings.anchors,
         depth_multiplier=settings.depth_multiplier,
         input_scale=float(settings.input_scale),
         precision=settings.precision,
@@ -227,7 +287,7 @@ def describe(settings: TrainSettings, labels: tuple[str, ...]) -> Description:
 
 
 def resume_invariants(
-    settings: TrainSettings, *, num_samples: int, fingerprint: str = ""
+    settings: ResolvedSettings, *, num_samples: int, fingerprint: str = ""
 ) -> dict[str, Any]:
     """What decides the course of a run and must stay when it is resumed."""
     facts = {name: getattr(settings, name) for name in _IMMUTABLE_ON_RESUME}
@@ -247,7 +307,7 @@ def _read_earlier(
     return description, json.loads(earlier["training"].item())
 
 
-def _refuse_changes(before: dict, now: dict, settings: TrainSettings) -> None:
+def _refuse_changes(before: dict, now: dict, settings: ResolvedSettings) -> None:
     for name, value in before.items():
         if now[name] != value:
             own, earlier = _shown(now[name]), _shown(value)
@@ -263,25 +323,14 @@ def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _input_scale(text: str, otherwise: float) -> float:
+def _input_scale(text: str, otherwise: float) -> str:
+    """What the flag says, or else a number as it would say it; kept as given, for other workers."""
     if text == "auto":
-        return otherwise
+        return str(otherwise)
     try:
         scale = float(text)
     except ValueError:
         scale = math.nan
     if not 0 < scale < math.inf:
         raise InputError(f"--input_scale={text} must be auto or a number above 0.")
-    return scale
-
-
-def _draw_seed() -> int:
-    return random.SystemRandom().randrange(2**31)
-
-
-def _configure(factory, settings: TrainSettings, **values):
-    """Calls a factory of `tf_utils` with the settings of its arguments' names."""
-    names = inspect.signature(factory).parameters
-    return factory(
-        **{name: values[name] if name in values else getattr(settings, name) for name in names}
-    )
+    return text

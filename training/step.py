@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from datasets.input_pipeline import Batch
 from model.detector import Detector, count_positives
 from nets import losses
-from nets.matching import Targets
 from optimization.accumulation import sum_over_parts
 from optimization.averages import MovingAverages
 from optimization.loss_scale import LossScale
@@ -22,20 +22,6 @@ from optimization.optimizers import Optimizer
 from optimization.schedules import Schedule
 
 GRADIENT = "/gradient"  # behind a variable's name, in a step's result
-
-
-class Batch(NamedTuple):
-    """A replica's share of a global batch.
-
-    Attributes:
-      images: f32[b, S, S, 3], RGB minus mean.
-      classes: i32[b, A].
-      offsets: f32[b, A, 4].
-    """
-
-    images: tf.Tensor
-    classes: tf.Tensor
-    offsets: tf.Tensor
 
 
 class StepOptions(NamedTuple):
@@ -110,7 +96,7 @@ class TrainStep(tf.Module):
         """Takes one step.
 
         Args:
-          batch: a `Batch`, or a strategy's distributed one.
+          batch: of this process: each replica's share, where a strategy distributed it.
           stop: whether this worker was asked to stop.
 
         Returns:
@@ -137,8 +123,7 @@ class TrainStep(tf.Module):
         return {"loss": tf.add_n(parts), **values}
 
     def _replica_step(self, batch: Batch, stop: tf.Tensor) -> dict[str, tf.Tensor]:
-        targets = Targets(batch.classes, batch.offsets)
-        (counts,) = _sum_over_replicas([tf.stack([count_positives(targets), stop])])
+        (counts,) = _sum_over_replicas([tf.stack([count_positives(batch.targets), stop])])
         positives, stop = tf.unstack(counts)
         own = self._differentiate(batch, self._normalizer(positives, batch))
         # One call: a worker's collectives cost a round each, the losses none beside the gradients.
@@ -196,7 +181,7 @@ class TrainStep(tf.Module):
         trained, state = self._trained.values(), self._detector.state_by_name.values()
         shapes = [*(each.shape for each in trained), losses_shape, *(each.shape for each in state)]
         return sum_over_parts(
-            lambda *part: self._of_part(Batch(*part), normalizer),
+            lambda part: self._of_part(part, normalizer),
             batch,
             parts=self._options.accumulate_steps,
             shapes=shapes,
@@ -208,7 +193,7 @@ class TrainStep(tf.Module):
             predictions, updates = self._predict(batch.images)
             parts = self._detector.loss(
                 predictions,
-                Targets(batch.classes, batch.offsets),
+                batch.targets,
                 normalizer=normalizer,
                 loss=self._options.loss,
                 step=self.step,
@@ -232,7 +217,7 @@ class TrainStep(tf.Module):
         """What the global batch's sums are divided by."""
         if self._options.loss_normalizer == "matches":
             return tf.maximum(1.0, positives)
-        pictures = tf.shape(batch.classes)[0] * self._strategy.num_replicas_in_sync
+        pictures = tf.shape(batch.images)[0] * self._strategy.num_replicas_in_sync
         return tf.cast(pictures, tf.float32)
 
     def _decay(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from datasets.input_pipeline import Batch
 from model.detector import Detector
 from nets import boxes
 from nets.matching import Targets
-from training.step import GRADIENT, Batch
+from training.step import GRADIENT
 from visualization import pictures
 
 PICTURES = 4
@@ -55,7 +56,7 @@ class TrainSummaries:
         if not (self._histograms or self._images):
             return []
         local = self._strategy.experimental_local_results
-        first = Batch(*(local(rows)[0][:PICTURES] for rows in batch))
+        first = tf.nest.map_structure(lambda rows: local(rows)[0][:PICTURES], batch)
         found: list[Summary] = []
         if self._histograms:
             found += [*self._of_variables(result), *self._of_activations(first.images)]
@@ -83,7 +84,7 @@ def draw(detector: Detector, batch: Batch) -> np.ndarray:
     canvases = np.clip(np.round(inputs), 0, 255).astype(np.uint8)
     colours = pictures.class_colours(detector.labels)
     for k, canvas in enumerate(canvases):
-        matched = Targets(batch.classes[k].numpy(), batch.offsets[k].numpy())
+        matched = Targets(*(values[k].numpy() for values in batch.targets))
         anchors, anchor_names = _matched_anchors(detector, matched)
         objects, names = _objects(detector, matched)
         canvas = pictures.draw_boxes(

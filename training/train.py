@@ -1,4 +1,8 @@
-"""Training, put together: records in, checkpoints and metrics out, resumable at any step."""
+"""Training, put together: records in, checkpoints and metrics out, resumable at any step.
+
+Reads from the flags to the last step: `train` finds out what this process is, `_train` begins or
+resumes the run, `run_to_the_end` has its steps taken. What they call stands below, in order.
+"""
 
 import contextlib
 import dataclasses
@@ -20,10 +24,11 @@ from runtime.watchdog import ProcessTimer, Watchdog
 from training import evaluations, initial_weights, remote_steps
 from training import start as run_start
 from training import state as train_state
+from training.evaluations import EvaluationOutcome, Evaluations
 from training.input import make_pipeline
 from training.local_steps import LocalSteps
-from training.loop import Loop
 from training.numerics import NumericsCheck
+from training.profiling import StepProfiler
 from training.remote_steps import RemoteSteps
 from training.settings import TrainSettings
 from training.start import Start
@@ -80,31 +85,17 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
         return _train(settings, dataset, deployment, strategy, servers)
 
 
-@contextlib.contextmanager
-def _watched_start(deployment: DeploymentConfig, stall_timeout_secs: float) -> Iterator[None]:
-    """Ends the process with 75 when the others do not come, or die while TensorFlow starts.
-
-    Workers that train synchronously wait in TensorFlow for each other, with Python standing still.
-    """
-    switch = ProcessTimer(
-        stall_timeout_secs if deployment.num_in_step > 1 else 0,
-        f"TensorFlow could not start in {stall_timeout_secs:g} seconds (--stall_timeout_secs): "
-        "another worker is gone or stuck. Run the same command again; it resumes from the last "
-        "checkpoint.",
-    )
-    with switch, Watchdog(stall_timeout_secs, on_look=switch.reset):
-        yield
-
-
 def _train(
     settings: TrainSettings, dataset: Dataset, deployment: DeploymentConfig, strategy, servers
 ) -> bool:
+    """Begins or resumes the run, the same on every worker, and takes its steps."""
     cluster = Cluster(deployment, strategy)
     with Watchdog(settings.stall_timeout_secs) as watchdog, contextlib.ExitStack() as until:
         start = run_start.agree(settings, dataset, cluster, until=until)
+        resolved = start.settings
         with strategy.scope():
             state = TrainState(
-                start.settings,
+                resolved,
                 start.description,
                 num_samples=dataset.num_samples,
                 fingerprint=dataset.fingerprint,
@@ -114,34 +105,107 @@ def _train(
         watchdog.beat("the network was made")
         interrupts = until.enter_context(StopRequest())
         source, steps = _steps(start, state, dataset, strategy, servers)
-        numerics = NumericsCheck(start.settings, source, dataset)
         writer = NullWriter()
         if cluster.is_chief:
-            if start.settings.overwrite:  # only now is all else known to be possible
-                train_dir.clear(start.settings.train_dir)
+            if resolved.overwrite:  # only now is all else known to be possible
+                train_dir.clear(resolved.train_dir)
             run_start.describe(start, dataset, state)
-            writer = _writer(start, state, strategy)
+            summaries = TrainSummaries(
+                state.detector,
+                strategy,
+                histograms=resolved.summarize_gradients,
+                images=resolved.save_summaries_images,
+            )
+            writer = RunWriter(
+                resolved, start=start.step, tensors=state.tensors, summaries=summaries
+            )
             run_start.announce(start, state, dataset, deployment)
-        loop = Loop(start, steps, numerics, writer, cluster, num_samples=dataset.num_samples)
-        return loop.run(interrupts, watchdog)
+        return run_to_the_end(
+            start,
+            steps,
+            NumericsCheck(resolved, source, dataset),
+            writer,
+            cluster,
+            num_samples=dataset.num_samples,
+            interrupts=interrupts,
+            watchdog=watchdog,
+        )
 
 
-def _writer(start: Start, state: TrainState, strategy) -> RunWriter:
-    settings = start.settings
-    summaries = TrainSummaries(
-        state.detector,
-        strategy,
-        histograms=settings.summarize_gradients,
-        images=settings.save_summaries_images,
+def run_to_the_end(
+    start: Start,
+    steps: LocalSteps | RemoteSteps,
+    numerics: NumericsCheck,
+    writer: NullWriter,
+    cluster: Cluster,
+    *,
+    num_samples: int,
+    interrupts: StopRequest,
+    watchdog: Watchdog,
+) -> bool:
+    """Has the steps taken, to the last one, an early end or a request to stop.
+
+    Args:
+      start: where to begin.
+      steps: takes them.
+      numerics: looks at each.
+      writer: writes, on the chief.
+      cluster: the workers.
+      num_samples: images of an epoch.
+      interrupts: asks for a stop.
+      watchdog: told of every step.
+
+    Returns:
+      Whether the run is done.
+    """
+    settings, step, stop = start.settings, start.step, False
+    evaluations = Evaluations(
+        settings,
+        start=step,
+        num_samples=num_samples,
+        cluster=cluster,
+        writer=writer,
+        interrupts=interrupts,
+        watchdog=watchdog,
     )
-    return RunWriter(settings, start=start.step, tensors=state.tensors, summaries=summaries)
+    traced = settings.profile_dir if cluster.is_chief else ""
+    with writer, StepProfiler(traced, start=step) as profiler:
+        outcome = evaluations.after_step(step)
+        while step < settings.last_step and not stop and outcome == EvaluationOutcome.GO_ON:
+            with profiler.step(step):
+                taken = steps.take(
+                    stop=lambda: interrupts.received is not None, drain=writer.save_is_due()
+                )
+            if taken is None:
+                stop = True
+                break
+            batch, result = taken
+            step += 1
+            stop = bool(result["stop"])
+            if problem := numerics.after_step(step, result):
+                writer.message(problem)
+            writer.after_step(step, result, batch, idle=steps.idle)
+            watchdog.beat(f"step {step}")
+            if not stop or step == settings.last_step:
+                outcome = evaluations.after_step(step)  # which a signal ends, too
+        writer.save(step)
+    if step == settings.last_step:
+        steps.finish()
+    cluster.wait()
+    stopped = outcome == EvaluationOutcome.STOPPED or (stop and step < settings.last_step)
+    if stopped and cluster.is_chief:
+        by = interrupts.received.name if interrupts.received else "a signal to another worker"
+        saved = "saved" if step else "nothing to save yet"
+        how = " Run again without --overwrite." if settings.overwrite else ""
+        print(f"Stopped by {by} at step {step}; {saved}.{how}")
+    return not stopped
 
 
 def _dry_run(settings: TrainSettings) -> bool:
     """Prints where each variable would start from; writes nothing."""
     origin = initial_weights.find_initial_weights(settings)
     dataset = _dataset(settings)
-    settings, description = train_state.resolve(
+    _, description = train_state.resolve(
         settings, dataset.labels, None, origin, num_samples=dataset.num_samples
     )
     print(initial_weights.describe_plan(Detector(description), origin, settings))
@@ -162,6 +226,22 @@ def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> Depl
         ps_job_name=settings.ps_job_name,
         environment=environment,
     )
+
+
+@contextlib.contextmanager
+def _watched_start(deployment: DeploymentConfig, stall_timeout_secs: float) -> Iterator[None]:
+    """Ends the process with 75 when the others do not come, or die while TensorFlow starts.
+
+    Workers that train synchronously wait in TensorFlow for each other, with Python standing still.
+    """
+    switch = ProcessTimer(
+        stall_timeout_secs if deployment.num_in_step > 1 else 0,
+        f"TensorFlow could not start in {stall_timeout_secs:g} seconds (--stall_timeout_secs): "
+        "another worker is gone or stuck. Run the same command again; it resumes from the last "
+        "checkpoint.",
+    )
+    with switch, Watchdog(stall_timeout_secs, on_look=switch.reset):
+        yield
 
 
 def _dataset(settings: TrainSettings) -> Dataset:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from datasets.input_pipeline import Batch
 from model import checkpoints, train_dir
 from runtime import files, json_log
 from runtime.errors import InputError
 from runtime.progress import Progress
 from training.numerics import require_finite
-from training.settings import TrainSettings
-from training.step import GRADIENT, Batch
+from training.settings import ResolvedSettings
+from training.step import GRADIENT
 from training.summaries import Summary, TrainSummaries
 
 _NOT_WRITTEN = ("finite", "stop")
@@ -55,7 +56,7 @@ class RunWriter(NullWriter):
 
     def __init__(
         self,
-        settings: TrainSettings,
+        settings: ResolvedSettings,
         *,
         start: int,
         tensors: Callable[[], dict],

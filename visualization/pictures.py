@@ -148,10 +148,6 @@ def _to_pixels(boxes: np.ndarray, height: int, width: int) -> list[tuple[int, ..
     return [tuple(map(int, row)) for row in np.concatenate([first, last], axis=1)]
 
 
-def _line_width(canvas: np.ndarray) -> int:
-    return max(2, round(min(canvas.shape[:2]) / 160))
-
-
 def _text_size(canvas: np.ndarray) -> int:
     """Pixels; small images keep letters that can be read."""
     return int(np.clip(round(min(canvas.shape[:2]) / 27), 9, 64))
@@ -160,7 +156,7 @@ def _text_size(canvas: np.ndarray) -> int:
 def _frame(canvas: np.ndarray, box: Sequence[int], colour: Colour, thin: bool) -> None:
     """A line within the box, and a hairline of paper inside it that shows it on its own colour."""
     top, left, bottom, right = box
-    width = 1 if thin else _line_width(canvas)
+    width = 1 if thin else max(2, round(min(canvas.shape[:2]) / 160))
     for inset, tone in [*((k, colour) for k in range(width)), (width, _PAPER)][
         : width + (not thin)
     ]:
@@ -320,10 +316,15 @@ def _place(
     sheet[y : y + height, x : x + width] = drawn
 
 
-def write_png(path: str, image: np.ndarray) -> None:
-    """Writes uint8[H, W, 3] RGB to a PNG file; `path` may be on any of TensorFlow's filesystems."""
+def to_png(image: np.ndarray) -> bytes:
+    """uint8[H, W, 3] RGB as a PNG file."""
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
         raise ValueError(f"an image of shape {image.shape} cannot be written as PNG")
+    return data.tobytes()
+
+
+def write_png(path: str, image: np.ndarray) -> None:
+    """Writes uint8[H, W, 3] RGB to a PNG file; `path` may be on any of TensorFlow's filesystems."""
     with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(data.tobytes())
+        file.write(to_png(image))

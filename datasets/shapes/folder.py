@@ -10,8 +10,7 @@ whole, never before.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -24,14 +23,6 @@ from runtime import files
 from runtime.errors import InputError
 
 LABELS = drawing.NAMES
-_SPLITS = ("train", "test")
-
-
-class _Entry(NamedTuple):
-    """A line of a split file: the image and what is on it."""
-
-    image_id: str
-    objects: tuple[scene.Labelled, ...]
 
 
 def generate(
@@ -41,7 +32,7 @@ def generate(
     num_train: int = 2400,
     num_test: int = 200,
     folder: str = "VOC2007",
-    on_picture: Callable[[int], None] | None = None,
+    on_picture: Callable[[int], None] = lambda number: None,
 ) -> str:
     """Writes `num_train + num_test` images with annotations under `output_dir/folder`.
 
@@ -63,68 +54,58 @@ def generate(
     Raises:
       InputError: a number out of range, or the folder is there already.
     """
-    _check(seed=seed, num_train=num_train, num_test=num_test)
+    counts = {"train": num_train, "test": num_test}
+    if seed < 0:
+        raise InputError(f"seed is {seed}: give 0 or a positive number.")
+    for split, number in counts.items():
+        if not 1 <= number < 500_000:
+            raise InputError(f"num_{split} is {number}: each split needs 1 to 499,999 images.")
     voc_dir = os.path.join(output_dir, folder)
     if tf.io.gfile.exists(voc_dir):
         raise InputError(f"{voc_dir} is there already: delete it or choose another output_dir.")
     tf.io.gfile.makedirs(output_dir)
     # One folder further down, so that nothing takes what a kill leaves behind for a data set.
     unfinished = os.path.join(output_dir, f".unfinished-{os.getpid()}")
-    counts = {"train": num_train, "test": num_test}
     try:
-        _write(os.path.join(unfinished, folder), folder, seed, counts, on_picture)
+        _write(os.path.join(unfinished, folder), seed, counts, on_picture)
         tf.io.gfile.rename(os.path.join(unfinished, folder), voc_dir)
     finally:
         files.remove_tree(unfinished)
     return voc_dir
 
 
-def _check(*, seed: int, num_train: int, num_test: int) -> None:
-    if seed < 0:
-        raise InputError(f"seed is {seed}: give 0 or a positive number.")
-    for name, number in (("num_train", num_train), ("num_test", num_test)):
-        if not 1 <= number < 500_000:
-            raise InputError(f"{name} is {number}: each split needs 1 to 499,999 images.")
-
-
 def _write(
-    voc_dir: str,
-    folder: str,
-    seed: int,
-    counts: Mapping[str, int],
-    on_picture: Callable[[int], None] | None,
+    voc_dir: str, seed: int, counts: Mapping[str, int], on_picture: Callable[[int], None]
 ) -> None:
-    for name in ("Annotations", "JPEGImages", os.path.join("ImageSets", "Main")):
-        tf.io.gfile.makedirs(os.path.join(voc_dir, name))
-    entries: dict[str, list[_Entry]] = {split: [] for split in counts}
-    for number, (split, picture) in enumerate(_pictures(seed, counts), start=1):
-        entry = _Entry(f"{number:06d}", picture.objects)
-        height, width = picture.image.shape[:2]
-        text = annotation(entry.image_id, picture.objects, height, width, folder=folder, seed=seed)
-        _put(os.path.join(voc_dir, "Annotations", f"{entry.image_id}.xml"), text)
-        _put(os.path.join(voc_dir, "JPEGImages", f"{entry.image_id}.jpg"), _jpeg(picture.image))
-        entries[split].append(entry)
-        if on_picture is not None:
-            on_picture(number)
-    _write_splits(os.path.join(voc_dir, "ImageSets", "Main"), entries)
-
-
-def _pictures(seed: int, counts: Mapping[str, int]) -> Iterator[tuple[str, scene.Picture]]:
-    for split, count in counts.items():
+    folder, number = os.path.basename(voc_dir), 0
+    for nth, (split, count) in enumerate(counts.items()):
+        entries = {}
         for k in range(count):
-            rng = np.random.default_rng([seed, _SPLITS.index(split), k])
-            yield split, scene.draw(rng)
+            image, objects = scene.draw(np.random.default_rng([seed, nth, k]))
+            number += 1
+            image_id = f"{number:06d}"
+            text = annotation(image_id, objects, *image.shape[:2], folder=folder, seed=seed)
+            _put(voc_dir, f"Annotations/{image_id}.xml", text)
+            _, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+            _put(voc_dir, f"JPEGImages/{image_id}.jpg", jpeg.tobytes())
+            entries[image_id] = objects
+            on_picture(number)
+        for name in ("train", "trainval") if split == "train" else (split,):
+            _put_lines(voc_dir, name, entries)
+            for label in LABELS:
+                lines = [f"{each} {_presence(label, on):2d}" for each, on in entries.items()]
+                _put_lines(voc_dir, f"{label}_{name}", lines)
 
 
-def _jpeg(image: np.ndarray) -> bytes:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    return data.tobytes()
-
-
-def _put(path: str, data: bytes) -> None:
+def _put(voc_dir: str, name: str, data: bytes) -> None:
+    path = os.path.join(voc_dir, name)
+    tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "wb") as file:
         file.write(data)
+
+
+def _put_lines(voc_dir: str, split: str, lines: Iterable[str]) -> None:
+    _put(voc_dir, f"ImageSets/Main/{split}.txt", "".join(f"{line}\n" for line in lines).encode())
 
 
 def annotation(
@@ -152,19 +133,7 @@ def _object(labelled: scene.Labelled) -> Object:
     return Object(labelled.name, box, labelled.difficult, labelled.truncated)
 
 
-def _write_splits(folder: str, entries: Mapping[str, Sequence[_Entry]]) -> None:
-    named = {"train": entries["train"], "trainval": entries["train"], "test": entries["test"]}
-    for split, pictures in named.items():
-        lines = [f"{entry.image_id}\n" for entry in pictures]
-        _put(os.path.join(folder, f"{split}.txt"), "".join(lines).encode())
-        for label in LABELS:
-            lines = [f"{entry.image_id} {_presence(label, entry):2d}\n" for entry in pictures]
-            _put(os.path.join(folder, f"{label}_{split}.txt"), "".join(lines).encode())
-
-
-def _presence(label: str, entry: _Entry) -> int:
+def _presence(label: str, objects: Sequence[scene.Labelled]) -> int:
     """1 where an image has such an object, -1 where it has none, 0 where all are difficult."""
-    difficult = [each.difficult for each in entry.objects if each.name == label]
-    if not difficult:
-        return -1
-    return 0 if all(difficult) else 1
+    difficult = [each.difficult for each in objects if each.name == label]
+    return -1 if not difficult else int(not all(difficult))

@@ -44,7 +44,7 @@ def labels_read(source, *, step: int, shuffle: bool, workers: int = 1) -> list[i
             last_step=step + 1,
             shuffle=shuffle,
         )
-        found += [int(label) for _, labels, _ in batches for label in tf.reshape(labels, [-1])]
+        found += [int(label) for _, (labels, _) in batches for label in tf.reshape(labels, [-1])]
     return found
 
 

@@ -46,7 +46,7 @@ def batches(source, *, first=0, last=4, share=None, **options):
         last_step=last,
         **options,
     )
-    rows = [(labels.numpy()[:, 0].tolist(), seeds.numpy().tolist()) for seeds, labels, _ in data]
+    rows = [(labels.numpy()[:, 0].tolist(), seeds.numpy().tolist()) for seeds, (labels, _) in data]
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
@@ -123,7 +123,7 @@ def test_crowds_are_never_learnt_from(tmp_path, write_tfrecord, use_difficult, e
         last_step=1,
         use_difficult=use_difficult,
     )
-    assert next(iter(data))[1].numpy().tolist() == [expected, expected]
+    assert next(iter(data)).targets[0].numpy().tolist() == [expected, expected]
 
 
 def test_beginning_in_the_middle_of_100000_records_reads_a_few(tmp_path, ssd_tensorflow_record):

@@ -5,18 +5,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets.input_pipeline import Batch
 from datasets.records import features
 from evaluation.evaluate import evaluate_checkpoint
 from evaluation.settings import EvalSettings
 from model import checkpoints
 from model.description import Description
 from model.detector import Detector
+from nets.matching import Targets
 from runtime.errors import InputError
 from training import state as train_state
 from training.initial_weights import InitialWeights
 from training.settings import TrainSettings
 from training.state import TrainState
-from training.step import Batch
 
 
 def settings(path: str, **flags) -> EvalSettings:
@@ -75,7 +76,7 @@ def course(tmp_path_factory):
     classes[0, 100:120] = 1
     for step in range(3):
         images = tf.constant(noise(step)[None], tf.float32) - 120.0
-        state.step(Batch(images, tf.constant(classes), tf.ones([1, 8732, 4])))
+        state.step(Batch(images, Targets(tf.constant(classes), tf.ones([1, 8732, 4]))))
         course.append({name: variable.numpy() for name, variable in weights.items()})
     folder = tmp_path_factory.mktemp("run")
     return checkpoints.save(str(folder), 3, state.tensors()), course

@@ -40,7 +40,7 @@ model = tf.saved_model.load(folder)
 arrays = np.load(images)
 found = {}
 for name in arrays.files:
-    if name.startswith("image"):
+    if name.startswith("picture"):
         image = arrays[name]
         png = tf.io.encode_png(image)[None]
         results = {

@@ -8,6 +8,8 @@ from nets import anchors
 from nets.parameters import write_anchor_sizes
 from nets.ssd_vgg_300 import PARAMETERS
 
+VOC = PARAMETERS.sizes_of("voc")
+
 
 def f32(values) -> np.ndarray:
     return np.array(values, np.float32).reshape(-1, 4)
@@ -70,8 +72,8 @@ def squares_at_random(sides, count: int = 300) -> np.ndarray:
 def test_nearest_anchor_of_a_layer_overlaps_most(number):
     layer = PARAMETERS.layers[number]
     before = sum(each.size**2 * each.anchors_per_cell for each in PARAMETERS.layers[:number])
-    made = anchors.make(PARAMETERS, "voc")[before:][: layer.size**2 * layer.anchors_per_cell]
-    shapes = np.stack(anchors.shapes(layer, *PARAMETERS.sizes_of("voc")[number]), 1)
+    made = anchors.make(PARAMETERS, VOC)[before:][: layer.size**2 * layer.anchors_per_cell]
+    shapes = np.stack(anchors.shapes(layer, *VOC[number]), 1)
     boxes = np.random.default_rng(number).uniform(0, 0.6, (50, 4))
     boxes[:, 2:] = boxes[:, :2] + 0.05 + boxes[:, 2:]
     for kind, shape in enumerate(shapes):
@@ -82,12 +84,11 @@ def test_nearest_anchor_of_a_layer_overlaps_most(number):
 
 def test_sides_go_to_the_layer_whose_grid_is_fine_enough():
     boxes = squares_at_random([20, 48])
-    before = PARAMETERS.sizes_of("voc")
-    after = anchor_fit.fit_squares(boxes, PARAMETERS, before, sides=[20, 48])
-    assert after == ((20, 48), *before[1:])
+    after = anchor_fit.fit_squares(boxes, PARAMETERS, VOC, sides=[20, 48])
+    assert after == ((20, 48), *VOC[1:])
     overlaps = [
-        anchor_fit.best_overlaps(boxes, anchors.make(PARAMETERS, write_anchor_sizes(squares)))
-        for squares in (before, after)
+        anchor_fit.best_overlaps(boxes, anchors.make(PARAMETERS, squares))
+        for squares in (VOC, after)
     ]
     recall = [(each >= 0.5).mean() for each in overlaps]
     assert recall[0] < 0.9 < 0.99 < recall[1]
@@ -95,18 +96,20 @@ def test_sides_go_to_the_layer_whose_grid_is_fine_enough():
 
 def test_squares_stay_in_order():
     """Anchors of 48 pixels on coarse layers would fit the few objects that lie right."""
-    boxes, before = squares_at_random([48], 2000), PARAMETERS.sizes_of("voc")
-    after = anchor_fit.fit_squares(boxes, PARAMETERS, before, sides=[46, 47, 48, 49, 50])
+    boxes = squares_at_random([48], 2000)
+    after = anchor_fit.fit_squares(boxes, PARAMETERS, VOC, sides=[46, 47, 48, 49, 50])
     sides = [side for pair in after for side in pair]
     assert sides == sorted(sides)
-    assert after != before
+    assert after != VOC
 
 
 def test_proposal_is_a_flag_or_nothing():
     boxes = squares_at_random([20, 48])
     shapes = anchor_fit.propose(300.0 * (boxes[:, 2:] - boxes[:, :2]), 2)
-    flag = anchor_fit.propose_sides(boxes, PARAMETERS, "voc", shapes)
+    proposal = anchor_fit.propose_sides(boxes, PARAMETERS, VOC, shapes)
+    flag = write_anchor_sizes(proposal)
     assert flag == "20-48,60-81.6,111-134.1,162-185.8,213-237.1,264-288.4"
-    assert anchor_fit.propose_sides(boxes, PARAMETERS, flag, shapes) is None
-    assert anchor_fit.propose_sides(boxes[:0], PARAMETERS, "voc", shapes) is None
-    assert anchor_fit.propose_sides(boxes, PARAMETERS, "voc", shapes[:0]) is None
+    assert PARAMETERS.sizes_of(flag) == proposal
+    assert anchor_fit.propose_sides(boxes, PARAMETERS, proposal, shapes) is None
+    assert anchor_fit.propose_sides(boxes[:0], PARAMETERS, VOC, shapes) is None
+    assert anchor_fit.propose_sides(boxes, PARAMETERS, VOC, shapes[:0]) is None

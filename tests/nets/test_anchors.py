@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nets import anchors
+from nets.parameters import SSDParameters
 from nets.ssd_vgg_300 import PARAMETERS
 from runtime.errors import InputError
 
@@ -36,9 +37,14 @@ def plain_reading(sizes) -> list[list[float]]:
     return found
 
 
+def make(given: str, parameters: SSDParameters = PARAMETERS) -> np.ndarray:
+    """The anchors of a value of --anchors."""
+    return anchors.make(parameters, parameters.sizes_of(given))
+
+
 @pytest.mark.parametrize("preset", ["voc", "coco"])
 def test_anchors_equal_a_plain_reading_of_the_recipe(preset):
-    made = anchors.make(PARAMETERS, preset)
+    made = make(preset)
     assert made.shape == (8732, 4)
     assert made.dtype == np.float32
     np.testing.assert_allclose(made * 300, plain_reading(SIZES[preset]), rtol=0, atol=1e-4)
@@ -46,7 +52,7 @@ def test_anchors_equal_a_plain_reading_of_the_recipe(preset):
 
 def test_anchors_of_a_layer_stand_together():
     assert STARTS.tolist() == [0, 5776, 7942, 8542, 8692, 8728, 8732]
-    heights = (lambda boxes: boxes[:, 2] - boxes[:, 0])(anchors.make(PARAMETERS, "voc") * 300)
+    heights = (lambda boxes: boxes[:, 2] - boxes[:, 0])(make("voc") * 300)
     first = heights[STARTS[:-1]]
     np.testing.assert_allclose(first, [30, 60, 111, 162, 213, 264], rtol=1e-5)
 
@@ -95,13 +101,13 @@ FIRST_CELLS = {
 @pytest.mark.parametrize("layer", range(6))
 def test_first_cell_of_each_layer_is_as_worked_out_by_hand(layer):
     centre, shapes = FIRST_CELLS[layer]
-    boxes = anchors.make(PARAMETERS, "voc")[STARTS[layer] : STARTS[layer] + len(shapes)] * 300
+    boxes = make("voc")[STARTS[layer] : STARTS[layer] + len(shapes)] * 300
     np.testing.assert_allclose((boxes[:, :2] + boxes[:, 2:]) / 2, centre, atol=1e-4)
     np.testing.assert_allclose(boxes[:, 2:] - boxes[:, :2], shapes, atol=2e-4)
 
 
 def test_columns_run_faster_than_rows():
-    made = anchors.make(PARAMETERS, "voc") * 300
+    made = make("voc") * 300
     centres = (made[:, :2] + made[:, 2:]) / 2
     np.testing.assert_allclose(centres[4], [4, 12], atol=1e-4)
     np.testing.assert_allclose(centres[4 * 38], [12, 4], atol=1e-4)
@@ -109,14 +115,14 @@ def test_columns_run_faster_than_rows():
 
 
 def test_anchors_reach_over_the_border_unclipped():
-    made = anchors.make(PARAMETERS, "voc")
+    made = make("voc")
     np.testing.assert_allclose(made[0] * 300, [-11, -11, 19, 19], atol=1e-4)
     assert made.min() < 0
     assert made.max() > 1
 
 
 def test_presets_differ_in_every_layer():
-    voc, coco = (anchors.make(PARAMETERS, preset) for preset in ("voc", "coco"))
+    voc, coco = (make(preset) for preset in ("voc", "coco"))
     areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (voc, coco)]
     for start, end in itertools.pairwise(STARTS):
         assert (areas[1][start:end] < areas[0][start:end]).all()
@@ -124,7 +130,7 @@ def test_presets_differ_in_every_layer():
 
 def test_sides_given_in_pixels_are_those_of_the_squares():
     given = "21-50,60-81,111-134,162-186,213-237,264-288"
-    made = anchors.make(PARAMETERS, given) * 300
+    made = make(given) * 300
     heights, widths = (made[:, 2:] - made[:, :2]).T
     first = [(21, 21), (50, 50), (21 / 2**0.5, 21 * 2**0.5), (21 * 2**0.5, 21 / 2**0.5)]
     np.testing.assert_allclose(np.stack([heights, widths], 1)[:4], first, atol=1e-3)
@@ -133,11 +139,11 @@ def test_sides_given_in_pixels_are_those_of_the_squares():
 
 def test_unknown_preset_is_refused():
     with pytest.raises(InputError, match=r"--anchors=imagenet .* coco, voc"):
-        anchors.make(PARAMETERS, "imagenet")
+        make("imagenet")
 
 
 def test_picture_that_is_not_square_divides_rows_by_its_height():
     wide = PARAMETERS._replace(image_size=(300, 600))
-    made, square = anchors.make(wide, "voc"), anchors.make(PARAMETERS, "voc")
+    made, square = make("voc", wide), make("voc")
     np.testing.assert_allclose(made[:, ::2], square[:, ::2], atol=1e-6)
     np.testing.assert_allclose(made[:, 1::2], square[:, 1::2] / 2, atol=1e-6)

@@ -80,7 +80,7 @@ def test_best_anchors_of_a_crowd_are_those_of_the_greedy_rule(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_best_anchors_of_real_anchors_are_those_of_the_greedy_rule(seed):
-    anchors = f32(anchor_boxes.make(PARAMETERS, "voc"))
+    anchors = f32(anchor_boxes.make(PARAMETERS, PARAMETERS.sizes_of("voc")))
     overlaps = box_ops.iou(f32(random_objects(seed, 60)), anchors)
     assert matching.best_anchors(overlaps).numpy().tolist() == greedy(overlaps.numpy())
 
@@ -175,7 +175,7 @@ def test_match_gives_labels_and_offsets_of_the_right_objects():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_match_on_real_anchors_decodes_to_the_objects(seed):
-    anchors = anchor_boxes.make(PARAMETERS, "voc")
+    anchors = anchor_boxes.make(PARAMETERS, PARAMETERS.sizes_of("voc"))
     boxes, count = random_objects(seed, 4 + 9 * seed), 4 + 9 * seed
     labels = np.arange(1, count + 1)
     made = matching.match(f32(boxes), tf.constant(labels), f32(anchors))
@@ -191,7 +191,7 @@ def test_match_on_real_anchors_decodes_to_the_objects(seed):
 
 
 def test_match_without_objects_is_all_background():
-    anchors = f32(anchor_boxes.make(PARAMETERS, "voc"))
+    anchors = f32(anchor_boxes.make(PARAMETERS, PARAMETERS.sizes_of("voc")))
     made = matching.match(tf.zeros([0, 4]), tf.zeros([0], tf.int64), anchors)
     assert made.classes.shape == (8732,)
     assert made.offsets.shape == (8732, 4)
@@ -201,7 +201,7 @@ def test_match_without_objects_is_all_background():
 
 @pytest.mark.parametrize("count", [0, 1, 40])
 def test_match_says_the_same_inside_a_compiled_pipeline(count):
-    anchors = f32(anchor_boxes.make(PARAMETERS, "voc"))
+    anchors = f32(anchor_boxes.make(PARAMETERS, PARAMETERS.sizes_of("voc")))
     boxes, labels = f32(random_objects(5, count)), tf.ones([count], tf.int64)
     data = tf.data.Dataset.from_tensors((boxes, labels))
     inside = next(iter(data.map(lambda b, k: matching.match(b, k, anchors, threshold=0.4))))
@@ -211,7 +211,7 @@ def test_match_says_the_same_inside_a_compiled_pipeline(count):
 
 
 def test_small_object_far_below_the_threshold_still_teaches():
-    anchors = f32(anchor_boxes.make(PARAMETERS, "voc"))
+    anchors = f32(anchor_boxes.make(PARAMETERS, PARAMETERS.sizes_of("voc")))
     speck = f32([[0.5, 0.5, 0.51, 0.51]])  # 3 pixels; the smallest anchor has 30
     made = matching.match(speck, tf.constant([2]), anchors)
     assert float(tf.reduce_max(box_ops.iou(speck, anchors))) < 0.05

@@ -19,7 +19,7 @@ def test_every_anchor_has_a_prediction(preset):
     made = detector(anchors=preset)
     predictions = made.predict(tf.zeros([2, 32, 32, 3]))
     count = (8 * 8 + 4 * 4 + 2 * 2) * 4
-    assert anchors.make(ssd_tiny_32.PARAMETERS, preset).shape == (count, 4)
+    assert anchors.make(ssd_tiny_32.PARAMETERS, made.description.anchor_sizes).shape == (count, 4)
     assert ssd_tiny_32.PARAMETERS.num_anchors == count
     assert predictions.logits.shape == (2, count, 3)
     assert predictions.offsets.shape == (2, count, 4)

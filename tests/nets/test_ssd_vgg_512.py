@@ -22,7 +22,7 @@ def test_anchors_are_24564_from_64_cells_to_one():
 )
 def test_first_square_of_the_first_and_last_layer(preset, first, last):
     """Centre of the first cell (4, 4) pixels; the last layer has one cell, in the middle."""
-    made = anchors.make(PARAMETERS, preset) * 512
+    made = anchors.make(PARAMETERS, PARAMETERS.sizes_of(preset)) * 512
     half, size = first / 2, last / 2
     np.testing.assert_allclose(made[0], [4 - half, 4 - half, 4 + half, 4 + half], atol=1e-3)
     np.testing.assert_allclose(made[-4], [256 - size] * 2 + [256 + size] * 2, atol=1e-3)

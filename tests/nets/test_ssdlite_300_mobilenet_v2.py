@@ -50,7 +50,7 @@ def test_multiply_adds_are_the_published_count(detector):
 
 
 def test_anchors_are_the_apis():
-    made = anchors.make(PARAMETERS, "coco")
+    made = anchors.make(PARAMETERS, PARAMETERS.sizes_of("coco"))
     assert made.shape == (1917, 4)
     centre, root = 0.5 / 19, np.sqrt(2)
     sizes = [(0.1, 0.1), (0.2 / root, 0.2 * root), (0.2 * root, 0.2 / root)]  # height, width

@@ -13,7 +13,8 @@ BATCH = (tf.reshape(tf.range(24.0), [6, 4]), tf.constant([1, 2, 3, 4, 5, 6]))
 def test_sum_does_not_depend_on_the_parts(parts):
     seen = []
 
-    def compute(values: tf.Tensor, numbers: tf.Tensor) -> list[tf.Tensor]:
+    def compute(part: tuple[tf.Tensor, tf.Tensor]) -> list[tf.Tensor]:
+        values, numbers = part
         seen.append(values.shape[0])
         weighted = values * tf.cast(numbers, tf.float32)[:, None]
         return [tf.reduce_sum(weighted, axis=0), tf.reduce_sum(values)]
@@ -32,7 +33,8 @@ def test_sum_does_not_depend_on_the_parts(parts):
 def test_gradients_may_be_taken_of_each_part():
     variable = tf.Variable([2.0, 3.0, 5.0, 7.0])
 
-    def compute(values: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor]:
+    def compute(part: tuple[tf.Tensor, tf.Tensor]) -> list[tf.Tensor]:
+        values, _ = part
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum((values * variable) ** 2)
         return [tape.gradient(loss, variable)]

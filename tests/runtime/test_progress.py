@@ -1,6 +1,7 @@
 """Progress on a pipe, read line by line, and on a terminal, read back from the stream."""
 
 import io
+import re
 
 import pytest
 
@@ -117,18 +118,25 @@ def test_values_stay_until_they_are_replaced(pipe, clock):
 
 
 def test_time_left_goes_by_the_steps_after_the_first(pipe, clock):
-    progress = Progress(900, "training", start=700, stream=pipe, clock=clock)
-    with progress:
-        assert progress.seconds_left() is None
+    with Progress(900, "training", start=700, log_every=1, stream=pipe, clock=clock) as progress:
         clock.now += 60.0  # tracing
         progress.update(701)
-        assert progress.seconds_left() is None
         clock.now += 10.0
         progress.update(706)
-        assert progress.seconds_left() == pytest.approx(2.0 * 194)
         progress.update(900)
-        assert progress.seconds_left() == 0.0
-    assert "left" not in lines(pipe)[-1]
+    assert lines(pipe) == [
+        "training 701/900 steps",
+        "training 706/900 steps  6 min 28 s left",  # 2 s a step
+        "training 900/900 steps",
+    ]
+
+
+def test_time_left_of_slow_steps_is_known(pipe, clock):
+    with Progress(20, "training", log_every=1, stream=pipe, clock=clock) as progress:
+        for step in (1, 2, 3):
+            clock.now += 600.0
+            progress.update(step)
+    assert lines(pipe)[-1] == "training 3/20 steps  2 h 50 min left"
 
 
 def test_unknown_total_has_no_time_left(pipe, clock):
@@ -154,6 +162,18 @@ def test_terminal_shows_a_bar(terminal):
     assert "40/40 steps" in text
     assert "loss 0.5  rate 1.00e-02  12.0 images/s" in text
     assert "training 10/40 steps  " not in text
+
+
+def test_everything_has_room_in_80_columns(terminal, clock, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with Progress(120_000, "training", stream=terminal, clock=clock) as progress:
+        for step in (98_000, 98_010):
+            clock.now += 7.0
+            progress.update(step, loss=1.23456, learning_rate=0.001, images_per_second=33.333)
+    assert re.search(
+        "training .*━.* 98010/120000 steps .*4:16:33.* loss 1.235  rate 1.00e-03  33.3 images/s",
+        terminal.getvalue(),
+    )
 
 
 def test_terminal_shows_a_bar_without_a_total(terminal):

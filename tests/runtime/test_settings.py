@@ -1,6 +1,7 @@
 """Settings to flags and back, through absl's real parser."""
 
 import dataclasses
+import re
 
 import hypothesis
 import hypothesis.strategies as st
@@ -9,7 +10,7 @@ from absl import flags
 
 from runtime import settings
 from runtime.errors import InputError
-from runtime.settings import setting
+from runtime.settings import OnlyWith, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,25 @@ class Bounded:
     rate: float = setting(1.0, "A number.", minimum=1)
     power: float = setting(-1.0, "A number.", maximum=0)
     share: float = setting(0.5, "A share.", minimum=0, below=1)
+    epochs: float | None = setting(None, "A number that may be absent.", above=0)
+    factor: float = setting(1.0, "A factor.", above=0, maximum=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Together:
+    """Settings that mean nothing alone."""
+
+    source: str = setting("", "A text.")
+    scope: str | None = setting(None, "A text.", only_with=OnlyWith("source"))
+    average: bool = setting(True, "Yes or no.", only_with=OnlyWith("source", refused=False))
+    every: int | None = setting(
+        None, "A number.", only_with=OnlyWith("source", said="needs X: add it")
+    )
+    kind: str = setting("flat", "One of some.")
+    power: float = setting(1.0, "A number.", only_with=OnlyWith("kind", ("poly",), refused=False))
+    format: tuple[str, ...] = setting(("slim",), "Some.")
+    top_k: int = setting(9, "A number.", only_with=OnlyWith("format", ("a", "b", "c")))
+    bits: int = setting(32, "A number.", only_with=OnlyWith("format", ("b",)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,13 +80,20 @@ class Joined(ScheduleGroup, DataGroup):
     """Both, the last base first."""
 
 
+def forget_flags(settings_class: type) -> None:
+    """Takes back `define_flags`."""
+    settings._DEFINED.remove(settings_class)
+    for field in dataclasses.fields(settings_class):
+        delattr(flags.FLAGS, field.name)
+
+
 def help_of(settings_class: type, *, full: bool) -> str:
     """What a script with these flags prints; takes the flags away again."""
     settings.define_flags(settings_class)
     try:
         return settings.help_text(full=full)
     finally:
-        settings.forget_flags(settings_class)
+        forget_flags(settings_class)
 
 
 def parse(*arguments: str) -> Example:
@@ -76,7 +103,7 @@ def parse(*arguments: str) -> Example:
         flags.FLAGS(["script", *arguments])
         return settings.from_flags(Example)
     finally:
-        settings.forget_flags(Example)
+        forget_flags(Example)
         flags.FLAGS.unparse_flags()
 
 
@@ -234,7 +261,11 @@ def test_setting_that_would_do_nothing_is_refused():
 
 
 @pytest.mark.parametrize(
-    "values", [{"steps": 1}, {"limit": None}, {"rate": float("inf")}, {"power": 0.0}]
+    "values",
+    [
+        *({"steps": 1}, {"limit": None}, {"rate": float("inf")}, {"power": 0.0}),
+        *({"epochs": None}, {"epochs": 0.1}, {"factor": 1.0}),
+    ],
 )
 def test_numbers_within_their_bounds_pass_and_so_do_absent_ones(values):
     settings.check(Bounded(**values))
@@ -248,11 +279,58 @@ def test_numbers_within_their_bounds_pass_and_so_do_absent_ones(values):
         ({"rate": 0.999}, "--rate=0.999 must be 1 or more"),
         ({"rate": float("nan")}, "--rate=nan must be 1 or more"),
         ({"power": 0.1}, "--power=0.1 must be 0 or less"),
+        ({"epochs": 0.0}, "--epochs=0.0 must be above 0"),
+        ({"epochs": float("nan")}, "--epochs=nan must be above 0"),
+        ({"factor": 0.0}, r"--factor=0.0 must lie in \(0, 1\]"),
+        ({"factor": 1.1}, r"--factor=1.1 must lie in \(0, 1\]"),
+        ({"factor": float("nan")}, r"--factor=nan must lie in \(0, 1\]"),
     ],
 )
 def test_number_outside_its_bounds_is_refused(values, message):
     with pytest.raises(InputError, match=message):
         settings.check(Bounded(**values))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"scope": ""},  # takes back what a flagfile gave
+        {"source": "a", "scope": "b", "average": False, "every": 3},
+        {"average": False, "power": 2.0},  # told, not refused
+        {"format": ("slim", "b"), "top_k": 1, "bits": 8},
+    ],
+)
+def test_setting_passes_beside_what_it_needs(values):
+    settings.check(Together(**values))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"scope": "b"}, "--scope=b does nothing without --source: give that, or remove the flag."),
+        ({"every": 3}, "--every=3 needs X: add it."),
+        (
+            {"top_k": 1},
+            "--top_k=1 does nothing without --format=a, b or c: give that, or remove the flag.",
+        ),
+        (
+            {"bits": 8, "format": ("a",)},
+            "--bits=8 does nothing without --format=b: give that, or remove the flag.",
+        ),
+    ],
+)
+def test_setting_without_what_it_needs_is_refused(values, said):
+    with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+        settings.check(Together(**values))
+
+
+def test_settings_that_do_nothing_and_are_not_refused_are_told():
+    assert settings.idle(Together(source="a", average=False, kind="poly", power=2.0)) == []
+    assert settings.idle(Together(average=False, power=2.0, kind="step")) == [
+        "WARNING: --average=False does nothing without --source.",
+        "WARNING: --power=2.0 does nothing with --kind=step.",
+    ]
 
 
 def test_help_has_the_common_flags_by_group_and_full_help_all():

@@ -1,12 +1,15 @@
 """Flags of modes in which they would do nothing: each flag acts in a mode or is refused there."""
 
 import dataclasses
+import inspect
 
 import pytest
 
+import tf_utils
 from evaluation.settings import EvalSettings
 from inspection.settings import InspectSettings
 from runtime.errors import InputError
+from runtime.settings import idle
 from training.settings import TrainSettings
 
 # With --detections_dir; every flag of the script is in one of the two.
@@ -125,8 +128,42 @@ STEPS = {"learning_rate_decay_type": "step", "learning_rate_decay_boundaries": (
             {"slow_start_type": "constant"},
             ["--slow_start_type=constant does nothing without --slow_start_step."],
         ),
+        (
+            {"ignore_missing_vars": True},
+            ["--ignore_missing_vars=True does nothing without --checkpoint_path."],
+        ),
     ],
 )
 def test_flags_beside_the_chosen_optimizer_and_schedule_are_named(flags, said):
     settings = TrainSettings(**TRAINING, **flags)
-    assert settings.idle == [f"WARNING: {sentence}" for sentence in said]
+    assert idle(settings) == [f"WARNING: {sentence}" for sentence in said]
+
+
+# Setting that chooses -> setting that is read with some choices only -> those.
+READ_WITH = {
+    choice: {
+        field.name: field.metadata["only_with"].values
+        for field in dataclasses.fields(TrainSettings)
+        if field.metadata["only_with"] and field.metadata["only_with"].name == choice
+    }
+    for choice in ("optimizer", "learning_rate_decay_type")
+}
+
+
+@pytest.mark.parametrize(
+    ("choice", "factory", "read_by_all"),
+    [
+        ("optimizer", tf_utils.configure_optimizer, {"optimizer", "weight_decay"}),
+        (
+            "learning_rate_decay_type",
+            tf_utils.configure_learning_rate,
+            {
+                *("learning_rate_decay_type", "learning_rate", "num_samples", "global_batch_size"),
+                *("max_number_of_steps", "slow_start_step", "slow_start_learning_rate"),
+                "slow_start_type",
+            },
+        ),
+    ],
+)
+def test_who_reads_a_flag_is_known_of_all_that_a_factory_takes(choice, factory, read_by_all):
+    assert {*READ_WITH[choice]} == {*inspect.signature(factory).parameters} - read_by_all

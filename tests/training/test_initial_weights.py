@@ -98,7 +98,6 @@ def test_damaged_weights_are_refused_in_one_sentence(tmp_path):
             "vgg_16.ckpt is NOT used: .* run/ckpt-6",
         ),
         ({"checkpoint_path": "vgg_16.ckpt", "ignore_missing_vars": True}, None, "^$"),
-        ({"ignore_missing_vars": True}, None, "--ignore_missing_vars=True does nothing without"),
         ({}, "run/ckpt-6", "^$"),
     ],
 )

@@ -56,7 +56,7 @@ def begin(
 ) -> tuple[Start, State, Dataset, RecordSource]:
     """A training on one image."""
     settings = TrainSettings(
-        train_dir="run", dataset_dir="records", batch_size=1, augment=False, **flags
+        train_dir="run", dataset_dir="records", seed=1, batch_size=1, augment=False, **flags
     )
     description = Description(model_name="ssd_300_vgg", labels=("cat",), depth_multiplier=0.03)
     start = Start(
@@ -105,4 +105,4 @@ def test_anchors_that_reach_the_match_threshold_are_positive(tmp_path, threshold
     union = (anchors[:, 2:] - anchors[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod() - shared
     expected = shared / union >= threshold
     assert expected.any()
-    np.testing.assert_array_equal(batch.classes[0], expected)
+    np.testing.assert_array_equal(batch.targets.classes[0], expected)

@@ -1,5 +1,6 @@
 """Flags of a training that cannot be meant so: refused before anything is made of them."""
 
+import dataclasses
 import re
 
 import pytest
@@ -8,8 +9,9 @@ import tensorflow as tf
 from datasets import order
 from runtime.errors import InputError
 from runtime.limits import MAX_SEED
+from runtime.settings import changed
 from training import state
-from training.settings import TrainSettings
+from training.settings import ResolvedSettings, TrainSettings
 
 
 def make(**flags) -> TrainSettings:
@@ -86,6 +88,23 @@ def test_unknown_preprocessing_is_refused():
 def test_checkpoint_names_a_preprocessing_that_is_not_the_networks_own(given, kept):
     settings = make(preprocessing_name=given, input_scale="1", anchors="voc", precision="float32")
     assert state.describe(settings, ("cat",)).preprocessing_name == kept
+
+
+RESOLVED = {"seed": 3, "precision": "float32", "input_scale": "1", "anchors": "voc"}
+
+
+def test_resolved_settings_keep_all_but_what_is_filled_in():
+    given = make(batch_size=7, learning_rate=0.5)
+    resolved = ResolvedSettings.fill_in(given, **RESOLVED)
+    assert dataclasses.asdict(resolved) == {**dataclasses.asdict(given), **RESOLVED}
+    assert changed(resolved) == changed(dataclasses.replace(given, **RESOLVED))
+
+
+def test_resolved_settings_need_all_that_is_filled_in_and_keep_the_bounds():
+    with pytest.raises(TypeError, match="anchors"):
+        ResolvedSettings(train_dir="run", dataset_dir="records", seed=3, precision="float32")
+    with pytest.raises(InputError, match="--seed=-1 must be 0 or more"):
+        ResolvedSettings.fill_in(make(), **{**RESOLVED, "seed": -1})
 
 
 def test_largest_seed_makes_keys_and_a_larger_one_is_refused():

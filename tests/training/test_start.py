@@ -158,6 +158,27 @@ def test_worker_with_records_of_another_content_is_refused(tmp_path):
             run_start.agree(settings(tmp_path), other, worker, until=until)
 
 
+def test_worker_takes_what_the_chief_filled_in(tmp_path):
+    with contextlib.ExitStack() as until:
+        chief = Side()
+        left_open = settings(tmp_path, seed=None, precision="auto")
+        decided = run_start.agree(left_open, DATASET, chief, until=until)
+        told = run_start.agree(left_open, DATASET, Side(chief.told), until=until)
+        assert (told.settings, told.description) == (decided.settings, decided.description)
+        other = settings(tmp_path, seed=decided.settings.seed + 1)
+        with pytest.raises(InputError, match=r"--seed=.* differs from the chief's"):
+            run_start.agree(other, DATASET, Side(chief.told), until=until)
+
+
+@pytest.mark.parametrize("flags", [{"input_scale": "1"}, {"anchors": "coco"}])
+def test_worker_with_the_flags_of_the_chief_is_taken(tmp_path, flags):
+    with contextlib.ExitStack() as until:
+        chief = Side()
+        run_start.agree(settings(tmp_path, **flags), DATASET, chief, until=until)
+        told = run_start.agree(settings(tmp_path, **flags), DATASET, Side(chief.told), until=until)
+    assert told.step == 0
+
+
 def test_data_alone_are_never_removed(tmp_path):
     (tmp_path / "ckpt-8.data-00000-of-00001").write_text("")
     with pytest.raises(InputError, match=r"ckpt-8\.data-00000-of-00001 has no index"):

@@ -9,16 +9,17 @@ import tensorflow as tf
 import tf_slim as slim
 
 import tf_utils
+from datasets.input_pipeline import Batch
 from model import checkpoints
 from model.detector import Detector
 from nets import nets_factory, ssd_tiny_32
+from nets.matching import Targets
 from nets.variables import constant, update_state
 from runtime.errors import InputError
 from training import state as train_state
 from training.initial_weights import InitialWeights
 from training.settings import TrainSettings
 from training.state import TrainState
-from training.step import Batch
 
 SUFFIX = "/ExponentialMovingAverage"
 SETTINGS = TrainSettings(
@@ -48,7 +49,7 @@ def batch(seed: int) -> Batch:
     classes = np.zeros((1, 8732), np.int32)
     classes[0, 100 * seed : 100 * seed + 3] = 1
     images = tf.random.stateless_normal([1, 300, 300, 3], (seed, 0)) * 50.0
-    return Batch(images, tf.constant(classes), tf.ones([1, 8732, 4]))
+    return Batch(images, Targets(tf.constant(classes), tf.ones([1, 8732, 4])))
 
 
 def numbers(state: TrainState) -> dict[str, np.ndarray]:
@@ -83,7 +84,7 @@ def test_loss_follows_numpy_for_the_flags_that_are_given():
     flags = {"loss_alpha": 2.0, "negative_ratio": 7.0, "label_smoothing": 0.3}
     state, given = make(dataclasses.replace(SETTINGS, **flags)), batch(1)
     logits, offsets = (value.numpy()[0] for value in state.detector.predict(given.images))
-    positive = given.classes.numpy()[0] > 0
+    positive = given.targets.classes.numpy()[0] > 0
     target = np.where(positive[:, None], [0.1, 0.8, 0.1], [0.8, 0.1, 0.1])
     exact = logits.astype(np.float64)
     entropy = np.log(np.exp(exact).sum(axis=1)) - (target * exact).sum(axis=1)
@@ -202,7 +203,7 @@ def tiny_batch(*, brightness: float) -> Batch:
     classes = np.zeros((1, ssd_tiny_32.PARAMETERS.num_anchors), np.int32)
     classes[0, :3] = 1
     images = tf.fill([1, 32, 32, 3], brightness)
-    return Batch(images, tf.constant(classes), tf.ones([*classes.shape, 4]))
+    return Batch(images, Targets(tf.constant(classes), tf.ones([*classes.shape, 4])))
 
 
 @pytest.fixture

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets.input_pipeline import Batch
 from model.description import Description
 from model.detector import Detector
 from nets import losses
 from nets.losses import Multibox
+from nets.matching import Targets
 from optimization import optimizers, schedules
-from training.step import Batch, StepOptions, TrainStep, is_decayed
+from training.step import StepOptions, TrainStep, is_decayed
 
 RATE = 0.1
 
@@ -43,7 +45,7 @@ def batch(*, positives: int = 3, value: float = 20.0) -> Batch:
     classes = np.zeros((2, 8732), np.int32)
     classes[0, 100 : 100 + positives] = 1
     images = tf.random.stateless_normal([2, 300, 300, 3], (1, 2)) * value
-    return Batch(images, tf.constant(classes), tf.ones([2, 8732, 4]))
+    return Batch(images, Targets(tf.constant(classes), tf.ones([2, 8732, 4])))
 
 
 def values(variables: dict[str, tf.Variable]) -> dict[str, np.ndarray]:
@@ -104,7 +106,8 @@ def test_gradient_that_is_not_finite_changes_nothing():
 def far_off() -> Batch:
     """Offsets so large that the loss overflows, though its gradient, signs, does not."""
     plain = batch()
-    return plain._replace(offsets=tf.fill(plain.offsets.shape, 3e38))
+    targets = plain.targets._replace(offsets=tf.fill(plain.targets.offsets.shape, 3e38))
+    return plain._replace(targets=targets)
 
 
 def test_loss_that_is_not_finite_changes_nothing():
@@ -164,7 +167,7 @@ def uneven_batch() -> Batch:
     images = tf.concat([batch().images, batch(value=30.0).images], axis=0)
     classes = np.zeros((4, 8732), np.int32)
     classes[0, 100:109] = classes[1, 300:303] = classes[3, 50] = 1
-    return Batch(images, tf.constant(classes), tf.ones([4, 8732, 4]))
+    return Batch(images, Targets(tf.constant(classes), tf.ones([4, 8732, 4])))
 
 
 def test_accumulated_parts_take_the_step_of_the_whole_batch():
@@ -181,7 +184,7 @@ def test_accumulated_parts_take_the_step_of_the_whole_batch():
 def entropies(given: Batch) -> np.ndarray:
     """f64[B, A]: losses of the untrained network, by NumPy from its logits, rising."""
     logits = make_detector().predict(given.images).logits.numpy().astype(np.float64)
-    true = np.take_along_axis(logits, given.classes.numpy()[..., None], axis=2)[..., 0]
+    true = np.take_along_axis(logits, given.targets.classes.numpy()[..., None], axis=2)[..., 0]
     return np.sort(np.log(np.exp(logits).sum(axis=2)) - true, axis=1)
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets.input_pipeline import Batch
 from model import checkpoints
+from nets.matching import Targets
 from runtime.errors import InputError
 from training import state as train_state
 from training.initial_weights import InitialWeights
 from training.settings import TrainSettings
 from training.state import TrainState
-from training.step import Batch
 
 FLOAT32 = TrainSettings(
     train_dir="train",
@@ -43,7 +44,7 @@ def batch(*, offset: float = 1.0) -> Batch:
     classes = np.zeros((2, 8732), np.int32)
     classes[0, 100:103] = classes[1, 7000] = 1
     images = tf.random.stateless_normal([2, 300, 300, 3], (1, 2)) * 40.0
-    return Batch(images, tf.constant(classes), tf.fill([2, 8732, 4], offset))
+    return Batch(images, Targets(tf.constant(classes), tf.fill([2, 8732, 4], offset)))
 
 
 def numbers(state: TrainState) -> dict[str, np.ndarray]:

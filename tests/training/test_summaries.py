@@ -8,11 +8,13 @@ import pytest
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 
+from datasets.input_pipeline import Batch
 from model.description import Description
 from model.detector import Detector
 from nets import boxes
+from nets.matching import Targets
 from training.settings import TrainSettings
-from training.step import GRADIENT, Batch
+from training.step import GRADIENT
 from training.summaries import PICTURES, TrainSummaries, draw
 from training.writer import RunWriter
 from visualization import pictures
@@ -39,7 +41,12 @@ def batch(detector):
     offsets[:, matched] = boxes.encode(
         tf.constant([BOX] * 3), anchors, detector.parameters.prior_scaling
     )
-    return Batch(tf.zeros([6, 300, 300, 3]), tf.constant(classes), tf.constant(offsets))
+    targets = Targets(tf.constant(classes), tf.constant(offsets))
+    return Batch(tf.zeros([6, 300, 300, 3]), targets)
+
+
+def first_of(batch: Batch) -> Batch:
+    return tf.nest.map_structure(lambda rows: rows[:1], batch)
 
 
 def read_events(folder: pathlib.Path) -> dict[tuple[int, str], np.ndarray]:
@@ -125,12 +132,12 @@ def test_pictures_come_on_request(detector, batch, tmp_path):
     events = written(detector, batch, tmp_path, histograms=False, images=True)
     width, height, *encoded = events[3, "training_pictures"]
     assert (width, height, len(encoded)) == (b"300", b"300", PICTURES)
-    expected = draw(detector, Batch(*(rows[:1] for rows in batch)))[0]
+    expected = draw(detector, first_of(batch))[0]
     np.testing.assert_array_equal(tf.io.decode_png(encoded[0]), expected)
 
 
 def test_object_is_drawn_once_over_its_matched_anchors(detector, batch):
-    (drawn,) = draw(detector, Batch(*(rows[:1] for rows in batch)))
+    (drawn,) = draw(detector, first_of(batch))
     plain = np.tile(np.array([123, 117, 104], np.uint8), (300, 300, 1))
     colours = pictures.class_colours(detector.labels)
     anchors = detector.anchors.numpy()[[1000, 5000, 8000]]
@@ -143,7 +150,6 @@ def test_object_is_drawn_once_over_its_matched_anchors(detector, batch):
 
 
 def test_picture_without_objects_stays_as_it_is(detector, batch):
-    empty = Batch(
-        tf.fill([1, 300, 300, 3], 500.0), tf.zeros([1, 8732], tf.int32), batch.offsets[:1]
-    )
+    targets = Targets(tf.zeros([1, 8732], tf.int32), batch.targets.offsets[:1])
+    empty = Batch(tf.fill([1, 300, 300, 3], 500.0), targets)
     assert (draw(detector, empty) == 255).all()

@@ -16,10 +16,10 @@ from runtime.errors import InputError
 from runtime.signals import StopRequest
 from runtime.watchdog import Watchdog
 from training.initial_weights import InitialWeights
-from training.loop import Loop
 from training.numerics import NumericsCheck
 from training.settings import TrainSettings
 from training.start import Start
+from training.train import run_to_the_end
 from training.writer import NullWriter
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -89,9 +89,17 @@ def run(folder, *, signal_in: int, **flags) -> bool:
     cluster = Cluster(DeploymentConfig(), tf.distribute.get_strategy())
     numerics = NumericsCheck(settings, None, None)
     steps = Steps(signal_in=signal_in)
-    loop = Loop(start, steps, numerics, NullWriter(), cluster, num_samples=9)
     with StopRequest() as interrupts:
-        return loop.run(interrupts, Watchdog(0))
+        return run_to_the_end(
+            start,
+            steps,
+            numerics,
+            NullWriter(),
+            cluster,
+            num_samples=9,
+            interrupts=interrupts,
+            watchdog=Watchdog(0),
+        )
 
 
 @pytest.mark.parametrize(

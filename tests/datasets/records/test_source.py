@@ -75,7 +75,7 @@ def train(source: RecordSource, *, first: int = 0) -> list[int]:
         last_step=4,
     )
     try:
-        return [int(k) for _, labels, _ in data for k in labels.numpy()[:, 0]]
+        return [int(k) for _, (labels, _) in data for k in labels.numpy()[:, 0]]
     except tf.errors.OpError as error:
         raise source.explain() or error from error
 

@@ -5,7 +5,7 @@ import pytest
 
 from datasets.shapes import backgrounds, drawing
 
-CENTRED = {"left": -50, "top": -50, "width": 100, "height": 100}
+CENTRED = drawing.Window(left=-50, top=-50, width=100, height=100)
 
 
 def extent(contours):
@@ -50,12 +50,12 @@ def test_other_shapes_are_stretched_before_they_turn():
 )
 def test_coverage_has_the_area_of_the_shape(name, area):
     contours = drawing.outline(name, size=60.0, angle=0.0)
-    covered = drawing.coverage(contours, **CENTRED).sum() / 255.0
+    covered = drawing.coverage(contours, CENTRED).sum() / 255.0
     assert covered == pytest.approx(area, rel=0.02)
 
 
 def test_ring_has_a_hole():
-    ring = drawing.coverage(drawing.outline("ring", size=60.0, angle=0.0), **CENTRED)
+    ring = drawing.coverage(drawing.outline("ring", size=60.0, angle=0.0), CENTRED)
     assert ring[50, 50] == 0
     assert ring[50, 25] == 255
 
@@ -63,7 +63,7 @@ def test_ring_has_a_hole():
 def test_coverage_fits_its_bounding_box_within_a_pixel():
     outline = drawing.outline("star", size=50.0, angle=33.0)
     contours = [part + np.array([40.0, 30.0]) for part in outline]
-    mask = drawing.coverage(contours, left=0, top=0, width=100, height=100) > 127
+    mask = drawing.coverage(contours, drawing.Window(0, 0, 100, 100)) > 127
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     low, high = contours[0].min(axis=0), contours[0].max(axis=0)
     np.testing.assert_allclose([columns[0], rows[0]], low, atol=1.5)
@@ -111,11 +111,13 @@ def test_painting_changes_the_canvas_only_near_the_shape():
     assert canvas[50, 60, 0] > 120.0 > canvas[50, 60, 1]
 
 
-@pytest.mark.parametrize("centre", [(0.0, 0.0), (120.0, 50.0), (60.0, 105.0), (300.0, 300.0)])
+@pytest.mark.parametrize(
+    "centre", [(0.0, 0.0), (120.0, 50.0), (60.0, 105.0), (300.0, 300.0), (-90.0, -90.0)]
+)
 def test_painting_beyond_the_edge_is_cut_off(centre):
     canvas = paint("star", canvas=np.full((100, 120, 3), 90.0, np.float32), centre=centre)
     assert canvas.shape == (100, 120, 3)
-    assert (canvas != 90.0).any() == (centre != (300.0, 300.0))
+    assert (canvas != 90.0).any() == (centre not in ((300.0, 300.0), (-90.0, -90.0)))
 
 
 def test_faint_shape_changes_less_and_casts_no_shadow():
@@ -128,7 +130,7 @@ def test_faint_shape_changes_less_and_casts_no_shadow():
 
 @pytest.mark.parametrize("seed", range(24))
 def test_ground_has_two_near_tones_and_is_never_flat(seed):
-    image, tones = backgrounds.ground(np.random.default_rng(seed), height=90, width=130)
+    image, tones = backgrounds.ground(np.random.default_rng(seed), (90, 130))
     assert image.shape == (90, 130, 3)
     assert image.dtype == np.float32
     assert image.std() > 1.0

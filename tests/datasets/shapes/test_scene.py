@@ -22,8 +22,9 @@ def objects(many):
     return [each for picture in many for each in picture.objects]
 
 
-def square(ymin, xmin, ymax, xmax):
-    return [np.array([[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]], float)]
+def shape(ymin, xmin, ymax, xmax):
+    contours = [np.array([[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]], float)]
+    return scene._shape("square", contours, (100, 100))
 
 
 def test_same_generator_draws_the_same_picture():
@@ -118,9 +119,9 @@ def test_objects_stand_out_from_the_ground(many):
 
 
 def test_board_counts_what_stays_visible():
-    board = scene._Board(100, 100)
-    board.place(scene._window(square(10, 10, 50, 50), 100, 100))
-    upper = scene._window(square(10, 30, 50, 70), 100, 100)
+    board = scene._Board((100, 100))
+    board.place(shape(10, 10, 50, 50))
+    upper = shape(10, 30, 50, 70)
     np.testing.assert_allclose(board.visible_under(upper), [0.5], atol=0.04)
     np.testing.assert_allclose(board.visible, [1.0])
     board.place(upper)
@@ -128,24 +129,24 @@ def test_board_counts_what_stays_visible():
 
 
 def test_board_tells_which_shapes_a_new_one_would_spoil():
-    board = scene._Board(100, 100)
-    board.place(scene._window(square(0, 0, 40, 40), 100, 100))
-    board.place(scene._window(square(60, 60, 90, 90), 100, 100))
-    mostly = scene._window(square(0, 0, 40, 30), 100, 100)
-    barely = scene._window(square(0, 0, 40, 8), 100, 100)
+    board = scene._Board((100, 100))
+    board.place(shape(0, 0, 40, 40))
+    board.place(shape(60, 60, 90, 90))
+    mostly = shape(0, 0, 40, 30)
+    barely = shape(0, 0, 40, 8)
     assert board.spoilt_by(mostly).tolist() == [True, False]
     assert board.spoilt_by(barely).tolist() == [False, False]
 
 
-def test_window_counts_the_part_beyond_the_edge_as_hidden():
-    window = scene._window(square(-20, 40, 20, 80), 100, 100)
-    assert window.truncated
-    assert window.box == (0.0, 40.0, 20.0, 80.0)
-    assert window.mask.sum() / window.area == pytest.approx(0.5, abs=0.03)
+def test_shape_counts_the_part_beyond_the_edge_as_hidden():
+    one = shape(-20, 40, 20, 80)
+    assert one.truncated
+    assert one.box == (0.0, 40.0, 20.0, 80.0)
+    assert one.mask.sum() / one.area == pytest.approx(0.5, abs=0.03)
 
 
 def test_overlap_is_intersection_over_union():
-    other = scene._window(square(0, 0, 10, 10), 100, 100)
-    assert scene._overlap((0, 5, 10, 15), [other]) == pytest.approx(1 / 3)
-    assert scene._overlap((20, 20, 30, 30), [other]) == 0.0
-    assert scene._overlap((0, 0, 10, 10), []) == 0.0
+    other = shape(0, 0, 10, 10)
+    assert scene._overlaps((0, 5, 10, 15), [other]) == pytest.approx([1 / 3])
+    assert scene._overlaps((20, 20, 30, 30), [other]).tolist() == [0.0]
+    assert scene._overlaps((0, 0, 10, 10), []).tolist() == []
