@@ -185,7 +185,7 @@ def _follow(settings: TrainSettings, dataset: Dataset, decision: dict[str, Any])
     own, chiefs = _plain(settings), decision["settings"]
     filled_in = {
         name: chiefs[name]
-        for name in ("seed", "precision", "input_scale", "anchors")
+        for name in ("seed", "precision", "input_scale", "anchors", "batch_norm")
         if own[name] in (None, "auto")
     }
     _refuse_other_flags({**own, **filled_in}, chiefs)
@@ -201,6 +201,7 @@ def _follow(settings: TrainSettings, dataset: Dataset, decision: dict[str, Any])
         precision=chiefs["precision"],
         input_scale=chiefs["input_scale"],
         anchors=chiefs["anchors"],
+        batch_norm=chiefs["batch_norm"],
     )
     return Start(
         settings=resolved,

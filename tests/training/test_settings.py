@@ -90,7 +90,13 @@ def test_checkpoint_names_a_preprocessing_that_is_not_the_networks_own(given, ke
     assert state.describe(settings, ("cat",)).preprocessing_name == kept
 
 
-RESOLVED = {"seed": 3, "precision": "float32", "input_scale": "1", "anchors": "voc"}
+RESOLVED = {
+    "seed": 3,
+    "precision": "float32",
+    "input_scale": "1",
+    "anchors": "voc",
+    "batch_norm": None,
+}
 
 
 def test_resolved_settings_keep_all_but_what_is_filled_in():
