@@ -43,6 +43,15 @@ def trained(tmp_path_factory, records):
 
 
 @pytest.fixture(scope="session")
+def trained_vgg(tmp_path_factory, records):
+    """train_dir of three steps of the narrow SSD-300, each of them saved."""
+    folder = tmp_path_factory.mktemp("trained_vgg") / "run"
+    flags = runs.train_flags(records, folder, steps=3)
+    runs.run("train_ssd_network.py", *flags, *runs.NARROW_VGG, "--save_interval_secs=0")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def demo(tmp_path_factory) -> pathlib.Path:
     """What `make demo` leaves in demo/: eight minutes, once for all tests that look at it."""
     folder = tmp_path_factory.mktemp("demo")

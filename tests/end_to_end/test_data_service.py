@@ -86,7 +86,7 @@ def test_training_on_services_takes_the_very_steps(services, trained, records, t
 @pytest.mark.faults
 def test_service_that_was_started_again_ends_the_run_with_75(records, tmp_path):
     port, folder = pair_of_ports(), tmp_path / "run"
-    flags = runs.train_flags(records, folder, steps=10000)
+    flags = runs.train_flags(records, folder, steps=10**6)
     service = start(port)
     with (tmp_path / "output.txt").open("w") as output:
         training = runs.start(

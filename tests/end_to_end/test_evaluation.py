@@ -70,17 +70,17 @@ def test_scores_do_not_depend_on_the_batch_size(metrics, trained, records, tmp_p
     assert values["num_images"] == 6
 
 
-def test_export_is_scored_like_a_checkpoint(trained, records, tmp_path):
+def test_export_is_scored_like_a_checkpoint(trained_vgg, records, tmp_path, capsys):
     out = tmp_path / "export"
-    flags = f"--checkpoint_path={trained}", f"--export_dir={out}", "--format=tflite"
+    flags = f"--checkpoint_path={trained_vgg}", f"--export_dir={out}", "--format=tflite"
     runs.run("export_ssd_network.py", *flags)
     values = evaluate(out, records, tmp_path / "exported")
-    wanted = evaluate(trained, records, tmp_path / "trained", "--precision=float32")
-    assert values["step"] == wanted["step"] == 6
+    wanted = evaluate(trained_vgg, records, tmp_path / "trained", "--precision=float32")
+    assert values["step"] == wanted["step"] == 3
     assert values["mAP_VOC12"] == pytest.approx(wanted["mAP_VOC12"], abs=1e-3)
     given = eval_flags(out, records, tmp_path / "waiting")
-    done = runs.run("eval_ssd_network.py", *given, "--wait_for_checkpoints", code=2)
-    assert "--wait_for_checkpoints=True does nothing without a checkpoint" in done.stderr
+    said = runs.refuse("eval_ssd_network.py", *given, "--wait_for_checkpoints", capsys=capsys)
+    assert "--wait_for_checkpoints=True does nothing without a checkpoint" in said
 
 
 def test_coco_stands_beside_voc(metrics):
@@ -106,7 +106,7 @@ def test_tensorboard_gets_numbers_by_class_name_and_a_few_pictures(metrics, trai
 def test_picture_of_another_size_is_refused_where_none_is_resized(trained, records, tmp_path):
     flags = eval_flags(trained, records, tmp_path)
     done = runs.run("eval_ssd_network.py", *flags, "--eval_resize=1", code=2)
-    assert "takes only images of the network's 300 x 300" in done.stderr
+    assert "takes only images of the network's 32 x 32" in done.stderr
     assert "Traceback" not in done.stderr
 
 

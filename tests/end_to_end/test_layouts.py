@@ -1,8 +1,8 @@
 """The same training on other layouts of clones and workers gives the same losses.
 
 Sums are rounded in another order, and training amplifies what that leaves, the more so the higher
-the rate and in another way on every processor: from 1.5e-7 at the first step, at a rate of .00002,
-to 5e-6 at the nineteenth on one machine and 6e-4 on another. Hence a rate of .000005 here.
+the rate and in another way on every processor: in a narrow VGG from 1.5e-7 at the first step, at a
+rate of .00002, to 5e-6 at the nineteenth on one machine and 6e-4 on another. Hence .000005 here.
 """
 
 import numpy as np

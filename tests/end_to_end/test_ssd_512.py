@@ -8,7 +8,7 @@ import runs
 
 @pytest.mark.slow
 def test_ssd_512_trains_and_is_scored_and_detects(records, voc_dir, tmp_path):
-    flags = runs.train_flags(records, tmp_path / "run", steps=2)
+    flags = [*runs.train_flags(records, tmp_path / "run", steps=2), *runs.NARROW_VGG]
     runs.run("train_ssd_network.py", *flags, "--model_name=ssd_512_vgg", "--train_image_size=512")
     assert "ssd_512_vgg/block12/conv4x4 " in (tmp_path / "run" / "configuration.txt").read_text()
     runs.run(

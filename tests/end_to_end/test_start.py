@@ -68,9 +68,9 @@ def ssd_checkpoint(tmp_path_factory):
     return path
 
 
-def train(records, folder, *flags: str, steps: int = 2) -> str:
-    done = runs.run("train_ssd_network.py", *runs.train_flags(records, folder, steps=steps), *flags)
-    return done.stdout
+def train(records, folder, *flags: str, steps: int = 2, network=runs.NARROW_VGG) -> str:
+    flags = (*runs.train_flags(records, folder, steps=steps), *network, *flags)
+    return runs.run("train_ssd_network.py", *flags).stdout
 
 
 def test_vgg_checkpoint_fills_backbone_and_reduced_layers(vgg_checkpoint, records, tmp_path):
@@ -137,17 +137,18 @@ def test_dry_run_prints_the_plan_and_writes_nothing(ssd_checkpoint, records, tmp
 
 def test_used_train_dir_wins_loudly(ssd_checkpoint, trained, records, tmp_path):
     copy = shutil.copytree(trained, tmp_path / "copy")
-    output = train(records, copy, f"--checkpoint_path={ssd_checkpoint}", steps=7)
+    output = train(records, copy, f"--checkpoint_path={ssd_checkpoint}", steps=7, network=())
     warning = next(line for line in output.splitlines() if line.startswith("WARNING"))
     assert ssd_checkpoint in warning
     assert str(copy / "ckpt-6") in warning
 
 
-def test_checkpoint_of_other_classes_is_refused_with_the_flag_to_pass(records, tmp_path):
+def test_checkpoint_of_other_classes_is_refused_with_the_flag_to_pass(records, tmp_path, capsys):
     path = str(tmp_path / "model.ckpt-1")
     write_tf1_checkpoint(path, random_weights(num_labels=20))
-    flags = [*runs.train_flags(records, tmp_path / "run", steps=1), f"--checkpoint_path={path}"]
-    said = runs.run("train_ssd_network.py", *flags, code=2).stderr
+    flags = [*runs.train_flags(records, tmp_path / "run", steps=1), *runs.NARROW_VGG]
+    flags.append(f"--checkpoint_path={path}")
+    said = runs.refuse("train_ssd_network.py", *flags, capsys=capsys)
     assert "conv_cls" in said
     assert "--initialize_last_layer=False" in said
     output = train(records, tmp_path / "run", f"--checkpoint_path={path}",
@@ -157,5 +158,5 @@ def test_checkpoint_of_other_classes_is_refused_with_the_flag_to_pass(records, t
 
 def test_resume_needs_the_first_checkpoint_no_more(trained, records, tmp_path):
     copy = shutil.copytree(trained, tmp_path / "copy")
-    output = train(records, copy, f"--checkpoint_path={tmp_path / 'gone'}", steps=7)
+    output = train(records, copy, f"--checkpoint_path={tmp_path / 'gone'}", steps=7, network=())
     assert f"--checkpoint_path={tmp_path / 'gone'} is NOT used" in output

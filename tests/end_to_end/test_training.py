@@ -13,6 +13,8 @@ import runs
 
 from model import checkpoints
 
+LONG = 200  # steps of a run that is interrupted on its way
+
 
 def weights_of(train_dir: pathlib.Path) -> dict[str, np.ndarray]:
     found = checkpoints.newest(str(train_dir))
@@ -52,8 +54,8 @@ def test_training_leaves_what_the_contract_names(trained):
     names = {path.name for path in trained.iterdir()}
     assert {"flags.txt", "labels.txt", "metrics.jsonl", "checkpoint", "ckpt-6.index"} <= names
     configuration = (trained / "configuration.txt").read_text()
-    assert "  --depth_multiplier=0.0625\n" in configuration
-    assert "ssd_300_vgg/conv6 " in configuration
+    assert "  --model_name=ssd_32_tiny\n" in configuration
+    assert "ssd_32_tiny/conv4 " in configuration
     assert any(name.startswith("events.") for name in names)
     assert not any(name.endswith(("_temp", ".temp")) for name in names)
     assert len((trained / "labels.txt").read_text().split()) >= 6
@@ -72,14 +74,23 @@ def test_metrics_hold_a_line_a_step_with_every_key(trained):
         assert line["images_per_second"] > 0
 
 
-def test_checkpoint_names_are_slims_and_it_describes_itself(trained):
-    tensors = checkpoints.newest(str(trained)).tensors
+def test_checkpoint_names_are_slims_and_it_describes_itself(trained_vgg):
+    tensors = checkpoints.newest(str(trained_vgg)).tensors
     description = json.loads(tensors["description"].item())
     assert description["model_name"] == "ssd_300_vgg"
-    assert description["labels"] == (trained / "labels.txt").read_text().split()
-    assert tensors["global_step"] == 6
+    assert description["labels"] == (trained_vgg / "labels.txt").read_text().split()
+    assert tensors["global_step"] == 3
     assert tensors["ssd_300_vgg/conv1/conv1_1/weights"].shape == (3, 3, 3, 8)
     assert "ssd_300_vgg/conv1/conv1_1/weights/Momentum" in tensors
+
+
+def test_narrow_vgg_resumes_to_the_same_weights(trained_vgg, records, tmp_path):
+    copy = shutil.copytree(trained_vgg, tmp_path / "copy")
+    for step in (2, 3):
+        checkpoints.remove(f"{copy}/ckpt-{step}")
+    flags = [*runs.train_flags(records, copy, steps=3), *runs.NARROW_VGG]
+    assert f"Resuming from {copy}/ckpt-1." in runs.run("train_ssd_network.py", *flags).stdout
+    assert_same_run(trained_vgg, copy)
 
 
 def test_flags_of_a_run_repeat_it_and_never_say_to_start_over(trained, tmp_path):
@@ -103,9 +114,9 @@ def test_training_of_a_finished_run_does_nothing(trained, records, tmp_path):
 
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory, records):
-    """train_dir of 60 steps that nothing disturbed: long enough to be interrupted on the way."""
+    """train_dir of a long run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("long") / "run"
-    runs.run("train_ssd_network.py", *runs.train_flags(records, folder, steps=60))
+    runs.run("train_ssd_network.py", *runs.train_flags(records, folder, steps=LONG))
     return folder
 
 
@@ -113,7 +124,7 @@ def long_run(tmp_path_factory, records):
 @pytest.mark.parametrize("step", [1, 20])
 def test_resume_after_sigkill_ends_with_the_same_weights(long_run, records, tmp_path, step):
     killed = tmp_path / "killed"
-    flags = [*runs.train_flags(records, killed, steps=60), "--save_interval_secs=0"]
+    flags = [*runs.train_flags(records, killed, steps=LONG), "--save_interval_secs=0"]
     process = start(killed, flags)
     wait_for_step(killed, step)
     process.kill()
@@ -125,13 +136,13 @@ def test_resume_after_sigkill_ends_with_the_same_weights(long_run, records, tmp_
 @pytest.mark.faults
 def test_sigterm_saves_and_exits_75_and_the_run_goes_on(long_run, records, tmp_path):
     stopped = tmp_path / "stopped"
-    flags = runs.train_flags(records, stopped, steps=60)
+    flags = runs.train_flags(records, stopped, steps=LONG)
     process = start(stopped, flags)
     wait_for_step(stopped, 2)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=120) == 75
     (saved,) = checkpoints.list_steps(str(stopped))
-    assert 2 <= saved < 60
+    assert 2 <= saved < LONG
     assert f"Stopped by SIGTERM at step {saved}" in (tmp_path / "output.txt").read_text()
     runs.run("train_ssd_network.py", *flags)
     assert_same_run(long_run, stopped)
@@ -152,7 +163,7 @@ def test_damaged_newest_checkpoint_is_passed_over(trained, records, tmp_path):
 
 @pytest.mark.faults
 def test_two_trainings_in_one_train_dir_are_refused(records, tmp_path):
-    flags = runs.train_flags(records, tmp_path / "run", steps=100000)
+    flags = runs.train_flags(records, tmp_path / "run", steps=10**6)
     first = start(tmp_path / "run", flags)
     try:
         wait_for_step(tmp_path / "run", 1)
@@ -216,17 +227,17 @@ def test_clones_that_accumulate_take_the_steps_of_one_large_batch(records, tmp_p
     np.testing.assert_allclose(one, parts, rtol=1e-4)
     weights, others = (weights_of(tmp_path / name) for name in layouts)
     averages = [name for name in weights if name.endswith("/ExponentialMovingAverage")]
-    assert len(averages) == 71
+    assert len(averages) == 20  # weights and biases of four convolutions and six predictors
     for name in averages:
         np.testing.assert_allclose(weights[name], others[name], atol=1e-4, err_msg=name)
 
 
-def test_weighted_mixture_trains_and_keeps_its_weights(tmp_path, records):
+def test_weighted_mixture_trains_and_keeps_its_weights(tmp_path, records, capsys):
     flags = [
         *runs.train_flags(records, tmp_path / "run", steps=2),
         "--dataset_split_name=train,test",
     ]
     runs.run("train_ssd_network.py", *flags, "--dataset_weights=3,1")
     assert "--dataset_weights=3.0,1.0" in (tmp_path / "run" / "flags.txt").read_text()
-    refused = runs.run("train_ssd_network.py", *flags, "--dataset_weights=1,1", code=2)
-    assert "--dataset_weights=1.0,1.0 differs from the 3.0,1.0 of the run" in refused.stderr
+    said = runs.refuse("train_ssd_network.py", *flags, "--dataset_weights=1,1", capsys=capsys)
+    assert "--dataset_weights=1.0,1.0 differs from the 3.0,1.0 of the run" in said

@@ -25,7 +25,7 @@ def records(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory, records):
-    """train_dir of eight steps by two workers."""
+    """train_dir of a run of two workers."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     arguments = clusters.flags(records, folder, steps=STEPS, batch=BATCH)
     ended = clusters.run(arguments, folder, workers=2)

@@ -58,7 +58,7 @@ def lose_a_worker_and_start_it_again(run, folder) -> None:
 
 def test_loss_falls_although_a_worker_dies_and_comes_back_until_one_is_stuck(records, tmp_path):
     folder = tmp_path / "run"
-    arguments = flags(records, folder, steps=10000, save_every=600, stall_secs=STALL_SECS)
+    arguments = flags(records, folder, steps=10**6, save_every=600, stall_secs=STALL_SECS)
     with running(arguments, tmp_path / "logs") as run:
         lose_a_worker_and_start_it_again(run, folder)
         wait_for_step(run, folder, max(50, clusters.last_step(folder) + 10))
@@ -77,7 +77,7 @@ def test_loss_falls_although_a_worker_dies_and_comes_back_until_one_is_stuck(rec
 def test_chief_ends_when_a_worker_is_stuck_just_when_another_comes_back(records, tmp_path):
     """TensorFlow tells all workers of the new one's pipeline, with Python standing still."""
     folder = tmp_path / "run"
-    arguments = flags(records, folder, steps=10000, save_every=600, stall_secs=STALL_SECS)
+    arguments = flags(records, folder, steps=10**6, save_every=600, stall_secs=STALL_SECS)
     with running(arguments, tmp_path / "logs") as run:
         lose_a_worker_and_start_it_again(run, folder)
         run.signal(WORKER_0, signal.SIGSTOP)
@@ -90,7 +90,7 @@ def test_death_of_the_parameter_server_ends_all_and_the_run_goes_on_from_its_che
     records, tmp_path
 ):
     folder = tmp_path / "run"
-    with running(flags(records, folder, steps=10000), tmp_path / "logs") as run:
+    with running(flags(records, folder, steps=10**6), tmp_path / "logs") as run:
         wait_for_step(run, folder, 12)  # with a save after every few steps
         run.signal(PS, signal.SIGKILL)
         assert run.codes(within=END_SECS) == [75, 75, 75, -9], run.said()
@@ -110,7 +110,7 @@ def test_death_of_the_parameter_server_ends_all_and_the_run_goes_on_from_its_che
 @pytest.mark.parametrize("asked", [(PS,), PLACES], ids=["server", "all"])
 def test_request_to_stop_saves_what_was_learnt(records, tmp_path, asked):
     folder = tmp_path / "run"
-    with running(flags(records, folder, steps=10000, save_every=600), tmp_path / "logs") as run:
+    with running(flags(records, folder, steps=10**6, save_every=600), tmp_path / "logs") as run:
         wait_for_step(run, folder, 3)
         for place in asked:
             run.signal(place, signal.SIGTERM)
@@ -120,7 +120,7 @@ def test_request_to_stop_saves_what_was_learnt(records, tmp_path, asked):
 
 def test_request_to_stop_is_heard_by_a_chief_that_lost_its_workers(records, tmp_path):
     folder = tmp_path / "run"
-    with running(flags(records, folder, steps=10000, save_every=600), tmp_path / "logs") as run:
+    with running(flags(records, folder, steps=10**6, save_every=600), tmp_path / "logs") as run:
         wait_for_step(run, folder, 3)
         for place in (WORKER_0, WORKER_1):
             run.signal(place, signal.SIGKILL)

@@ -69,6 +69,52 @@ def test_keep_newest_removes_the_older_ones(tmp_path):
     assert checkpoints.list_steps(str(tmp_path)) == [3, 10]
 
 
+@pytest.fixture
+def done_to_disk(monkeypatch):
+    """What is synced and renamed, in order, as "sync NAME" and "rename to NAME"."""
+    done, sync, rename = [], os.fsync, tf.io.gfile.rename
+
+    def recording_sync(descriptor):
+        done.append(f"sync {os.path.basename(os.readlink(f'/proc/self/fd/{descriptor}'))}")
+        sync(descriptor)
+
+    def recording_rename(source, target, overwrite=False):
+        done.append(f"rename to {os.path.basename(target)}")
+        rename(source, target, overwrite)
+
+    monkeypatch.setattr(os, "fsync", recording_sync)
+    monkeypatch.setattr(tf.io.gfile, "rename", recording_rename)
+    return done
+
+
+def test_saved_files_reach_the_disk_before_their_names_and_the_index_is_named_last(
+    tmp_path, done_to_disk
+):
+    save(tmp_path, 7)
+    assert done_to_disk[:5] == [
+        "sync ckpt.data-00000-of-00001",
+        "rename to ckpt-7.data-00000-of-00001",
+        "sync ckpt.index",
+        "rename to ckpt-7.index",
+        f"sync {tmp_path.name}",
+    ]
+
+
+def test_copied_files_reach_the_disk_before_their_names_and_the_index_is_named_last(
+    tmp_path, done_to_disk
+):
+    path = save(tmp_path, 7)
+    done_to_disk.clear()
+    checkpoints.replace_best(path, str(tmp_path / "best"))
+    assert done_to_disk[:5] == [
+        "sync ckpt-7.data-00000-of-00001.temp",
+        "rename to ckpt-7.data-00000-of-00001",
+        "sync ckpt-7.index.temp",
+        "rename to ckpt-7.index",
+        "sync best",
+    ]
+
+
 @pytest.mark.parametrize("ending", ["", ".index", ".data-00000-of-00001"])
 def test_resolve_takes_a_checkpoint_or_one_of_its_files(tmp_path, ending):
     path = save(tmp_path, 3)

@@ -169,6 +169,14 @@ def test_400_of_each_class_enter_the_suppression():
     assert int(detect(logits, places, select_top_k=401).num_detections[0]) == 2
 
 
+def test_all_detections_of_an_image_may_be_of_one_class():
+    steps = np.arange(121)
+    corners = np.stack([steps // 11, steps % 11], axis=1) / 11
+    boxes = np.concatenate([corners, corners + 1 / 22], axis=1)  # a grid of 11 x 11, all apart
+    made = detect(np.tile([[[-4.0, 4.0]]], (1, 121, 1)), boxes, keep_top_k=200)
+    assert made.num_detections.numpy().tolist() == [121]
+
+
 def test_boxes_are_clipped_to_the_picture_after_suppression():
     # Clipped to the image both would be the same box; before, they overlap by a quarter.
     boxes = [[-0.8, 0.0, 0.2, 1.0], [-0.05, 0.0, 0.2, 1.0]]

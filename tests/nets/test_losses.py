@@ -181,6 +181,17 @@ def test_mining_sets_in_between_all_negatives_and_the_hard_ones(mining_progress,
     assert all(row[20 - count :].all() for row, count in zip(made, expected, strict=True))
 
 
+def test_half_an_anchor_that_mining_would_drop_stays():
+    # 5 of the 6 anchors are background and mining keeps 2: half of the 3 others is 1 that goes.
+    made = losses.hard_negatives(
+        f32([[9.0, 1.0, 2.0, 3.0, 4.0, 5.0]]),
+        tf.constant([[True, False, False, False, False, False]]),
+        negative_ratio=2.0,
+        mining_progress=tf.constant(0.5),
+    )
+    assert made.numpy().tolist() == [[False, False, True, True, True, True]]
+
+
 def test_gradient_is_that_of_the_chosen_anchors_alone():
     logits, offsets, classes, wanted = example(8, [2, 0, 6])
     chosen = plain_loss(logits, offsets, classes, wanted)[2]

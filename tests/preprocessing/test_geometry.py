@@ -183,3 +183,8 @@ def test_centres_on_the_edge_are_inside():
     boxes = tf.constant([[0.25, 0, 0.75, 1], [0.0, 0, 0.5, 0.5], [0.5, 0.5, 1, 0.25]])
     inside = geometry.centres_inside(boxes, window(0.5, 0.375, 0.5, 0.5))
     assert inside.numpy().tolist() == [True, False, True]
+
+
+def test_centre_on_the_far_edges_is_inside():
+    box = tf.constant([[0.25, 0.25, 0.75, 0.75]])
+    assert geometry.centres_inside(box, window(0, 0, 0.5, 0.5)).numpy().tolist() == [True]

@@ -162,6 +162,15 @@ def test_gradients_are_decayed_then_multiplied_then_clipped():
     assert all(np.abs(plain[name]).max() > 1e-4 for name in factors)
 
 
+def test_multiplier_of_0_leaves_nothing_of_a_gradient_or_of_its_decay():
+    name = "ssd_300_vgg/conv4/conv4_3/weights"
+    options = StepOptions(weight_decay=0.01, summarize_gradients=True)
+    found, result = moves(options, batch(), {name: 0.0})
+    assert not np.any(result[f"{name}/gradient"])
+    assert not np.any(found[name])
+    assert np.any(result["ssd_300_vgg/conv4/conv4_2/weights/gradient"])
+
+
 def uneven_batch() -> Batch:
     """Four images; nearly all positives lie in the first half."""
     images = tf.concat([batch().images, batch(value=30.0).images], axis=0)

@@ -115,6 +115,16 @@ def test_index_of_another_shard_of_the_same_size_is_noticed(shards):
         assert reader.read(0) == record(0)
 
 
+def test_index_without_a_middle_record_is_noticed(shards):
+    offsets = np.delete(build_index(shards[0]), 4)
+    with open(index_path(shards[0]), "wb") as file:
+        file.write(encode_index(offsets, size=os.path.getsize(shards[0])))
+    with RecordReader(shards) as reader:
+        with pytest.raises(RecordError, match="index does not fit the shard: delete the index"):
+            reader.read(3)  # the fourth record would be a part of it
+        assert [reader.read(2), reader.read(4)] == [record(2), record(5)]
+
+
 def test_missing_shard_is_bad_input(shards):
     with pytest.raises(RecordError, match="cannot be read"):
         RecordReader([*shards, "/nowhere/x_003.tfrecord"])
