@@ -29,7 +29,7 @@ class InitialWeights(NamedTuple):
 
     request: pretrained.Request | None = None
     anchors: str = "voc"
-    input_scale: float = 1.0
+    input_scale: float = nets_factory.get_network(nets_factory.DEFAULT).input_scale
     initializer: str = "he"
     note: str = ""
     made_for: tuple[tuple[str, Any], ...] = ()
