@@ -18,7 +18,6 @@ from model import checkpoints
 from model.description import CheckpointOverrides
 from model.detector import Detector
 from model.exported import ABOUT, ANCHORS
-from optimization.averages import averaged
 from runtime import files
 from runtime.errors import InputError
 from runtime.files import write_text
@@ -37,8 +36,8 @@ def export(settings: ExportSettings) -> list[str]:
         files.make_folder(partial, given=f"--export_dir={folder}")
         tensors = checkpoints.read(path)
         description = CheckpointOverrides.of_flags(settings).describe(tensors)
-        weights = averaged(tensors) if settings.use_moving_average else tensors
         detector = Detector(description, precision="float32")
+        weights = detector.weights_of(tensors, use_moving_average=settings.use_moving_average)
         detector.load(weights)
         _write_formats(partial, detector, weights, settings)
         _write_about(partial, detector, settings, step=checkpoints.step_of(path))

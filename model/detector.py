@@ -106,11 +106,7 @@ class Detector(tf.Module):
         tensors = checkpoints.read(checkpoints.resolve(checkpoint_path))
         precision = hardware.resolve_precision(precision)
         detector = cls(hints.describe(tensors), precision=precision)
-        tensors = averaged(tensors) if use_moving_average else tensors
-        if "description" not in tensors:
-            translate = detector.network.imports.translate
-            tensors = {name: translate(name, value) for name, value in tensors.items()}
-        detector.load(tensors)
+        detector.load(detector.weights_of(tensors, use_moving_average=use_moving_average))
         detector.freeze()
         return detector
 
@@ -133,6 +129,21 @@ class Detector(tf.Module):
     def state_by_name(self) -> dict[str, tf.Variable]:
         """Those of `variables_by_name` that are saved and restored, but not trained."""
         return self._variables.state_by_name
+
+    def weights_of(
+        self, tensors: dict[str, np.ndarray], *, use_moving_average: bool = True
+    ) -> dict[str, np.ndarray]:
+        """What `load` takes, of all that a checkpoint holds.
+
+        Averages take the place of weights where they are wanted and there; a checkpoint that does
+        not describe itself is translated from the conventions of its network's world.
+        """
+        if use_moving_average:
+            tensors = averaged(tensors)
+        if "description" in tensors:
+            return tensors
+        translate = self.network.imports.translate
+        return {name: translate(name, value) for name, value in tensors.items()}
 
     def load(self, tensors: dict[str, np.ndarray]) -> None:
         """Sets every weight from a map of names.

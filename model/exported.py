@@ -146,7 +146,7 @@ def resize(
         place = np.arange(wanted, dtype=np.float32) * np.float32(pixels.shape[axis] / wanted)
         below = place.astype(int)
         above = np.minimum(below + 1, pixels.shape[axis] - 1)
-        share = (place - below).reshape(-1, *[1] * (2 - axis))
+        share = (place - below).astype(np.float32).reshape(-1, *[1] * (2 - axis))
         low, high = (np.take(pixels, rows, axis) for rows in (below, above))
         pixels = low + (high - low) * share
     return pixels

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from export.export import export
+from export.settings import ExportSettings
 from model import checkpoints
 from model.description import Description
 from model.detector import Detector
+from model.exported import ExportedDetector
 from nets import anchors, boxes, object_detection_api, ssdlite_300_mobilenet_v2
 from nets.ssdlite_300_mobilenet_v2 import NETWORK, PARAMETERS
 from runtime.errors import InputError
@@ -132,6 +135,24 @@ def test_real_objects_are_found(restored, coco):
     (found,) = restored.detect([coco[1]["image_001825"]], select_threshold=0.5)
     assert [restored.labels[k - 1] for k in found.classes] == ["cat"]
     assert found.scores[0] == pytest.approx(0.95, abs=0.01)
+
+
+def test_exports_of_an_api_checkpoint_find_what_it_finds(coco, restored, tmp_path):
+    """Sigmoid scores, the old resizing and the box code go with them; slim's names go back."""
+    image = coco[1]["image_001825"]
+    (wanted,) = restored.detect([image], select_threshold=0.3)
+    folder = str(tmp_path / "export")
+    formats = ("saved_model", "tflite", "slim")
+    export(ExportSettings(checkpoint_path=coco[0], export_dir=folder, format=formats))
+    for name in formats[:2]:
+        (found,) = ExportedDetector(folder, format=name).detect([image], select_threshold=0.3)
+        np.testing.assert_array_equal(found.classes, wanted.classes)
+        np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-3)
+        np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-3)
+    before, after = (checkpoints.read(path) for path in (coco[0], f"{folder}/model.ckpt"))
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        np.testing.assert_allclose(after[name], value, rtol=1e-6, err_msg=name)
 
 
 def test_labels_of_another_number_are_refused(coco):
