@@ -36,7 +36,7 @@ _POLL_SECS = 0.1
 _ALONE_AFTER_SECS = 1.0  # a lost worker may be the first sign of the whole run's end
 
 
-class Place(NamedTuple):
+class TaskId(NamedTuple):
     """A process in the cluster: its job and its number in it."""
 
     job: str
@@ -70,7 +70,7 @@ class Launcher:
         """
         self._command, self._alone = list(command), servers > 0
         jobs = {"chief": 1, "worker": workers, "ps": servers} if servers else {"worker": workers}
-        self._places = [Place(job, task) for job, count in jobs.items() for task in range(count)]
+        self._places = [TaskId(job, task) for job, count in jobs.items() for task in range(count)]
         self._restarts, self._max_restarts, self._grace_secs = 0, max_restarts, grace_secs
         self._environment, self._stream = dict(environment), stream
         self._processes: list[subprocess.Popen] = []
@@ -109,7 +109,7 @@ class Launcher:
             reader.join()
         return [process.returncode for process in self._processes]
 
-    def _start(self, place: Place) -> subprocess.Popen:
+    def _start(self, place: TaskId) -> subprocess.Popen:
         config = {"cluster": self._cluster, "task": {"type": place.job, "index": place.task}}
         to_terminal = place == self._places[0] and self._stream.isatty()
         process = subprocess.Popen(
@@ -133,7 +133,7 @@ class Launcher:
     def _wait(self) -> None:
         """Until all have ended; once one did not end well, the rest has only the grace period."""
         deadline, passed_on = None, 0
-        lost: dict[Place, float] = {}
+        lost: dict[TaskId, float] = {}
         while None in (codes := [process.poll() for process in self._processes]):
             if self._signals > passed_on:
                 passed_on = self._signals
@@ -149,7 +149,7 @@ class Launcher:
             time.sleep(_POLL_SECS)
 
     def _start_lost_workers(
-        self, codes: Sequence[int | None], lost: dict[Place, float]
+        self, codes: Sequence[int | None], lost: dict[TaskId, float]
     ) -> list[int | None]:
         """Starts workers again that died while the rest runs; the codes without theirs.
 

@@ -59,12 +59,12 @@ class RunPictures:
         sure = found.scores >= SHEET_THRESHOLD
         return pictures.Comparison(
             image=_decode(example),
-            truth=pictures.Boxes(
+            truth=pictures.DrawnBoxes(
                 example["boxes"].numpy(),
                 [self._labels[k - 1] for k in example["labels"].numpy()],
                 difficult=example["difficult"].numpy(),
             ),
-            found=pictures.Boxes(
+            found=pictures.DrawnBoxes(
                 found.boxes[sure],
                 [self._labels[k - 1] for k in found.classes[sure]],
                 scores=found.scores[sure],

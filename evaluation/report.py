@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation import report_charts, report_pictures
-from evaluation.report_pictures import SURE, Tally
+from evaluation.report_pictures import SURE, ImageCounts
 from metrics import errors_by_kind
 from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
 from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
@@ -300,9 +300,11 @@ def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, byte
     if evaluation.load is None:
         return page.note("The images were not at hand, so the best and the worst are not shown.")
 
-    def count(number: int | None = None) -> Tally:
+    def count(number: int | None = None) -> ImageCounts:
         tables = evaluation.detections, evaluation.truth, diagnosis
-        return report_pictures.tally(*tables, num_images=len(evaluation.names), number=number)
+        return report_pictures.count_by_image(
+            *tables, num_images=len(evaluation.names), number=number
+        )
 
     text, every, k, chosen = "", count(), _worst_class(evaluation.result), []
     if k is not None:
@@ -329,7 +331,7 @@ def _drawn(
     chosen: Sequence[int],
     evaluation: Evaluation,
     diagnosis: Diagnosis,
-    counts: Tally,
+    counts: ImageCounts,
     pngs: dict[str, bytes],
 ) -> str:
     """A heading and its images, which are added to `pngs` as NAME_1.png and so on."""

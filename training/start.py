@@ -19,7 +19,7 @@ from datasets.dataset_factory import Dataset
 from deployment.cluster import Cluster
 from deployment.model_deploy import DeploymentConfig
 from model import checkpoints, train_dir
-from model.checkpoints import Found
+from model.checkpoints import LoadedCheckpoint
 from model.description import Description
 from nets import pretrained
 from runtime import files, hardware
@@ -53,7 +53,7 @@ class Start:
     settings: ResolvedSettings
     description: Description
     step: int
-    found: Found | None
+    found: LoadedCheckpoint | None
     origin: InitialWeights
 
 
@@ -162,7 +162,7 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
     )
 
 
-def _find(folder: str) -> Found | None:
+def _find(folder: str) -> LoadedCheckpoint | None:
     """The checkpoint to resume from; damaged ones and leftovers of killed saves are put away."""
     found = checkpoints.newest(folder)
     if found:

@@ -15,7 +15,7 @@ import pytest
 
 from evaluation import report
 from evaluation.report import Evaluation
-from evaluation.report_pictures import _compare, choose, draw, tally
+from evaluation.report_pictures import _compare, choose, count_by_image, draw
 from metrics.errors_by_kind import confusion, diagnose
 from metrics.voc import Detections, GroundTruth, evaluate
 from visualization.charts import plain
@@ -158,8 +158,8 @@ def test_page_says_what_the_worst_class_was_taken_for(page, evaluation):
 def test_pictures_of_a_class_are_chosen_by_its_own_errors(evaluation):
     tables = evaluation.detections, evaluation.truth
     diagnosis = diagnose(*tables, evaluation.result)
-    every = tally(*tables, diagnosis, num_images=12)
-    parts = [tally(*tables, diagnosis, num_images=12, number=k) for k in (1, 2, 3)]
+    every = count_by_image(*tables, diagnosis, num_images=12)
+    parts = [count_by_image(*tables, diagnosis, num_images=12, number=k) for k in (1, 2, 3)]
     for whole, *shares in zip(every, *parts, strict=True):
         np.testing.assert_array_equal(whole, sum(shares))
     assert choose(parts[0])[0] != choose(every)[0]
@@ -182,7 +182,7 @@ def test_wrong_and_missing_boxes_say_so():
 
 def test_worst_pictures_have_most_errors_and_best_have_none(evaluation):
     diagnosis = diagnose(evaluation.detections, evaluation.truth, evaluation.result)
-    counts = tally(evaluation.detections, evaluation.truth, diagnosis, num_images=12)
+    counts = count_by_image(evaluation.detections, evaluation.truth, diagnosis, num_images=12)
     worst, best = choose(counts)
     assert counts.errors[worst[0]] == counts.errors.max()
     assert (np.diff(counts.errors[worst]) <= 0).all()
@@ -199,7 +199,7 @@ def test_worst_pictures_have_most_errors_and_best_have_none(evaluation):
 
 def test_pictures_are_drawn_side_by_side(evaluation):
     diagnosis = diagnose(evaluation.detections, evaluation.truth, evaluation.result)
-    counts = tally(evaluation.detections, evaluation.truth, diagnosis, num_images=12)
+    counts = count_by_image(evaluation.detections, evaluation.truth, diagnosis, num_images=12)
     (shown,) = draw(
         [3],
         evaluation.load,

@@ -104,7 +104,7 @@ def corner_boxes(count: int) -> np.ndarray:
     return np.tile(starts, (1, 4)) + np.array([0, 0, 0.05, 0.05])
 
 
-def detect(logits, anchors, **options) -> detections.Detections:
+def detect(logits, anchors, **options) -> detections.PaddedDetections:
     offsets = tf.zeros([*logits.shape[:2], 4])
     return detections.detect(f32(logits), offsets, f32(anchors), **options)
 
