@@ -30,11 +30,12 @@ from runtime.settings import define_flags, from_flags, setting  # noqa: E402
 class FetchSettings:
     """The flags."""
 
-    name: str = setting("", "Which weights; also as the argument without a flag.")
+    name: str = setting("", "Name of the weights to fetch; may be given without the flag.")
     output_dir: str = setting(
-        str(weights.FOLDER), "Where they go; names are looked up in checkpoints/."
+        str(weights.FOLDER),
+        "Folder for the weights; --checkpoint_path finds names in checkpoints/ only.",
     )
-    url: str | None = setting(None, "Another address of the same archive, such as a mirror's.")
+    url: str | None = setting(None, "URL of a mirror of the same archive.")
 
     def __post_init__(self):
         if self.name not in weights.SOURCES:

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
+from optimization.setting_groups import OptimizerSettings, ScheduleSettings
 from runtime.errors import InputError
 from runtime.settings import check, require
 from training.setting_groups import (
@@ -16,9 +17,7 @@ from training.setting_groups import (
     LoggingSettings,
     LossSettings,
     ModelSettings,
-    OptimizerSettings,
     RunSettings,
-    ScheduleSettings,
 )
 
 MAX_STEPS = 2**40  # as good as forever
