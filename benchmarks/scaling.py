@@ -136,7 +136,7 @@ def _start(command: list[str], *, core: int, log: pathlib.Path) -> subprocess.Po
 def measure(options, counts: Sequence[int]) -> None:
     """Prints a line for each number of workers."""
     titles = ("efficiency", "s/step apart", "MB/step on lo", "of the ring")
-    print(f"{'workers':>7} {'s/step':>8} {'pictures/s':>10} {titles[0]:>10}", end=" ")
+    print(f"{'workers':>7} {'s/step':>8} {'images/s':>10} {titles[0]:>10}", end=" ")
     print(f"{titles[1]:>12} {titles[2]:>14} {titles[3]:>12}")
     alone = 0.0
     with tempfile.TemporaryDirectory() as name:

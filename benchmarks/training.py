@@ -228,7 +228,7 @@ def compare(
         for name, process in running.items():
             seconds[name].append(process.measure("step"))
     first = next(iter(running))
-    print(f"\n{'':<36}{'s/picture':>10}{'ratio':>7}{'GFLOP/s':>9}{'of limit':>9}{'peak GiB':>9}")
+    print(f"\n{'':<36}{'s/image':>10}{'ratio':>7}{'GFLOP/s':>9}{'of limit':>9}{'peak GiB':>9}")
     for name, own in seconds.items():
         limit = best[_precision(name)]
         share = statistics.median(work / s / most for s, most in zip(own, limit, strict=True))

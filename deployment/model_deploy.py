@@ -90,7 +90,7 @@ class DeploymentConfig:
 
     @property
     def has_peers(self) -> bool:
-        """Whether other processes take part, whose deaths TensorFlow reports here."""
+        """Whether other processes take part, whose loss TensorFlow reports here."""
         return self.num_replicas > 1
 
     @property

@@ -58,7 +58,7 @@ def run(
     """Detects on every image of `source` and writes the outputs that `settings` ask for.
 
     Ctrl-C is how a camera or stream is stopped: there it ends the run in good order. SIGTERM and
-    SIGHUP, of which a process dies otherwise, do what Ctrl-C does: a video is readable even then.
+    SIGHUP, which end a process otherwise, do what Ctrl-C does: a video is readable even then.
 
     Args:
       detector: labels and detections.
@@ -181,7 +181,7 @@ def _class_ids(names: Sequence[str], labels: Sequence[str]) -> frozenset[int]:
     unknown = [name for name in names if name not in labels]
     if unknown:
         raise InputError(
-            f"--classes={','.join(names)}: the detector knows no {unknown[0]!r}, only "
+            f"--classes={','.join(names)}: the detector has no {unknown[0]!r}, only "
             f"{', '.join(labels)}."
         )
     return frozenset(k for k, label in enumerate(labels, 1) if not names or label in names)

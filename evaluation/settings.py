@@ -135,7 +135,7 @@ class EvalSettings:
         if self.wait_for_checkpoints and self.detections_dir:
             raise InputError(
                 f"--wait_for_checkpoints with --detections_dir={self.detections_dir}: files of "
-                "detections do not change; drop one of the two."
+                "detections do not change; remove one of the two."
             )
         if self.eval_resize not in (1, 2, 3, 4):
             raise InputError(f"--eval_resize={self.eval_resize} must be 1, 2, 3 or 4.")
@@ -146,7 +146,7 @@ class EvalSettings:
         if self.moving_average_decay is not None and not self.use_moving_average:
             raise InputError(
                 f"--moving_average_decay={self.moving_average_decay} asks for the averages that "
-                "--use_moving_average=False declines: drop one of them."
+                "--use_moving_average=False declines: remove one of them."
             )
         if self.master:
             raise InputError(

@@ -80,9 +80,9 @@ def _sizes(facts: Mapping[str, Any]) -> str:
         for name, count in {**counts, "all": sum(counts.values())}.items()
     ]
     text = (
-        f"Recall: the share of objects that some anchor of --anchors={facts['anchors']} overlaps "
-        "by half. Without warping: if images were shrunk to the square and kept their shape. As "
-        "proposed: with the anchors proposed below."
+        "Recall: the share of objects that have an IoU of 0.5 or more with an anchor of "
+        f"--anchors={facts['anchors']}. Without warping: if images were shrunk to the square and "
+        "kept their shape. As proposed: with the anchors proposed below."
     )
     return page.table(("size", "objects, also difficult", *_RECALLS.values()), rows) + page.note(
         text

@@ -52,7 +52,7 @@ def draw(items: Iterable[Item], labels: Sequence[str], settings: InspectSettings
             colours=pictures.class_colours(labels),
             columns=_COLUMNS,
             cell=_CELL,
-            titles=("what the network sees", "anchors that learn it"),
+            titles=("input of the network", "positive anchors"),
         )
         pictures.write_png(os.path.join(settings.output_dir, "view.png"), sheet)
 

@@ -217,8 +217,8 @@ def refuse_foreign(train_dir: str) -> None:
     if others and not list_steps(train_dir) and not _orphans(train_dir):
         newest_name = max(others, key=lambda name: (step_of(name), name))
         raise InputError(
-            f"--train_dir={train_dir} holds {newest_name} of another trainer, which cannot be gone "
-            f"on with: give a new --train_dir, and --checkpoint_path={train_dir}/{newest_name} to "
+            f"--train_dir={train_dir} holds {newest_name} of another trainer, which cannot be "
+            f"resumed: give a new --train_dir, and --checkpoint_path={train_dir}/{newest_name} to "
             "start from its weights."
         )
 

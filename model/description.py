@@ -121,7 +121,7 @@ class Description:
             ) from error
         if labels and len(labels) + 1 != num_classes:
             raise InputError(
-                f"The checkpoint tells {num_classes} classes apart, background counted, and there "
+                f"The checkpoint has {num_classes} classes with background, and there "
                 f"are {len(labels)} labels: give the labels that it was trained with."
             )
         known = network.undescribed
@@ -217,7 +217,7 @@ class CheckpointOverrides(NamedTuple):
                 )
         if self.labels and self.labels != description.labels:
             raise InputError(
-                f"The checkpoint knows the classes {', '.join(description.labels)} and "
+                f"The checkpoint has the classes {', '.join(description.labels)} and "
                 f"{self.labels_from} has {', '.join(self.labels)}: give those that it was trained "
                 "on."
             )

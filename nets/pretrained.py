@@ -92,15 +92,15 @@ def make_plan(
     _check(rows, variables, there, request, network)
     if request.is_of_other_scores:
         notes += (
-            "The predictors of classes start new: the checkpoint's are of sigmoid scores, and "
-            "training is for softmax.",
+            "The class predictors are initialised anew: the checkpoint's are of sigmoid scores, "
+            "and training is for softmax.",
         )
     if any(
         row.action == "new" and _whole_source(row.name, scope, network) in there for row in rows
     ):
         reduced = network.imports.reduced
         notes += (
-            f"{' or '.join(reduced)} start new although the checkpoint's "
+            f"{' or '.join(reduced)} are initialised anew although the checkpoint's "
             f"{' and '.join(reduced.values())} could fill them.",
         )
     return Plan(
@@ -236,15 +236,16 @@ def _check(
     missing = [row.name for row in rows if row.action == "missing"]
     if missing and not request.ignore_missing_vars:
         raise InputError(
-            f"The checkpoint lacks {_some(missing)}: pass --ignore_missing_vars to start them new, "
-            "or name them in --checkpoint_exclude_scopes."
+            f"The checkpoint lacks {_some(missing)}: pass --ignore_missing_vars to initialise them "
+            "anew, or name them in --checkpoint_exclude_scopes."
         )
     shapes = {row.name: _shape(row, there, network) for row in rows if row.source}
     wrong = [row for row in rows if row.source and shapes[row.name] != tuple(variables[row.name])]
     if wrong and all(network.is_head(row.name) for row in wrong):
         raise InputError(
             f"The checkpoint's {_some([row.name for row in wrong])} belong to another number of "
-            "classes or anchors: pass --initialize_last_layer=False to start the predictors new."
+            "classes or anchors: pass --initialize_last_layer=False to initialise the predictors "
+            "anew."
         )
     if wrong:
         raise InputError(

@@ -4,7 +4,7 @@
 
 Names: ssdlite_mobilenet_v2_coco (18 MB; detects COCO's classes at once), mobilenet_v2, vgg_16,
 resnet_v1_50 (classifiers of ImageNet, to train a detector from). Afterwards --checkpoint_path=NAME
-finds them. A run that was stopped is carried on with.
+finds them. An interrupted download is resumed.
 """
 
 import dataclasses
@@ -120,7 +120,7 @@ def from_keras() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Fetches, and says how to go on."""
+    """Fetches, and says how to use the weights."""
     settings = from_flags(FetchSettings)
     path = fetch(settings)
     print(f"{weights.SOURCES[settings.name].title}: {path}")

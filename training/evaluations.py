@@ -164,9 +164,9 @@ class Evaluations:
             self._told = time.monotonic()
 
     def _follow(self) -> EvaluationOutcome:
-        """Waits for the chief's verdict, and for signs of life until it comes."""
+        """Waits for the chief's verdict, and for heartbeats until it comes."""
         while (verdict := self._cluster.decide(None)["verdict"]) is None:
-            self._watchdog.beat("the chief's sign of life")
+            self._watchdog.beat("the chief's heartbeat")
         return EvaluationOutcome(verdict)
 
     def _say_why(self) -> None:

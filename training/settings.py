@@ -88,8 +88,8 @@ class TrainSettings(
                 raise InputError(f"--data_service={service} must have the form grpc://host:port.")
         if self.data_service and self.skip_bad:
             raise InputError(
-                f"--skip_bad={self.skip_bad} does not go with --data_service, which knows no next "
-                "record: drop one of the flags."
+                f"--skip_bad={self.skip_bad} does not go with --data_service, which has no next "
+                "record: remove one of the flags."
             )
 
     def _check_evaluation(self) -> None:

@@ -297,7 +297,7 @@ def test_only_classes_that_have_objects_are_missed_among_files(tmp_path, capsys)
     (tmp_path / devkit.file_name("cat")).rename(tmp_path / devkit.file_name("dog"))
     evaluate_devkit_files(given)
     out = capsys.readouterr().out
-    assert out.count("Warning") == out.count("class cat scored as if none of it was found") == 1
+    assert out.count("Warning") == out.count("class cat scored as if it had no detections") == 1
 
 
 def score_cat(folder, *, difficult: int = 0, **flags) -> float | None:

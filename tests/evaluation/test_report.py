@@ -128,21 +128,21 @@ def test_page_shows_every_part(page):
 def test_page_names_the_worst_class_and_its_main_error(page, evaluation):
     worst = min(evaluation.result.classes, key=lambda row: row.ap_voc12)
     text = "".join(page.texts)
-    said = re.search(r"Worst class: (.*), AP (\d\.\d+)\. (\w+) errors cost it most", text)
+    said = re.search(r"Worst class: (.*), AP (\d\.\d+)\. (\w+) errors lose it the most AP", text)
     assert said.group(1) == worst.label
     assert float(said.group(2)) == pytest.approx(worst.ap_voc12, abs=5e-4)
-    first_row = text[text.index("its cost") :]
+    first_row = text[text.index("AP lost") :]
     assert first_row.index(worst.label) == min(first_row.index(label) for label in LABELS)
 
 
-def test_page_says_what_the_worst_class_was_taken_for(page, evaluation):
+def test_page_says_what_the_worst_class_was_predicted_as(page, evaluation):
     worst = min(evaluation.result.classes, key=lambda row: row.ap_voc12)
     number = LABELS.index(worst.label) + 1
     said = re.search(
         r"Of its (\d+) objects, at a score of 0.5 or more: (.*?); (\d+) detections",
         "".join(page.texts),
     )
-    fates = re.findall(r"(\d+) (found|missed|taken for)", said.group(2))
+    fates = re.findall(r"(\d+) (found|missed|predicted as)", said.group(2))
     assert int(said.group(1)) == worst.num_objects == sum(int(count) for count, _ in fates)
     matrix = confusion(
         evaluation.detections,
@@ -222,7 +222,7 @@ def test_report_without_pictures_says_so_and_keeps_none_of_an_earlier_one(
     assert (again / "worst_class_1.png").exists()
     (again / "best_of_mine.png").write_text("a user's")
     report.write(str(again), dataclasses.replace(evaluation, load=None))
-    assert "not at hand" in (again / "index.html").read_text()
+    assert "The images were not available" in (again / "index.html").read_text()
     assert {path.name for path in again.glob("*.png")} == {*CHARTS, "best_of_mine.png"}
 
 
@@ -247,7 +247,7 @@ def test_perfect_score_names_no_error(evaluation):
     text, _ = report.make(
         dataclasses.replace(evaluation, detections=found, result=result, load=None)
     )
-    assert "No kind of error costs it anything." in text
+    assert "No kind of error lowers its AP." in text
     assert "Over all classes" not in text
 
 

@@ -137,5 +137,5 @@ def test_real_objects_are_found(restored, coco):
 def test_labels_of_another_number_are_refused(coco):
     tensors = checkpoints.read(coco[0])
     shapes = {name: value.shape for name, value in tensors.items()}
-    with pytest.raises(InputError, match="tells 91 classes apart"):
+    with pytest.raises(InputError, match="has 91 classes with background"):
         Description.from_shapes(shapes, model_name=PARAMETERS.name, labels=("cat",), anchors="coco")
