@@ -31,7 +31,7 @@ class RunPictures:
         return _decode(self._example(index))
 
     def contact_sheet(self) -> np.ndarray:
-        """Images spread evenly over the split, truth beside detections of score .5 or more."""
+        """Images spread evenly over the split, truth beside detections of score 0.5 or more."""
         rows = [self._compare(index) for index in self._spread(SHEET_PICTURES)]
         return pictures.contact_sheet(rows, colours=self._colours)
 

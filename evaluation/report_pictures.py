@@ -22,7 +22,7 @@ SHORT = {  # long words would cover small objects
 
 
 class ImageCounts(NamedTuple):
-    """Counts image by image, i64[P] each; detections of score .5 or more only."""
+    """Counts image by image, i64[P] each; detections of score 0.5 or more only."""
 
     right: np.ndarray
     wrong: np.ndarray
@@ -89,7 +89,7 @@ def draw(
     labels: Sequence[str],
     names: Sequence[str],
 ) -> list[Shown]:
-    """Truth on the left, detections of score .5 or more on the right, `SHORT` kinds behind errors.
+    """Truth on the left, detections of score 0.5 or more on the right, `SHORT` kinds behind errors.
 
     Args:
       chosen: numbers of images.

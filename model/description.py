@@ -1,6 +1,6 @@
-"""What a checkpoint says of itself, so that evaluation, detection and export need no flags.
+"""The description that a checkpoint carries: evaluation, detection and export need no flags.
 
-One in slim's names says nothing. Its names and shapes tell network, classes and width; the rest is
+One in slim's names has none. Its names and shapes tell network, classes and width; the rest is
 what the network's record holds to be true of such checkpoints (`CheckpointDefaults`), in training,
 evaluation, detection and export alike, unless the user says otherwise.
 """
@@ -95,7 +95,7 @@ class Description:
         labels: tuple[str, ...] | None,
         anchors: str,
     ) -> "Description":
-        """What a slim checkpoint is, which says nothing of itself.
+        """The description of a slim checkpoint, which carries none.
 
         Args:
           shapes: of its variables, by name; the network tells classes and width by them.

@@ -91,7 +91,7 @@ def best_anchors(overlaps: tf.Tensor) -> tf.Tensor:
 
 
 def _resolve_conflicts(overlaps: tf.Tensor) -> tf.Tensor:
-    """`best_anchors` where objects quarrel.
+    """`best_anchors` where objects share a best anchor.
 
     The greedy rule (take the largest overlap left, strike out its row and column, repeat) gives the
     one stable matching of objects and anchors that both prefer larger overlaps. So it may be found

@@ -1,9 +1,9 @@
 """Weights of other checkpoints for a network's variables, by name: a plan first, then the values.
 
 Read are slim's and Caffe-converted SSD checkpoints, slim's VGG-16, and our own. A checkpoint's
-scope is detected from where the weights of the network's first layer stand. Layers that the network
-cuts out of a classifier's (`ImportRules`; VGG's conv6 and conv7) are, also where a script excludes
-nothing and says nothing of them.
+scope is detected from the place of the weights of the network's first layer. Layers that the
+network cuts out of a classifier's (`ImportRules`; VGG's conv6 and conv7) are restored too, even
+where a script excludes and names nothing.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -194,7 +194,7 @@ def _choose_scope(
 
 
 def _sources(name: str, scope: str, network: Network) -> tuple[str, ...]:
-    """Where a variable may stand in a checkpoint: under its own name, or the classifier's."""
+    """Where a variable may be in a checkpoint: under its own name, or the classifier's."""
     relative = name.removeprefix(f"{network.variable_scope}/")
     here, classifiers = network.imports.backbone
     names = [relative]

@@ -1,4 +1,4 @@
-"""Scores a training on a split while it goes on, keeps the best checkpoint, and may end the run.
+"""Evaluates a training on a split while it runs, keeps the best checkpoint, and may end the run.
 
 The chief saves a checkpoint and scores it with the code of `eval_ssd_network.py`, so a score here
 is the score there; nothing that training reads is touched, and its course stays the same. The
@@ -30,7 +30,7 @@ from runtime.watchdog import Watchdog
 from training.settings import TrainSettings
 from training.writer import NullWriter
 
-_SHARE_OF_STALL = 4  # times that waiting workers hear of the chief before their watchdogs bite
+_SHARE_OF_STALL = 4  # heartbeats of the chief to waiting workers before their watchdogs expire
 _LONGEST_SILENCE_SECS = 60.0
 
 

@@ -47,7 +47,7 @@ class Start:
       step: steps made before.
       found: the checkpoint to resume from; None on a new run and on other workers than the chief.
       origin: where the weights of a new run come from; told to the chief alone, and empty where
-        the run goes on.
+        the run continues.
     """
 
     settings: ResolvedSettings
@@ -142,7 +142,7 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
     )  # a used train_dir wins over weights
     if settings.overwrite:
         _refuse_clearing_source(settings, origin)
-    elif not found and settings.seed is None:  # it died before its first checkpoint, if it began
+    elif not found and settings.seed is None:  # it ended before its first checkpoint, if it began
         seed = train_dir.read_number(settings.train_dir, "seed")
         settings = dataclasses.replace(settings, seed=seed)
     resolved, description = train_state.resolve(

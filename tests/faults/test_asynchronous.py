@@ -48,7 +48,7 @@ def check_saved(run, folder) -> None:
 
 
 def lose_a_worker_and_start_it_again(run, folder) -> None:
-    """Kills worker 1; the other goes on meanwhile. Returns when worker 1 serves again."""
+    """Kills worker 1; the other continues meanwhile. Returns when worker 1 serves again."""
     wait_for_step(run, folder, 5)
     run.signal(WORKER_1, signal.SIGKILL)
     wait_for_step(run, folder, clusters.last_step(folder) + 10)
