@@ -150,7 +150,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"))
-    options.add_argument("--tables", default=",".join(tables), help="some of these")
+    options.add_argument(
+        "--tables", default=",".join(tables), help="comma list of the tables to print"
+    )
     given = options.parse_args(argv)
     print(f"{_contenders.machine()}; {given.rounds} rounds, {given.precision}", flush=True)
     for table in given.tables.split(","):

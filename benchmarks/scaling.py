@@ -203,9 +203,13 @@ def main() -> None:
     """Measures with one worker, two, four and so on while there are cores, then reckons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--batch_size", type=int, default=4, help="of each worker")
+    parser.add_argument("--batch_size", type=int, default=4, help="images per worker and step")
     parser.add_argument("--depth_multiplier", type=float, default=0.25)
-    parser.add_argument("--only_paper", action="store_true", help="skip the measurement")
+    parser.add_argument(
+        "--only_paper",
+        action="store_true",
+        help="print only the calculated table, without a measurement",
+    )
     options = parser.parse_args()
     if not options.only_paper:
         most = min(len(os.sched_getaffinity(0)), _MOST_WORKERS)

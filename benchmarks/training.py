@@ -184,9 +184,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--batch_size", type=int, default=8)
-    options.add_argument("--classes", type=int, default=21, help="with background")
-    options.add_argument("--objects", type=int, default=4, help="an image")
-    options.add_argument("--contenders", default="0,1,2,3,4,5,6", help="numbers of some")
+    options.add_argument(
+        "--classes", type=int, default=21, help="number of classes with background"
+    )
+    options.add_argument("--objects", type=int, default=4, help="number of objects per image")
+    options.add_argument(
+        "--contenders", default="0,1,2,3,4,5,6", help="comma list of contender numbers"
+    )
     given = options.parse_args(argv)
     print(
         f"{_contenders.machine()}; {given.rounds} rounds of {given.batch_size} images, "

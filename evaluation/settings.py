@@ -124,7 +124,7 @@ class EvalSettings:
     matching_threshold: float = setting(
         0.5, "IoU with an object needed for a true positive.", minimum=0, below=1
     )
-    remove_difficult: bool = setting(True, "Ignore objects marked difficult in the evaluation.")
+    remove_difficult: bool = setting(True, "Leave objects marked difficult out of the evaluation.")
 
     def __post_init__(self):
         check(self)

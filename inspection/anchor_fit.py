@@ -1,6 +1,6 @@
 """How well anchors fit the boxes of a data set, and which shapes and sides would fit it better.
 
-An object whose best anchor overlaps it by less than the threshold has one positive anchor only, the
+An object whose best anchor has an IoU below the threshold has one positive anchor only, the
 one that bipartite matching gives it: it is trained on little.
 """
 

@@ -18,7 +18,7 @@ class InspectSettings:
 
     input: str = setting(
         "",
-        f"Data set to inspect, unless it is records: {registry.listed(registry.LAYOUTS.values())}.",
+        f"Data set to inspect, if not records: {registry.listed(registry.LAYOUTS.values())}.",
     )
     dataset_dir: str = setting(
         "", "Folder of the TFRecords, or of the images if --input is a file."

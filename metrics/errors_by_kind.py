@@ -4,11 +4,11 @@ The kinds follow Hoiem et al., "Diagnosing Error in Object Detectors" (2012), an
 "TIDE" (2020). With t the IoU threshold of the score (0.5), a detection that is not right is, by the
 first rule that holds:
 
-- duplicate: its best object of its class overlaps by more than t and belongs to a better detection;
-- class: an object of another class overlaps by more than t;
-- localisation: an object of its class overlaps by more than 0.1;
-- both: an object of another class overlaps by more than 0.1;
-- background: nothing overlaps by more than 0.1.
+- duplicate: the IoU with its best object of its class is above t, but a better detection has it;
+- class: the IoU with an object of another class is above t;
+- localisation: the IoU with an object of its class is above 0.1;
+- both: the IoU with an object of another class is above 0.1;
+- background: no IoU is above 0.1.
 
 An object that counts is missed when no detection is right about it and no class or localisation
 error lies on it: those name the reason already.

@@ -77,7 +77,7 @@ class Result:
       outcomes: i8[D], an `Outcome` for each detection, in the order they were given.
       matches: i64[D], row in the truth of the object that a detection overlaps most and by more
         than the threshold, else -1. Duplicates and ignored detections have one too.
-      iou_threshold: overlap above which a detection is right.
+      iou_threshold: IoU above which a detection is right.
     """
 
     classes: tuple[ClassResult, ...]

@@ -54,7 +54,7 @@ def detect(
       score: a name of `SCORES`.
       select_threshold: score that a detection must exceed.
       select_top_k: candidates of each class that enter the suppression.
-      nms_threshold: overlap above which the lower score goes.
+      nms_threshold: IoU above which the box of lower score is dropped.
       keep_top_k: K, detections of an image over all classes.
     """
     boxes = box_ops.decode(offsets, anchors, prior_scaling)

@@ -31,34 +31,37 @@ class ScheduleSettings:
     )
     end_learning_rate: float = setting(
         1e-4,
-        "Final learning rate of polynomial and cosine decay.",
+        "Final learning rate of the polynomial and cosine schedules.",
         minimum=0,
         only_with=_decay("polynomial", "cosine"),
     )
     learning_rate_decay_factor: float = setting(
         0.94,
-        "Factor of each decay of exponential and step.",
+        "Factor of each decay in the exponential and step schedules.",
         only_with=_decay("exponential", "step"),
         above=0,
         maximum=1,
     )
     num_epochs_per_decay: float = setting(
         2.0,
-        "Epochs per decay of exponential and polynomial.",
+        "Epochs per decay in the exponential and polynomial schedules.",
         only_with=_decay("exponential", "polynomial"),
         above=0,
     )
     decay_steps: int | None = setting(
         None,
-        "Steps per decay of exponential and polynomial; overrides num_epochs_per_decay.",
+        "Steps per decay in the exponential and polynomial schedules, instead of "
+        "num_epochs_per_decay.",
         minimum=1,
         only_with=_decay("exponential", "polynomial"),
     )
     learning_rate_decay_boundaries: tuple[int, ...] = setting(
-        (), "Comma list of the steps at which step decays.", only_with=_decay("step")
+        (),
+        "Comma list of the steps at which the learning rate of the step schedule decays.",
+        only_with=_decay("step"),
     )
     learning_power: float = setting(
-        0.9, "Power of poly decay.", minimum=0, only_with=_decay("poly")
+        0.9, "Power of the poly schedule.", minimum=0, only_with=_decay("poly")
     )
     slow_start_step: int = setting(0, "Number of warm-up steps.", minimum=0)
     slow_start_learning_rate: float = setting(

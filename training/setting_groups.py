@@ -91,7 +91,7 @@ class RunSettings:
         common=True,
     )
     jit: bool = setting(
-        False, "Compile network, loss and gradients with XLA; for GPUs, as CPUs get slower."
+        False, "Compile network, loss and gradients with XLA; meant for GPUs, slower on CPUs."
     )
     data_format: str = setting(
         "auto", "Must be auto or NHWC: TensorFlow chooses the layout itself."
