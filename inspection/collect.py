@@ -20,7 +20,7 @@ from datasets.layouts.source import AnnotatedImage, Source
 from datasets.records.features import read_contents
 from datasets.records.index import RecordError
 from datasets.records.reader import RecordReader
-from inspection.defects import Checked, Defect, Item, Severity, check
+from inspection.defects import Checked, Defect, Item, Severity, check, kind_title
 from runtime import files
 from runtime.errors import InputError
 
@@ -81,7 +81,7 @@ class Inspection(NamedTuple):
         """Whether a training would suffer, and from what, in a sentence."""
         if not self.harm:
             return "Nothing here would harm a training."
-        return f"A training would be harmed: {', '.join(self.harm).replace('_', ' ')}."
+        return f"A training would be harmed: {', '.join(map(kind_title, self.harm))}."
 
 
 def inspect(

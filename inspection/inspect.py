@@ -19,7 +19,7 @@ from datasets.mixture import get_mixture
 from inspection import anchor_fit, collect, view
 from inspection import page as inspection_page
 from inspection.collect import Inspection
-from inspection.defects import KINDS, Defect, Item
+from inspection.defects import KINDS, Defect, Item, kind_title
 from inspection.settings import InspectSettings
 from nets import anchors, nets_factory
 from nets.parameters import write_anchor_sizes
@@ -316,7 +316,7 @@ def _proposal_lines(facts: dict[str, Any]) -> list[str]:
 def _defect_lines(found: Inspection) -> list[str]:
     lines = []
     for kind, count in found.counts().items():
-        lines.append(f"{KINDS[kind].name.lower()}: {kind.replace('_', ' ')}: {count}")
+        lines.append(f"{KINDS[kind].name.lower()}: {kind_title(kind)}: {count}")
         of_kind = [defect for defect in found.defects if defect.kind == kind]
         for defect in of_kind[:MAX_LINES]:
             number = f", object {defect.number}" if defect.number else ""
