@@ -1,4 +1,4 @@
-"""Detects objects on images, a video, a camera or a stream and writes what it finds.
+"""Detects objects in images, a video, a camera or a stream, and writes the detections.
 
   detect_ssd_network.py --checkpoint_path=train --input=photos --output_dir=found
   detect_ssd_network.py --checkpoint_path=train --input='data/**/*.jpg' --output_dir=found
@@ -6,8 +6,8 @@
   detect_ssd_network.py --checkpoint_path=train --input=rtsp://camera/1 --output_dir=found
 
 In output_dir: detections.jsonl, one line an image, and the images (or the video) with the boxes
-drawn in. What cannot be read is reported and skipped. Exit codes: 0 done, 2 bad input or
-nothing that could be read.
+drawn in. Unreadable images are reported and skipped. Exit codes: 0 done, 1 internal error,
+2 invalid input, or no image that can be read.
 """
 
 import os

@@ -1,13 +1,12 @@
-"""Scores a detector with Pascal VOC's metrics, and COCO's with --coco.
+"""Evaluates a detector with Pascal VOC's metrics, and COCO's with --coco.
 
   eval_ssd_network.py --checkpoint_path=train --eval_dir=eval \\
     --dataset_dir=tfrecords --dataset_name=bccd
   eval_ssd_network.py --detections_dir=DIR --voc_dir=VOCdevkit/VOC2007 --dataset_split_name=test
 
-The first runs a checkpoint or an export over records, the second scores devkit files of any
-detector. With --wait_for_checkpoints the first goes on with every checkpoint that a training
-writes.
-Exit codes: 0 done, 2 bad input.
+The first evaluates a checkpoint or an export on records, the second the detections of any detector
+in VOC devkit files. With --wait_for_checkpoints the first evaluates every checkpoint that a
+training writes. Exit codes: 0 done, 1 internal error, 2 invalid input.
 """
 
 from evaluation.settings import EvalSettings

@@ -5,7 +5,8 @@
   export_ssd_network.py --checkpoint_path=train --export_dir=small --format=tflite \\
     --tflite_quantization=int8 --calibration_dir=photos
 
-What each format takes and gives is in docs/export.md. Exit codes: 0 done, 2 bad input.
+Inputs and outputs of each format are in docs/export.md. Exit codes: 0 done, 1 internal error,
+2 invalid input.
 """
 
 from export.settings import ExportSettings

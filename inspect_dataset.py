@@ -1,4 +1,4 @@
-"""Reports what is wrong with a data set before it costs a training, and what is in it.
+"""Reports defects of a data set before a training is wasted on it, and its contents.
 
   inspect_dataset.py --input=VOCdevkit/VOC2007 --split=trainval
   inspect_dataset.py --input=instances_val2017.json --dataset_dir=val2017 \\
@@ -6,7 +6,7 @@
   inspect_dataset.py --dataset_name=bccd --dataset_dir=tfrecords --split=train \\
     --view=8 --extract=bccd_voc --output_dir=report
 
-Exit codes: 0 nothing that would harm a training, 2 something would, or bad input.
+Exit codes: 0 no defect that harms a training, 1 internal error, 2 such a defect, or invalid input.
 """
 
 from inspection.settings import InspectSettings

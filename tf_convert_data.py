@@ -6,8 +6,8 @@
     --dataset_dir=val2017 --output_name=coco_val --output_dir=tfrecords
 
 Writes OUTPUT_NAME_NNN.tfrecord, their offset indexes, labels.txt and, last, the manifest
-OUTPUT_NAME.json. `--dry_run` reads and counts the annotations only. Exit codes: 0 done, 2 bad
-input.
+OUTPUT_NAME.json. `--dry_run` only reads and counts the annotations. Exit codes: 0 done, 1 internal
+error, 2 invalid input.
 """
 
 import sys

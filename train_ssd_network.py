@@ -2,9 +2,9 @@
 
   train_ssd_network.py --dataset_dir=tfrecords --dataset_name=bccd --train_dir=train
 
-The same command again goes on where the last one stopped. `--flagfile=configs/NAME.flags` holds
-whole recipes. Exit codes: 0 done, 2 bad input, 75 stopped early: run it again, 130 ended by Ctrl-C
-before the first step.
+The same command again resumes from the last checkpoint. `--flagfile=configs/NAME.flags` reads a
+whole recipe. Exit codes: 0 done, 1 internal error, 2 invalid input, 75 interrupted (rerun to
+resume), 130 ended by Ctrl-C before the first step.
 """
 
 import os

@@ -155,14 +155,14 @@ def _ordered(boxes: np.ndarray) -> np.ndarray:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the median seconds of both over the rounds, and their ratio."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("--pictures", type=int, default=4952)
+    options.add_argument("--images", type=int, default=4952)
     options.add_argument("--objects", type=int, default=14976)
     options.add_argument("--detections", type=int, default=250_000)
     options.add_argument("--rounds", type=int, default=7)
     given = options.parse_args(argv)
     case = random_case(
         seed=0,
-        num_pictures=given.pictures,
+        num_pictures=given.images,
         num_objects=given.objects,
         num_detections=given.detections,
         num_classes=len(_LABELS),
@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             scorer(*case, labels=_LABELS)
             spent.append(time.perf_counter() - start)
     ours, plain = (statistics.median(spent) for spent in seconds.values())
-    print(f"{given.detections:,} detections, {given.pictures:,} images, {given.rounds} rounds")
+    print(f"{given.detections:,} detections, {given.images:,} images, {given.rounds} rounds")
     print(f"metrics.voc {ours:.3f} s   plain loop {plain:.3f} s   ratio {plain / ours:.1f}")
 
 

@@ -176,7 +176,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--rounds", type=int, default=9)
     options.add_argument("--batches", type=lambda text: [int(n) for n in text.split(",")])
-    options.add_argument("--candidates", type=int, default=400, help="an image, of all classes")
+    options.add_argument(
+        "--candidates",
+        type=int,
+        default=400,
+        help="number of candidates per image, over all classes",
+    )
     options.add_argument("--contenders", default=",".join(map(str, range(len(CONTENDERS)))))
     given = options.parse_args(argv)
     batches = given.batches or [1, 8]

@@ -336,11 +336,18 @@ def conversion_table(turns: dict[str, list[Turn]], note: str) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints two tables and what memory did."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("--voc_dir", help="a VOC folder; made-up images without")
-    options.add_argument("--count", type=int, default=128, help="images that are augmented")
+    options.add_argument("--voc_dir", help="VOC folder; synthetic images by default")
+    options.add_argument("--count", type=int, default=128, help="number of images to augment")
     options.add_argument("--rounds", type=int, default=7)
-    options.add_argument("--samples", type=int, default=20_000, help="while memory is watched")
-    options.add_argument("--place", help="folder to write to; the system's without")
+    options.add_argument(
+        "--samples",
+        type=int,
+        default=20_000,
+        help="number of samples drawn while memory is measured",
+    )
+    options.add_argument(
+        "--place", help="folder to write to; the system's temporary one by default"
+    )
     given = options.parse_args(argv)
     if given.count < _BATCH:
         options.error(f"--count={given.count} is too few: give a batch of {_BATCH} or more")

@@ -115,11 +115,16 @@ def costs(scenes: Scenes, precision: str, folder: str) -> Contender:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the speed of the loop, the costs, and how memory goes."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("--steps", type=int, default=14, help="of each run")
+    options.add_argument("--steps", type=int, default=14, help="number of steps of each run")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--batch_size", type=int, default=8)
     options.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"))
-    options.add_argument("--memory_steps", type=int, default=2000, help="0 leaves memory out")
+    options.add_argument(
+        "--memory_steps",
+        type=int,
+        default=2000,
+        help="number of steps of the memory measurement; 0 skips it",
+    )
     given = options.parse_args(argv)
     print(f"{_contenders.machine()}; batches of {given.batch_size}, {given.precision}")
     with tempfile.TemporaryDirectory() as name:

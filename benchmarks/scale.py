@@ -50,7 +50,7 @@ def compare(table: str, precision: str, rounds: int) -> None:
     }
     seconds = _contenders.in_turn(running, "step", rounds=rounds, warm=2)
     print(f"\n{running[_BASE[table]].note}")
-    print(f"{table:>8}{'s/picture':>11}{'ratio':>7}{'peak GiB':>10}")
+    print(f"{table:>8}{'s/image':>11}{'ratio':>7}{'peak GiB':>10}")
     base = [value / _BASE["batch"] for value in seconds[_BASE[table]]]
     for one in settings:
         value, process = one[table], running[one[table]]
@@ -133,7 +133,7 @@ def compare_records(rounds: int, batches: int = 100) -> None:
             running[count] = _contenders.Process(functools.partial(reading, folder, batch))
         opened = _contenders.in_turn(running, "resume", rounds=rounds)
         read = _contenders.in_turn(running, "read", batches, rounds=rounds)
-        print(f"\n{'records':>8}{'s to the first batch':>22}{'pictures/s':>12}{'peak GiB':>10}")
+        print(f"\n{'records':>8}{'s to the first batch':>22}{'images/s':>12}{'peak GiB':>10}")
         for count, process in running.items():
             speed = batches * batch / statistics.median(read[count])
             print(
@@ -150,7 +150,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"))
-    options.add_argument("--tables", default=",".join(tables), help="some of these")
+    options.add_argument(
+        "--tables", default=",".join(tables), help="comma list of the tables to print"
+    )
     given = options.parse_args(argv)
     print(f"{_contenders.machine()}; {given.rounds} rounds, {given.precision}", flush=True)
     for table in given.tables.split(","):

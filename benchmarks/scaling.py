@@ -136,7 +136,7 @@ def _start(command: list[str], *, core: int, log: pathlib.Path) -> subprocess.Po
 def measure(options, counts: Sequence[int]) -> None:
     """Prints a line for each number of workers."""
     titles = ("efficiency", "s/step apart", "MB/step on lo", "of the ring")
-    print(f"{'workers':>7} {'s/step':>8} {'pictures/s':>10} {titles[0]:>10}", end=" ")
+    print(f"{'workers':>7} {'s/step':>8} {'images/s':>10} {titles[0]:>10}", end=" ")
     print(f"{titles[1]:>12} {titles[2]:>14} {titles[3]:>12}")
     alone = 0.0
     with tempfile.TemporaryDirectory() as name:
@@ -203,9 +203,13 @@ def main() -> None:
     """Measures with one worker, two, four and so on while there are cores, then reckons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--batch_size", type=int, default=4, help="of each worker")
+    parser.add_argument("--batch_size", type=int, default=4, help="images per worker and step")
     parser.add_argument("--depth_multiplier", type=float, default=0.25)
-    parser.add_argument("--only_paper", action="store_true", help="skip the measurement")
+    parser.add_argument(
+        "--only_paper",
+        action="store_true",
+        help="print only the calculated table, without a measurement",
+    )
     options = parser.parse_args()
     if not options.only_paper:
         most = min(len(os.sched_getaffinity(0)), _MOST_WORKERS)

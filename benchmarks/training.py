@@ -184,9 +184,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--batch_size", type=int, default=8)
-    options.add_argument("--classes", type=int, default=21, help="with background")
-    options.add_argument("--objects", type=int, default=4, help="an image")
-    options.add_argument("--contenders", default="0,1,2,3,4,5,6", help="numbers of some")
+    options.add_argument(
+        "--classes", type=int, default=21, help="number of classes with background"
+    )
+    options.add_argument("--objects", type=int, default=4, help="number of objects per image")
+    options.add_argument(
+        "--contenders", default="0,1,2,3,4,5,6", help="comma list of contender numbers"
+    )
     given = options.parse_args(argv)
     print(
         f"{_contenders.machine()}; {given.rounds} rounds of {given.batch_size} images, "
@@ -228,7 +232,7 @@ def compare(
         for name, process in running.items():
             seconds[name].append(process.measure("step"))
     first = next(iter(running))
-    print(f"\n{'':<36}{'s/picture':>10}{'ratio':>7}{'GFLOP/s':>9}{'of limit':>9}{'peak GiB':>9}")
+    print(f"\n{'':<36}{'s/image':>10}{'ratio':>7}{'GFLOP/s':>9}{'of limit':>9}{'peak GiB':>9}")
     for name, own in seconds.items():
         limit = best[_precision(name)]
         share = statistics.median(work / s / most for s, most in zip(own, limit, strict=True))

@@ -2,7 +2,7 @@
 
 Numbers are written so that they give the same float32 when they are divided by the image's size:
 whole pixels where these do, else as many digits as it takes. What VOC has no word for is a
-`<crowd>` tag; COCO's image ids are lost. Names come from strangers: only their last part is used,
+`<crowd>` tag; COCO's image ids are lost. Names are untrusted: only their last part is used,
 and one that cannot be a file's is replaced by the record's number.
 """
 

@@ -13,29 +13,30 @@ class Conversion:
 
     dataset_dir: str = setting(
         "",
-        "Folder of the data set, as VOC's of Annotations, JPEGImages and ImageSets, or one that "
-        "holds just one such; of the images where the annotations are a file.",
+        "Folder of the data set, such as VOC's with Annotations, JPEGImages and ImageSets, or "
+        "its parent; or folder of the images if the annotations are a file.",
     )
     dataset_name: str = setting(
         "pascalvoc", f"Layout of the images and annotations, any classes: {', '.join(LAYOUTS)}."
     )
-    coco_annotations: str = setting("", "JSON file of COCO's instances, with dataset_name=coco.")
+    coco_annotations: str = setting("", "JSON file of COCO instances, for dataset_name=coco.")
     output_name: str = setting(
-        "pascalvoc", "Name of the data set: files are called NAME_NNN.tfrecord."
+        "pascalvoc", "Name of the records: the files are called NAME_NNN.tfrecord."
     )
     output_dir: str = setting("./", "Folder for the records; several data sets may share it.")
     split: str = setting(
-        "", "Split file ImageSets/Main/SPLIT.txt; every annotated image when empty."
+        "", "Split: the images in ImageSets/Main/SPLIT.txt; all annotated images by default."
     )
     labels_file: str = setting(
         "",
-        "Class names, one a line; from the annotations when empty (VOC's 20, or sorted by name).",
+        "File of class names, one a line; by default VOC's 20 if they cover the annotations, "
+        "else the annotations' sorted by name.",
     )
-    num_shards: int = setting(0, "Number of record files; 0 chooses by size.", minimum=0)
-    skip_bad: int = setting(
-        0, "Leave out up to so many images that are missing or damaged.", minimum=0
+    num_shards: int = setting(0, "Number of record files; 0 chooses it by size.", minimum=0)
+    skip_bad: int = setting(0, "Skip up to so many images that are missing or damaged.", minimum=0)
+    dry_run: bool = setting(
+        False, "Only read and count the annotations, without images; write nothing."
     )
-    dry_run: bool = setting(False, "Only read and count the annotations; needs no images.")
 
     def __post_init__(self):
         layout = LAYOUTS.get(self.dataset_name)

@@ -125,7 +125,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def exit_when_a_peer_dies(deployment: DeploymentConfig) -> Iterator[None]:
-    """Turns the errors that a peer's death causes into exit code 75, at once.
+    """Turns the errors that a peer's loss causes into exit code 75, at once.
 
     At once, because the usual end of a process waits for the peers.
     """

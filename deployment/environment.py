@@ -19,7 +19,7 @@ _FIRST_PORT, _PORTS = 12000, 20000
 _REPEATED = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
 
-class Place(NamedTuple):
+class ClusterMembership(NamedTuple):
     """A worker among workers, as one source tells it; what it does not tell is None or empty.
 
     Attributes:
@@ -58,7 +58,7 @@ def read(
     *,
     names: JobNames = USUAL_NAMES,
     num_ps_tasks: int | None = None,
-) -> list[Place]:
+) -> list[ClusterMembership]:
     """The places that an environment tells: none, one, or both of TF_CONFIG's and SLURM's.
 
     Args:
@@ -77,7 +77,7 @@ def read(
     return places
 
 
-def merge(places: Sequence[Place]) -> Place:
+def merge(places: Sequence[ClusterMembership]) -> ClusterMembership:
     """What all sources say together.
 
     Raises:
@@ -86,7 +86,7 @@ def merge(places: Sequence[Place]) -> Place:
     named = [place for place in places if place.hosts or place.ps_hosts]
     given = [place for place in named if place.hosts_are_given]
     chosen = [place for place in named if not place.hosts_are_given]
-    return Place(
+    return ClusterMembership(
         "all",
         _agreed("number of workers", [(p.source, p.num_replicas) for p in places]),
         _agreed("task", [(p.source, p.task) for p in places]),
@@ -117,7 +117,7 @@ def _text(value: Any) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _from_tf_config(text: str, names: JobNames) -> Place:
+def _from_tf_config(text: str, names: JobNames) -> ClusterMembership:
     """{"cluster": {"chief": [...], "worker": [...]}, "task": {"type": "worker", "index": 0}}."""
     try:
         config = json.loads(text)
@@ -137,8 +137,8 @@ def _from_tf_config(text: str, names: JobNames) -> Place:
             f"knows chief, {names.worker} and {names.ps} (--worker_job_name, --ps_job_name)."
         )
     if not workers + chief:
-        return Place("TF_CONFIG")
-    place = Place(
+        return ClusterMembership("TF_CONFIG")
+    place = ClusterMembership(
         "TF_CONFIG",
         len(chief + workers),
         index + (len(chief) if kind == names.worker else 0),
@@ -150,7 +150,7 @@ def _from_tf_config(text: str, names: JobNames) -> Place:
     return place._replace(job=job, num_ps_tasks=len(servers), ps_hosts=servers)
 
 
-def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> Place:
+def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> ClusterMembership:
     try:
         total = int(environment["SLURM_STEP_NUM_TASKS"])
         number = int(environment["SLURM_PROCID"])
@@ -173,9 +173,9 @@ def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> Place:
             f"({environment['SLURM_STEP_NODELIST']}): give --worker_hosts, or TF_CONFIG."
         )
     if not num_ps_tasks:
-        return Place("SLURM", total, number, hosts, hosts_are_given=False)
+        return ClusterMembership("SLURM", total, number, hosts, hosts_are_given=False)
     workers = total - num_ps_tasks
-    return Place(
+    return ClusterMembership(
         "SLURM",
         workers,
         number if number < workers else number - workers,

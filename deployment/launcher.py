@@ -2,12 +2,13 @@
 
   python -m deployment.launcher --workers=2 -- train_ssd_network.py --flagfile=configs/demo.flags
 
-Every worker runs the same command and learns its place from TF_CONFIG. When one dies or exits with
-75, all are started again, up to --max_restarts times; the run resumes from its last checkpoint. Any
-other exit code means that starting again would not help: the rest is stopped and the code returned.
+Every worker runs the same command and learns its task from TF_CONFIG. When one is killed or exits
+with 75, all are started again, up to --max_restarts times; the run resumes from its last
+checkpoint. Any other exit code means that starting again would not help: the rest is stopped and
+the code returned.
 
 With --ps=1 or more, a chief and so many parameter servers are started beside the workers, and the
-training is asynchronous: a worker that dies is started again alone, and the others do not wait.
+training is asynchronous: a lost worker is started again alone, and the others do not wait.
 
 Surprising: workers are in process groups of their own, so that Ctrl-C reaches them once, through
 the launcher, as SIGTERM, and so does a closing terminal; a second Ctrl-C kills them. On a terminal
@@ -36,7 +37,7 @@ _POLL_SECS = 0.1
 _ALONE_AFTER_SECS = 1.0  # a lost worker may be the first sign of the whole run's end
 
 
-class Place(NamedTuple):
+class TaskId(NamedTuple):
     """A process in the cluster: its job and its number in it."""
 
     job: str
@@ -64,13 +65,13 @@ class Launcher:
           workers: how many.
           servers: parameter servers; with any there is a chief beside the workers.
           max_restarts: times that all, or a worker alone, are started again.
-          grace_secs: from the first worker's end to the others' being killed.
+          grace_secs: seconds from the first worker's exit to killing the others.
           environment: of every worker, besides TF_CONFIG.
           stream: where the merged log goes.
         """
         self._command, self._alone = list(command), servers > 0
         jobs = {"chief": 1, "worker": workers, "ps": servers} if servers else {"worker": workers}
-        self._places = [Place(job, task) for job, count in jobs.items() for task in range(count)]
+        self._places = [TaskId(job, task) for job, count in jobs.items() for task in range(count)]
         self._restarts, self._max_restarts, self._grace_secs = 0, max_restarts, grace_secs
         self._environment, self._stream = dict(environment), stream
         self._processes: list[subprocess.Popen] = []
@@ -109,7 +110,7 @@ class Launcher:
             reader.join()
         return [process.returncode for process in self._processes]
 
-    def _start(self, place: Place) -> subprocess.Popen:
+    def _start(self, place: TaskId) -> subprocess.Popen:
         config = {"cluster": self._cluster, "task": {"type": place.job, "index": place.task}}
         to_terminal = place == self._places[0] and self._stream.isatty()
         process = subprocess.Popen(
@@ -133,7 +134,7 @@ class Launcher:
     def _wait(self) -> None:
         """Until all have ended; once one did not end well, the rest has only the grace period."""
         deadline, passed_on = None, 0
-        lost: dict[Place, float] = {}
+        lost: dict[TaskId, float] = {}
         while None in (codes := [process.poll() for process in self._processes]):
             if self._signals > passed_on:
                 passed_on = self._signals
@@ -149,13 +150,13 @@ class Launcher:
             time.sleep(_POLL_SECS)
 
     def _start_lost_workers(
-        self, codes: Sequence[int | None], lost: dict[Place, float]
+        self, codes: Sequence[int | None], lost: dict[TaskId, float]
     ) -> list[int | None]:
-        """Starts workers again that died while the rest runs; the codes without theirs.
+        """Starts lost workers again while the rest runs; the codes without theirs.
 
         Args:
           codes: of all processes, None where one runs.
-          lost: when each dead worker was first seen dead; kept up to date.
+          lost: when the loss of each worker was first seen; kept up to date.
         """
         ends, now = dict(zip(self._places, codes, strict=True)), time.monotonic()
         rest_runs = all(code is None for place, code in ends.items() if place.job != "worker")
@@ -196,7 +197,7 @@ class Launcher:
 
     def _say(self, line: str) -> None:
         clear = "\r\x1b[K" if self._stream.isatty() else ""
-        with contextlib.suppress(OSError):  # who reads it may have gone, the training goes on
+        with contextlib.suppress(OSError):  # its reader may be gone, the training continues
             self._stream.write(f"{clear}{line}\n")
             self._stream.flush()
 
@@ -204,7 +205,7 @@ class Launcher:
 def verdict(codes: Sequence[int]) -> int:
     """One exit code for all workers: 0, 75 (start again), or the first that forbids that.
 
-    A negative code is a signal's death, which says nothing against starting again.
+    A negative code is the signal that ended a process, which does not forbid starting again.
     """
     final = [code for code in codes if code > 0 and code != EXIT_STOPPED_EARLY]
     if final:
@@ -231,20 +232,26 @@ def main(argv: Sequence[str], environment: Mapping[str, str], stream: IO[str]) -
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--workers", type=_at_least(1), required=True, help="how many")
+    parser.add_argument("--workers", type=_at_least(1), required=True, help="number of workers")
     parser.add_argument(
-        "--ps", type=_at_least(0), default=0, help="parameter servers, for asynchronous training"
+        "--ps",
+        type=_at_least(0),
+        default=0,
+        help="number of parameter servers, for asynchronous training",
     )
     parser.add_argument(
-        "--max_restarts", type=_at_least(0), default=10, help="in all; default %(default)s"
+        "--max_restarts",
+        type=_at_least(0),
+        default=10,
+        help="maximum number of restarts in total; default %(default)s",
     )
     parser.add_argument(
         "--grace_secs",
         type=_at_least(0),
         default=60,
-        help="from one worker's end to the others' being killed; default %(default)s",
+        help="seconds from one worker's exit to killing the others; default %(default)s",
     )
-    parser.add_argument("command", nargs="+", help="a script with its flags, after --")
+    parser.add_argument("command", nargs="+", help="script to run with its flags, after --")
     options = parser.parse_args(argv)
     launcher = Launcher(
         [sys.executable, *options.command],

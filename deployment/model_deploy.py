@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from deployment import environment as deployment_environment
 from deployment import rendezvous
-from deployment.environment import PS, WORKER, JobNames, Place
+from deployment.environment import PS, WORKER, ClusterMembership, JobNames
 from runtime.errors import InputError
 
 
@@ -90,7 +90,7 @@ class DeploymentConfig:
 
     @property
     def has_peers(self) -> bool:
-        """Whether other processes take part, whose deaths TensorFlow reports here."""
+        """Whether other processes take part, whose loss TensorFlow reports here."""
         return self.num_replicas > 1
 
     @property
@@ -238,7 +238,7 @@ def configure(
       InputError: two sources contradict each other, or one is malformed.
     """
     names = JobNames(worker_job_name, ps_job_name)
-    flags = Place(
+    flags = ClusterMembership(
         "the flags",
         _count("num_replicas", num_replicas, "worker_hosts", worker_hosts),
         task,

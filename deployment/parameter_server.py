@@ -5,7 +5,7 @@ parameter servers run TensorFlow's server and follow the chief. A step reads the
 gradient of its own batch and applies it, whatever other workers have applied meanwhile.
 
 Surprising: which weights a step sees depends on the workers' speed, so that a run cannot be
-repeated bit for bit. A worker that dies leaves its step half applied; another takes it again.
+repeated bit for bit. A worker that is lost leaves its step half applied; another repeats it.
 """
 
 import math
@@ -30,7 +30,7 @@ def serve(
 ) -> bool:
     """What a worker or a parameter server does, until the chief is gone.
 
-    A chief that shows no life for `stall_timeout_secs` ends the process with exit code 75.
+    A chief that sends no heartbeat for `stall_timeout_secs` ends the process with exit code 75.
     SIGTERM to a parameter server asks the chief to save and stop; to a worker it means that it has
     to go, which the others survive.
 
@@ -64,13 +64,13 @@ def serve(
         line = Heartbeat(
             deployment.worker_hosts[0],
             f"{job} {task}",
-            on_life=lambda: watch.beat("the chief's last sign of life"),
+            on_life=lambda: watch.beat("the chief's last heartbeat"),
         )
         print(f"{job} {task} serves at {server.target}.", flush=True)
         with StopRequest() as interrupts:
             done = _follow(line, interrupts, job=job)
     if not done:
-        why = "This process was asked to go" if interrupts.received else "The chief has ended"
+        why = "This process was asked to stop" if interrupts.received else "The chief has ended"
         print(f"{why}: run the same command again.", flush=True)
     return done
 
@@ -90,7 +90,7 @@ def _follow(line: Heartbeat, interrupts: StopRequest, *, job: str) -> bool:
 def gather(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> PeerMonitor | None:
     """Waits for all workers and parameter servers; None where workers train synchronously.
 
-    From then on the chief ends when it cannot show them life for `stall_timeout_secs`, as they do.
+    From then on the chief ends when it cannot send heartbeats for `stall_timeout_secs`, as they do.
 
     Raises:
       InputError: the chief's port cannot be used.
@@ -104,9 +104,9 @@ def gather(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> PeerMo
     print(f"Waiting at port {port} for {', '.join(names)}.", flush=True)
     switch = watchdog.ProcessTimer(
         stall_timeout_secs,
-        f"The chief could do nothing in the {stall_timeout_secs:g} seconds after its last sign of "
-        "life (--stall_timeout_secs): a worker is stuck. Run the same command again everywhere; it "
-        "resumes from the last checkpoint.",
+        f"The chief was blocked for {stall_timeout_secs:g} seconds (--stall_timeout_secs): a "
+        "worker is stuck. Run the same command again everywhere; it resumes from the last "
+        "checkpoint.",
     )
     peers = PeerMonitor(port, names, on_lost=_lost, on_life=switch.reset)
     peers.wait_for_all()
@@ -119,7 +119,7 @@ def _lost(name: str) -> None:
             f"Parameter server {name} is gone, and its weights with it. Run the same command again "
             "everywhere; it resumes from the last checkpoint."
         )
-    print(f"{name} is gone; the others go on without it.", file=sys.stderr, flush=True)
+    print(f"{name} is gone; the others continue without it.", file=sys.stderr, flush=True)
 
 
 def devices(

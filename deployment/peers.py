@@ -3,7 +3,7 @@
 Every worker and parameter server calls the chief's port when its own TensorFlow server listens, and
 keeps the connection. The kernel closes it when either process ends, however it ends, so the other
 knows at once; keep-alive packets find a host that vanished within a minute. A chief that is there
-and does nothing (stopped, or its host frozen) is known by the signs of life that fail to come.
+and does nothing (stopped, or its host frozen) is known by the heartbeats that fail to come.
 
 Surprising: TensorFlow's own errors are not enough. A server of TensorFlow outlives everybody, and a
 worker that lost a parameter server retries.
@@ -45,7 +45,7 @@ class PeerMonitor:
           port: of the chief, on every interface.
           names: of the processes that are expected, such as "worker 0".
           on_lost: called with the name of a process whose connection ended, from the thread.
-          on_life: called whenever the others are shown a sign of life, from the thread.
+          on_life: called whenever a heartbeat was sent to the others, from the thread.
 
         Raises:
           InputError: the port cannot be used.
@@ -142,7 +142,7 @@ class Heartbeat:
         Args:
           address: `host:port` of the chief.
           name: of this process.
-          on_life: called by `ended` for every sign of the chief's life.
+          on_life: called by `ended` for every heartbeat of the chief.
         """
         self._on_life = on_life
         host, _, port = address.rpartition(":")

@@ -4,8 +4,8 @@ The chief listens on its own port until every worker has called, then sends all 
 the port for TensorFlow's server.
 
 Surprising that it exists: TensorFlow waits as well, but in C++ with Python's lock held, where no
-watchdog thread and no signal handler runs. A worker that died while starting would leave the others
-hanging there for an hour.
+watchdog thread and no signal handler runs. A worker that was lost while starting would leave the
+others hanging there for an hour.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ def _gather(port: int, workers: int) -> None:
                 else:  # a worker says nothing while it waits: it is gone
                     present = {n: c for n, c in present.items() if c is not ready}
         for connection in present.values():
-            with contextlib.suppress(OSError):  # it died just now; TensorFlow's wait will tell
+            with contextlib.suppress(OSError):  # it was lost just now; TensorFlow's wait will tell
                 connection.sendall(_GO)
         for connection in present.values():
             with contextlib.suppress(OSError):

@@ -19,7 +19,7 @@ from datasets.layouts.image_file import names_in
 from detection import writers as detection_writers
 from detection.settings import DetectSettings
 from detection.sources import Frame, PictureFiles, Video
-from detection.writers import Found, Writer
+from detection.writers import FrameDetections, Writer
 from runtime import files
 from runtime.errors import InputError
 from runtime.progress import Progress
@@ -58,7 +58,7 @@ def run(
     """Detects on every image of `source` and writes the outputs that `settings` ask for.
 
     Ctrl-C is how a camera or stream is stopped: there it ends the run in good order. SIGTERM and
-    SIGHUP, of which a process dies otherwise, do what Ctrl-C does: a video is readable even then.
+    SIGHUP, which end a process otherwise, do what Ctrl-C does: a video is readable even then.
 
     Args:
       detector: labels and detections.
@@ -161,7 +161,7 @@ def _batches(
 
 def _detect_batch(
     detector: Detector, batch: Sequence[Frame], settings: DetectSettings, classes: frozenset[int]
-) -> Iterator[Found]:
+) -> Iterator[FrameDetections]:
     if not batch:
         return
     found = detector.detect(
@@ -173,7 +173,7 @@ def _detect_batch(
     for frame, (boxes, ids, scores) in zip(batch, found, strict=True):
         kept = np.array([int(k) in classes for k in ids], bool)
         names = [detector.labels[int(k) - 1] for k in ids[kept]]
-        yield Found(frame, boxes[kept], ids[kept], names, scores[kept])
+        yield FrameDetections(frame, boxes[kept], ids[kept], names, scores[kept])
 
 
 def _class_ids(names: Sequence[str], labels: Sequence[str]) -> frozenset[int]:
@@ -181,7 +181,7 @@ def _class_ids(names: Sequence[str], labels: Sequence[str]) -> frozenset[int]:
     unknown = [name for name in names if name not in labels]
     if unknown:
         raise InputError(
-            f"--classes={','.join(names)}: the detector knows no {unknown[0]!r}, only "
+            f"--classes={','.join(names)}: the detector has no {unknown[0]!r}, only "
             f"{', '.join(labels)}."
         )
     return frozenset(k for k, label in enumerate(labels, 1) if not names or label in names)

@@ -10,38 +10,56 @@ from runtime.settings import check, require, setting
 class DetectSettings:
     """The flags of `detect_ssd_network.py`."""
 
-    checkpoint_path: str = setting("", "Checkpoint, the train_dir that holds it, or an export_dir.")
+    checkpoint_path: str = setting(
+        "", "Checkpoint, train_dir (its newest checkpoint), export_dir, or name of fetched weights."
+    )
     input: str = setting(
-        "", "Image, folder, glob (in quotes), video, camera:N, or rtsp:// or http:// of a stream."
+        "",
+        "Image, folder, glob (in quotes), video, camera:N, or rtsp:// or http:// address of "
+        "a stream.",
     )
-    output_dir: str = setting("", "Folder for the results; made where missing.")
-    use_moving_average: bool = setting(True, "Averaged weights where the checkpoint has them.")
+    output_dir: str = setting("", "Folder for the results; created if missing.")
+    use_moving_average: bool = setting(
+        True, "Use moving averages of the weights where the checkpoint has them."
+    )
     model_name: str | None = setting(
-        None, "Checked against the checkpoint's; ssd_300_vgg where it has none."
+        None,
+        "Name of the network; checked against the checkpoint's, and ssd_300_vgg if it has none.",
     )
-    num_classes: int | None = setting(None, "Checked against the checkpoint's; with background.")
+    num_classes: int | None = setting(
+        None, "Number of classes with background; only checked against the checkpoint's."
+    )
     anchors: str | None = setting(
-        None, "Preset of a checkpoint that does not say its own; coco by default, for old ones."
+        None,
+        "Anchor preset of a checkpoint that does not name its own, as old ones; coco by default.",
     )
-    labels_file: str | None = setting(None, "Class names, one a line, where it has none.")
-    select_threshold: float = setting(0.5, "Lowest score that is reported.", minimum=0, below=1)
+    labels_file: str | None = setting(
+        None, "File of class names, one a line, for a checkpoint that has none."
+    )
+    select_threshold: float = setting(0.5, "Minimum score of a detection.", minimum=0, below=1)
     nms_threshold: float = setting(
         0.45,
         "NMS IoU threshold: of two overlapping boxes of a class, the lower score is dropped.",
         minimum=0,
         below=1,
     )
-    keep_top_k: int = setting(200, "Most detections per image, over all classes.", minimum=1)
+    keep_top_k: int = setting(
+        200, "Maximum number of detections per image, over all classes.", minimum=1
+    )
     batch_size: int = setting(
         8,
-        "Images that go through the network at a time; a TFLite export takes each alone.",
+        "Images per batch; a TFLite export takes one at a time.",
         minimum=1,
     )
-    classes: tuple[str, ...] = setting((), "Report only these classes; comma list of names.")
-    format: tuple[str, ...] = setting(("jsonl",), "Comma list of jsonl, csv and voc_xml.")
-    draw: bool = setting(True, "Write images, or a video, with the detections drawn in.")
+    classes: tuple[str, ...] = setting((), "Comma list of the classes to report; all by default.")
+    format: tuple[str, ...] = setting(
+        ("jsonl",), "Output formats: comma list of jsonl, csv and voc_xml."
+    )
+    draw: bool = setting(True, "Also write the images or the video with the detections drawn in.")
     video_out: str | None = setting(
-        None, "Drawn video of a video or camera; by default in output_dir, under the input's name."
+        None,
+        "File for the drawn video of a video or camera; by default in output_dir, named "
+        "after the input.",
     )
 
     def __post_init__(self):

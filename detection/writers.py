@@ -25,7 +25,7 @@ from visualization import pictures
 VIDEO_OUT_CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 
 
-class Found(NamedTuple):
+class FrameDetections(NamedTuple):
     """The detections of a frame, best first.
 
     Attributes:
@@ -57,7 +57,7 @@ class Found(NamedTuple):
 class Writer(Protocol):
     """One form of output."""
 
-    def write(self, found: Found) -> None:
+    def write(self, found: FrameDetections) -> None:
         """Takes the detections of the next frame."""
 
     def flush(self) -> None:
@@ -91,7 +91,7 @@ class JsonLines:
         self._file = _GrowingFile(os.path.join(output_dir, "detections.jsonl"))
         self.flush, self.close = self._file.flush, self._file.close
 
-    def write(self, found: Found) -> None:
+    def write(self, found: FrameDetections) -> None:
         """Adds a line."""
         height, width = found.size
         line = {"image": found.frame.image_name, "width": width, "height": height}
@@ -119,7 +119,7 @@ class Csv:
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._rows.writerow(self.COLUMNS)
 
-    def write(self, found: Found) -> None:
+    def write(self, found: FrameDetections) -> None:
         """Adds a line for every detection."""
         height, width = found.size
         for box, k, name, score in _each(found):
@@ -138,7 +138,7 @@ class VocXml:
         self._output_dir = output_dir
         tf.io.gfile.makedirs(os.path.join(output_dir, "Annotations"))
 
-    def write(self, found: Found) -> None:
+    def write(self, found: FrameDetections) -> None:
         """Writes the file of an image."""
         name = os.path.basename(found.frame.image_name)
         if found.frame.number is not None:
@@ -162,7 +162,7 @@ class DrawnPictures:
         """Takes the labels, so that each class has its colour."""
         self._output_dir, self._colours = output_dir, pictures.class_colours(labels)
 
-    def write(self, found: Found) -> None:
+    def write(self, found: FrameDetections) -> None:
         """Draws and writes an image."""
         path = os.path.join(self._output_dir, f"{found.frame.stem}.jpg")
         _write_jpeg(path, _drawn(found, self._colours))
@@ -197,7 +197,7 @@ class DrawnVideo:
         self._video: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
-    def write(self, found: Found) -> None:
+    def write(self, found: FrameDetections) -> None:
         """Draws and adds a frame."""
         if self._video is None:
             self._video = self._begin(*found.size)
@@ -231,7 +231,7 @@ class DrawnVideo:
 FORMATS: dict[str, Callable[[str], Writer]] = {"jsonl": JsonLines, "csv": Csv, "voc_xml": VocXml}
 
 
-def _each(found: Found) -> Iterator[tuple[np.ndarray, int, str, float]]:
+def _each(found: FrameDetections) -> Iterator[tuple[np.ndarray, int, str, float]]:
     return zip(found.boxes, found.classes, found.names, found.scores, strict=True)
 
 
@@ -240,7 +240,7 @@ def _number(value: float) -> float:
     return round(float(value), 6)
 
 
-def _drawn(found: Found, colours: dict[str, pictures.Colour]) -> np.ndarray:
+def _drawn(found: FrameDetections, colours: dict[str, pictures.Colour]) -> np.ndarray:
     return pictures.draw_boxes(
         found.image, found.boxes, found.names, scores=found.scores, colours=colours
     )
@@ -259,7 +259,7 @@ def _put(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def _annotation(found: Found, filename: str) -> Annotation:
+def _annotation(found: FrameDetections, filename: str) -> Annotation:
     height, width = found.size
     objects = []
     for box, _, name, _ in _each(found):

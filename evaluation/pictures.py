@@ -31,7 +31,7 @@ class RunPictures:
         return _decode(self._example(index))
 
     def contact_sheet(self) -> np.ndarray:
-        """Images spread evenly over the split, truth beside detections of score .5 or more."""
+        """Images spread evenly over the split, truth beside detections of score 0.5 or more."""
         rows = [self._compare(index) for index in self._spread(SHEET_PICTURES)]
         return pictures.contact_sheet(rows, colours=self._colours)
 
@@ -59,12 +59,12 @@ class RunPictures:
         sure = found.scores >= SHEET_THRESHOLD
         return pictures.Comparison(
             image=_decode(example),
-            truth=pictures.Boxes(
+            truth=pictures.DrawnBoxes(
                 example["boxes"].numpy(),
                 [self._labels[k - 1] for k in example["labels"].numpy()],
                 difficult=example["difficult"].numpy(),
             ),
-            found=pictures.Boxes(
+            found=pictures.DrawnBoxes(
                 found.boxes[sure],
                 [self._labels[k - 1] for k in found.classes[sure]],
                 scores=found.scores[sure],

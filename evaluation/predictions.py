@@ -17,7 +17,7 @@ from evaluation.settings import EvalSettings
 from metrics.voc import Detections, GroundTruth, concatenate
 from model.detector import Detector, PictureDetections, unpad
 from model.exported import ExportedDetector
-from nets.detections import Detections as PaddedDetections
+from nets.detections import PaddedDetections
 from preprocessing import eval_resize
 from preprocessing.eval_resize import EvalResize
 from runtime.errors import InputError

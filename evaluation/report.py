@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation import report_charts, report_pictures
-from evaluation.report_pictures import SURE, Tally
+from evaluation.report_pictures import SURE, ImageCounts
 from metrics import errors_by_kind
 from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
 from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
@@ -157,15 +157,15 @@ def _summary(
         unfound = int(np.sum(diagnosis.unfound & (truth.classes == k + 1)))
         sentences.append(
             f"Worst class: <b>{html.escape(worst.label)}</b>, AP {page.number(worst.ap_voc12)}. "
-            f"{_main_error(costs, k)} {_taken_for(matrix, k, evaluation.labels)} Without a right "
-            f"detection at any score: {unfound}."
+            f"{_main_error(costs, k)} {_predicted_as(matrix, k, evaluation.labels)} Without a true "
+            f"positive at any score: {unfound}."
         )
         means = {name: _mean(gain) for name, gain in costs.items()}
         kind = max(means, key=lambda name: means[name])
         if means[kind] >= 0.0005:  # which is shown as 0.001
             sentences.append(
-                f"Over all classes, <b>{kind}</b> errors cost most: without them the mean AP would "
-                f"be {means[kind]:.3f} higher."
+                f"Over all classes, <b>{kind}</b> errors lose the most AP: without them the mean "
+                f"AP would be {means[kind]:.3f} higher."
             )
     return "".join(f"<p>{sentence}</p>" for sentence in sentences)
 
@@ -176,23 +176,23 @@ def _worst_class(result: Result) -> int | None:
     return None if worst.ap_voc12 is None else k
 
 
-def _taken_for(matrix: np.ndarray, k: int, labels: Sequence[str]) -> str:
-    """What the objects of class k + 1 were taken for, most frequent first."""
+def _predicted_as(matrix: np.ndarray, k: int, labels: Sequence[str]) -> str:
+    """What the objects of class k + 1 were predicted as, most frequent first."""
     row, own = matrix[k + 1], matrix[k + 1, k + 1]
     others = [other for other in np.argsort(-row, kind="stable") if row[other] and other != k + 1]
-    names = ["missed" if other == 0 else f"taken for {labels[other - 1]}" for other in others]
+    names = ["missed" if other == 0 else f"predicted as {labels[other - 1]}" for other in others]
     fates = [f"{own} found", *(f"{row[j]} {name}" for j, name in zip(others, names, strict=True))]
     return (
         f"Of its {row.sum()} objects, at a score of {SURE} or more: "
-        f"{html.escape(', '.join(fates))}; {matrix[0, k + 1]} detections of it lie on nothing."
+        f"{html.escape(', '.join(fates))}; {matrix[0, k + 1]} detections of it are on background."
     )
 
 
 def _main_error(costs: Mapping[str, np.ndarray], k: int) -> str:
     kind = max(costs, key=lambda name: np.nan_to_num(costs[name][k]))
     if np.nan_to_num(costs[kind][k]) <= 0:
-        return "No kind of error costs it anything."
-    return f"<b>{kind}</b> errors cost it most: {costs[kind][k]:.3f}."
+        return "No kind of error lowers its AP."
+    return f"<b>{kind}</b> errors lose it the most AP: {costs[kind][k]:.3f}."
 
 
 def _class_table(
@@ -200,7 +200,7 @@ def _class_table(
 ) -> str:
     headings = (
         *("class", "objects", "not found", "detections", "AP VOC07", "AP VOC12"),
-        *(f"precision at {SURE}", f"recall at {SURE}", "main error", "its cost"),
+        *(f"precision at {SURE}", f"recall at {SURE}", "main error", "AP lost"),
     )
     rows = []
     for k, row in enumerate(evaluation.result.classes):
@@ -218,25 +218,26 @@ def _class_table(
         rows.append((_or_two(row.ap_voc12), cells))
     ordered = [cells for _, cells in sorted(rows, key=lambda pair: pair[0])]
     note = (
-        "The worst class comes first. The main error is the kind whose repair would gain most AP "
-        "(VOC12), which is its cost; not found are objects without a right detection at any score."
+        "The worst class comes first. The main error is the kind that loses the most AP (VOC12); "
+        "correcting it alone would regain the AP lost. Not found are objects without a true "
+        "positive at any score."
     )
     return f"<h2>Classes</h2>{page.table(headings, ordered)}{page.note(note)}"
 
 
 def _errors(pngs: Mapping[str, bytes], costs: Mapping[str, np.ndarray]) -> str:
     note = (
-        "localisation: overlaps an object of its class, but not enough. class: lies on an object "
-        "of another class. both: near an object of another class. duplicate: the object has a "
-        "better detection. background: nothing there. missed: an object that no right detection, "
-        "class or localisation error lies on. A class's N best-scored detections, N the number of "
-        "its objects, would all be right in a perfect detector."
+        "localisation: the IoU with an object of its class is too low. class: on an object of "
+        "another class. both: near an object of another class. duplicate: the object has a better "
+        "detection. background: no object there. missed: an object without a true positive, class "
+        "or localisation error. A class's N best-scored detections, N the number of its objects, "
+        "would all be true positives of a perfect detector."
     )
     return "".join(
         (
             "<h2>Errors by kind</h2>",
-            page.figure(pngs, "costs.png", "What each kind costs, mean over the classes."),
-            page.figure(pngs, "errors.png", "What the N best detections of each class are."),
+            page.figure(pngs, "costs.png", "AP lost to each kind, mean over the classes."),
+            page.figure(pngs, "errors.png", "Kinds of the N best detections of each class."),
             page.note(note),
         )
     )
@@ -245,7 +246,7 @@ def _errors(pngs: Mapping[str, bytes], costs: Mapping[str, np.ndarray]) -> str:
 def _confusion(pngs: Mapping[str, bytes]) -> str:
     caption = (
         f"Objects by true class (row) and the class of the best detection of score {SURE} or more "
-        "that lies on them; the last row counts detections that lie on nothing."
+        "on them (column); the last row counts detections on background."
     )
     return f"<h2>Confusion between classes</h2>{page.figure(pngs, 'confusion.png', caption)}"
 
@@ -298,11 +299,13 @@ def _sized(evaluation: Evaluation, images: np.ndarray) -> np.ndarray:
 
 def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, bytes]) -> str:
     if evaluation.load is None:
-        return page.note("The images were not at hand, so the best and the worst are not shown.")
+        return page.note("The images were not available, so the best and the worst are not shown.")
 
-    def count(number: int | None = None) -> Tally:
+    def count(number: int | None = None) -> ImageCounts:
         tables = evaluation.detections, evaluation.truth, diagnosis
-        return report_pictures.tally(*tables, num_images=len(evaluation.names), number=number)
+        return report_pictures.count_by_image(
+            *tables, num_images=len(evaluation.names), number=number
+        )
 
     text, every, k, chosen = "", count(), _worst_class(evaluation.result), []
     if k is not None:
@@ -329,7 +332,7 @@ def _drawn(
     chosen: Sequence[int],
     evaluation: Evaluation,
     diagnosis: Diagnosis,
-    counts: Tally,
+    counts: ImageCounts,
     pngs: dict[str, bytes],
 ) -> str:
     """A heading and its images, which are added to `pngs` as NAME_1.png and so on."""

@@ -97,8 +97,8 @@ def confusion_matrix(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
             axes.text(column, row, str(count), ha="center", va="center", color=ink, fontsize=7)
     ticks = np.arange(len(matrix))
     axes.set_xticks(ticks, [*names, "missed"], rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticks(ticks, [*names, "nothing there"])
-    axes.set(xlabel="taken for", ylabel="true class")
+    axes.set_yticks(ticks, [*names, "background"])
+    axes.set(xlabel="predicted as", ylabel="true class")
     return to_png(figure)
 
 
@@ -119,7 +119,7 @@ def kinds_by_class(shares: Mapping[str, np.ndarray], labels: Sequence[str]) -> b
 
 
 def cost_bars(costs: Mapping[str, float]) -> bytes:
-    """One bar a kind: the mean AP that its repair would gain."""
+    """One bar a kind: the mean AP lost to it."""
     figure = new_figure(6.4, 0.34 * len(costs) + 0.9)
     axes = figure.add_subplot()
     names = list(costs)
@@ -127,7 +127,7 @@ def cost_bars(costs: Mapping[str, float]) -> bytes:
     axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.14)
-    axes.set_xlabel("mean AP gained if this kind alone were repaired")
+    axes.set_xlabel("mean AP lost to this kind of error")
     return to_png(figure)
 
 

@@ -21,8 +21,8 @@ SHORT = {  # long words would cover small objects
 }
 
 
-class Tally(NamedTuple):
-    """Counts image by image, i64[P] each; detections of score .5 or more only."""
+class ImageCounts(NamedTuple):
+    """Counts image by image, i64[P] each; detections of score 0.5 or more only."""
 
     right: np.ndarray
     wrong: np.ndarray
@@ -42,14 +42,14 @@ class Shown(NamedTuple):
     png: bytes
 
 
-def tally(
+def count_by_image(
     detections: Detections,
     truth: GroundTruth,
     diagnosis: Diagnosis,
     *,
     num_images: int,
     number: int | None = None,
-) -> Tally:
+) -> ImageCounts:
     """Right, wrong and missing in each image; of class `number` alone where it is given."""
     sure, counted = detections.scores >= SURE, ~truth.difficult
     if number is not None:
@@ -60,10 +60,10 @@ def tally(
         np.bincount(detections.images[chosen], minlength=num_images) for chosen in (right, wrong)
     )
     objects = np.bincount(truth.images[counted], minlength=num_images)
-    return Tally(rights, wrongs, objects - rights)
+    return ImageCounts(rights, wrongs, objects - rights)
 
 
-def choose(counts: Tally, *, shown: Sequence[int] = ()) -> tuple[list[int], list[int]]:
+def choose(counts: ImageCounts, *, shown: Sequence[int] = ()) -> tuple[list[int], list[int]]:
     """Numbers of the worst images (most errors first) and of the best (fewest errors an object).
 
     Images without errors are never among the worst, nor those with as many errors as right
@@ -84,12 +84,12 @@ def draw(
     detections: Detections,
     truth: GroundTruth,
     diagnosis: Diagnosis,
-    counts: Tally,
+    counts: ImageCounts,
     *,
     labels: Sequence[str],
     names: Sequence[str],
 ) -> list[Shown]:
-    """Truth on the left, detections of score .5 or more on the right, `SHORT` kinds behind errors.
+    """Truth on the left, detections of score 0.5 or more on the right, `SHORT` kinds behind errors.
 
     Args:
       chosen: numbers of images.
@@ -97,7 +97,7 @@ def draw(
       detections: in pixels.
       truth: in pixels.
       diagnosis: of these.
-      counts: of `tally`.
+      counts: of `count_by_image`.
       labels: class k has the name labels[k - 1].
       names: file names of all images.
     """
@@ -131,13 +131,13 @@ def _compare(
     found = set(diagnosis.objects[rows[diagnosis.kinds[rows] == Kind.RIGHT]])
     return pictures.Comparison(
         image=pixels,
-        truth=pictures.Boxes(
+        truth=pictures.DrawnBoxes(
             truth.boxes[objects] / scale,
             [labels[k - 1] for k in truth.classes[objects]],
             difficult=truth.difficult[objects],
             notes=["" if k in found or truth.difficult[k] else UNFOUND for k in objects],
         ),
-        found=pictures.Boxes(
+        found=pictures.DrawnBoxes(
             detections.boxes[rows] / scale,
             [labels[k - 1] for k in detections.classes[rows]],
             scores=detections.scores[rows],

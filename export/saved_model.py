@@ -11,7 +11,7 @@ nothing else of this project is needed to load it.
 import tensorflow as tf
 
 from model.detector import Detector
-from nets.detections import Detections
+from nets.detections import PaddedDetections
 from runtime import files
 
 
@@ -37,7 +37,7 @@ def make_signatures(detector: Detector, **thresholds) -> dict[str, tf.types.expe
     decode = detector.preprocessing.decode
 
     def detect(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        found: Detections = detector.postprocess(detector.predict(inputs), **thresholds)
+        found: PaddedDetections = detector.postprocess(detector.predict(inputs), **thresholds)
         return found._asdict()
 
     def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -14,21 +14,25 @@ _NETWORK = OnlyWith("format", ("saved_model", "tflite", "onnx"))
 class ExportSettings:
     """What to export, in which forms, and the thresholds that the export keeps."""
 
-    checkpoint_path: str = setting("", "Checkpoint, or train_dir whose newest is taken.")
-    export_dir: str = setting("", "Folder to make; an earlier export there is replaced.")
-    format: tuple[str, ...] = setting(
-        ("saved_model",), "Comma list of saved_model, tflite, onnx and slim."
+    checkpoint_path: str = setting(
+        "", "Checkpoint, train_dir (its newest checkpoint), or name of fetched weights."
     )
-    use_moving_average: bool = setting(True, "Averaged weights where the checkpoint has them.")
+    export_dir: str = setting("", "Folder for the export; an earlier export there is replaced.")
+    format: tuple[str, ...] = setting(
+        ("saved_model",), "Export formats: comma list of saved_model, tflite, onnx and slim."
+    )
+    use_moving_average: bool = setting(
+        True, "Use moving averages of the weights where the checkpoint has them."
+    )
     precision: str = setting(
         "float32",
-        "Arithmetic of the SavedModel; the other formats are float32.",
+        "Arithmetic of the SavedModel; other formats are float32.",
         choices=("float32", "bfloat16"),
     )
 
     select_threshold: float = setting(
         0.01,
-        "Lowest score of a detection; export.json keeps the thresholds, for every format.",
+        "Minimum score of a detection; export.json records it for every format.",
         minimum=0,
         below=1,
         only_with=_NETWORK,
@@ -41,28 +45,42 @@ class ExportSettings:
         only_with=_NETWORK,
     )
     select_top_k: int = setting(
-        400, "Best candidates of each class that enter NMS.", minimum=1, only_with=_NETWORK
+        400,
+        "Number of best candidates of each class that enter NMS.",
+        minimum=1,
+        only_with=_NETWORK,
     )
     keep_top_k: int = setting(
-        200, "Most detections per image, over all classes.", minimum=1, only_with=_NETWORK
+        200,
+        "Maximum number of detections per image, over all classes.",
+        minimum=1,
+        only_with=_NETWORK,
     )
 
     tflite_quantization: str = setting(
         "none",
-        "Numbers of the TFLite model.",
+        "Quantization of the TFLite model.",
         choices=("none", "float16", "int8"),
         only_with=OnlyWith("format", ("tflite",), said="is for --format=tflite: add that format"),
     )
-    calibration_dir: str = setting("", "Folder of typical images; int8 measures ranges on them.")
+    calibration_dir: str = setting(
+        "", "Folder of typical images, on which int8 quantization measures ranges."
+    )
 
     model_name: str | None = setting(
-        None, "Checked against the checkpoint's; ssd_300_vgg where it has none."
+        None,
+        "Name of the network; checked against the checkpoint's, and ssd_300_vgg if it has none.",
     )
-    num_classes: int | None = setting(None, "Checked against the checkpoint's; with background.")
+    num_classes: int | None = setting(
+        None, "Number of classes with background; only checked against the checkpoint's."
+    )
     anchors: str | None = setting(
-        None, "Preset of a checkpoint that does not say its own; coco by default, for old ones."
+        None,
+        "Anchor preset of a checkpoint that does not name its own, as old ones; coco by default.",
     )
-    labels_file: str | None = setting(None, "Class names, one a line, where it has none.")
+    labels_file: str | None = setting(
+        None, "File of class names, one a line, for a checkpoint that has none."
+    )
 
     def __post_init__(self):
         check(self)

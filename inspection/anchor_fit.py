@@ -1,6 +1,6 @@
 """How well anchors fit the boxes of a data set, and which shapes and sides would fit it better.
 
-An object whose best anchor overlaps it by less than the threshold has one positive anchor only, the
+An object whose best anchor has an IoU below the threshold has one positive anchor only, the
 one that bipartite matching gives it: it is trained on little.
 """
 
@@ -14,7 +14,7 @@ from nets.parameters import AnchorSizes, FeatureLayer, SSDParameters
 
 RECALL_AT = 0.5
 _AT_ONCE = 256
-_LEAST_GAIN = 1e-3  # of recall and mean overlap together, for which a square is changed
+_LEAST_GAIN = 1e-3  # of recall and mean IoU together, for which a square is changed
 _SAMPLE, _CANDIDATES = 2000, 300  # shapes that the beginning of k-means looks at
 
 
@@ -126,7 +126,7 @@ def fit_squares(
     """Squares for each layer that fit a data set's boxes better.
 
     One square after the other takes, of the `sides` between its neighbours, the one with which most
-    is gained, until none gains. What counts is recall plus mean overlap; so a layer for which there
+    is gained, until none gains. What counts is recall plus mean IoU; so a layer for which there
     are no objects keeps its squares.
 
     Args:

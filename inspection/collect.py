@@ -20,7 +20,7 @@ from datasets.layouts.source import AnnotatedImage, Source
 from datasets.records.features import read_contents
 from datasets.records.index import RecordError
 from datasets.records.reader import RecordReader
-from inspection.defects import Checked, Defect, Item, Severity, check
+from inspection.defects import Checked, Defect, Item, Severity, check, kind_title
 from runtime import files
 from runtime.errors import InputError
 
@@ -81,7 +81,7 @@ class Inspection(NamedTuple):
         """Whether a training would suffer, and from what, in a sentence."""
         if not self.harm:
             return "Nothing here would harm a training."
-        return f"A training would be harmed: {', '.join(self.harm).replace('_', ' ')}."
+        return f"A training would be harmed: {', '.join(map(kind_title, self.harm))}."
 
 
 def inspect(
@@ -101,28 +101,28 @@ def inspect(
       labels: the classes that there may be; None allows all.
       extra: defects known before.
     """
-    tally = _Tally()
+    collected = _Collector()
     look = functools.partial(check, labels=labels, input_side=input_side)
     for _, checked in in_threads(look, iter(items)):
-        tally.add(checked)
-    defects = [*extra, *tally.defects, *tally.zero_based()]
+        collected.add(checked)
+    defects = [*extra, *collected.defects, *collected.zero_based()]
     if labels is None:
-        defects += _similar_labels(tally.names)
-    columns = tally.columns()
+        defects += _similar_labels(collected.names)
+    columns = collected.columns()
     return Inspection(
         title=title,
-        num_pictures=tally.num_pictures,
-        labels=tuple(labels or sorted(set(tally.names))),
+        num_pictures=collected.num_pictures,
+        labels=tuple(labels or sorted(set(collected.names))),
         defects=sorted(defects, key=lambda defect: -defect.severity),
-        names=tally.names,
+        names=collected.names,
         **columns,
-        picture_sizes=dict(tally.picture_sizes),
-        record_bytes=tally.record_bytes,
-        suspects=tally.suspects,
+        picture_sizes=dict(collected.picture_sizes),
+        record_bytes=collected.record_bytes,
+        suspects=collected.suspects,
     )
 
 
-class _Tally:
+class _Collector:
     def __init__(self) -> None:
         self.num_pictures = self.record_bytes = 0
         self.defects: list[Defect] = []

@@ -66,6 +66,11 @@ KINDS = {
 _LOST = {"inverted_box", "box_outside", "box_without_area"}
 
 
+def kind_title(kind: str) -> str:
+    """What a reader is told; the kinds themselves are keys of inspection.json."""
+    return kind.replace("_", " ").replace("picture", "image")
+
+
 class Defect(NamedTuple):
     """One thing found; `number` is the object's, from 1, or None for the whole image."""
 

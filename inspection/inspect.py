@@ -19,7 +19,7 @@ from datasets.mixture import get_mixture
 from inspection import anchor_fit, collect, view
 from inspection import page as inspection_page
 from inspection.collect import Inspection
-from inspection.defects import KINDS, Defect, Item
+from inspection.defects import KINDS, Defect, Item, kind_title
 from inspection.settings import InspectSettings
 from nets import anchors, nets_factory
 from nets.parameters import write_anchor_sizes
@@ -276,10 +276,10 @@ def _overview(facts: dict[str, Any]) -> list[str]:
         f"{facts['num_difficult']} difficult ones; about {facts['record_bytes'] / 1e6:.1f} MB of "
         "records",
         "",
-        f"{'class':<{width}}  pictures  objects  difficult  recall",
+        f"{'class':<{width}}  images  objects  difficult  recall",
     ]
     for name, row in facts["classes"].items():
-        numbers = f"{row['pictures']:>8}  {row['objects']:>7}  {row['difficult']:>9}"
+        numbers = f"{row['pictures']:>6}  {row['objects']:>7}  {row['difficult']:>9}"
         lines.append(f"{name:<{width}}  {numbers}  {page.number(recall['warped'][name]):>6}")
     side = facts["input_side"]
     lines += ["", f"size at {side} x {side}  objects  recall  (difficult ones too)"]
@@ -287,8 +287,8 @@ def _overview(facts: dict[str, Any]) -> list[str]:
         lines.append(f"{name:<17}  {count:>7}  {page.number(recall['warped'][name]):>6}")
     lines += [
         "",
-        f"recall is the share of objects that one of the {facts['anchors']} anchors overlaps by "
-        f"{anchor_fit.RECALL_AT}: {page.number(recall['warped']['all'])}; "
+        f"recall is the share of objects that have an IoU of {anchor_fit.RECALL_AT} or more with "
+        f"one of the {facts['anchors']} anchors: {page.number(recall['warped']['all'])}; "
         f"{page.number(recall['unwarped']['all'])} if images kept their shape",
         f"image sizes: {_listed(facts['picture_sizes'])}",
     ]
@@ -308,7 +308,7 @@ def _proposal_lines(facts: dict[str, Any]) -> list[str]:
     overlap = " instead of ".join(page.number(facts["mean_overlap"][kind]) for kind in kinds)
     return [
         *lines,
-        f"anchors of these sizes would have a recall of {recall}, a mean overlap of {overlap}:",
+        f"anchors of these sizes would have a recall of {recall}, a mean IoU of {overlap}:",
         f"--anchors={facts['proposed_anchors']}",
     ]
 
@@ -316,7 +316,7 @@ def _proposal_lines(facts: dict[str, Any]) -> list[str]:
 def _defect_lines(found: Inspection) -> list[str]:
     lines = []
     for kind, count in found.counts().items():
-        lines.append(f"{KINDS[kind].name.lower()}: {kind.replace('_', ' ')}: {count}")
+        lines.append(f"{KINDS[kind].name.lower()}: {kind_title(kind)}: {count}")
         of_kind = [defect for defect in found.defects if defect.kind == kind]
         for defect in of_kind[:MAX_LINES]:
             number = f", object {defect.number}" if defect.number else ""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from inspection.collect import Inspection
-from inspection.defects import KINDS, Checked, Severity
+from inspection.defects import KINDS, Checked, Severity, kind_title
 from visualization import charts, page, pictures
 
 _MAX_ROWS = 500
@@ -80,9 +80,9 @@ def _sizes(facts: Mapping[str, Any]) -> str:
         for name, count in {**counts, "all": sum(counts.values())}.items()
     ]
     text = (
-        f"Recall: the share of objects that some anchor of --anchors={facts['anchors']} overlaps "
-        "by half. Without warping: if images were shrunk to the square and kept their shape. As "
-        "proposed: with the anchors proposed below."
+        "Recall: the share of objects that have an IoU of 0.5 or more with an anchor of "
+        f"--anchors={facts['anchors']}. Without warping: if images were shrunk to the square and "
+        "kept their shape. As proposed: with the anchors proposed below."
     )
     return page.table(("size", "objects, also difficult", *_RECALLS.values()), rows) + page.note(
         text
@@ -108,11 +108,11 @@ def _defects(facts: Mapping[str, Any]) -> str:
     if not facts["defects"]:
         return page.note("Nothing was found.")
     counts = [
-        (kind.replace("_", " "), KINDS[kind].name.lower(), count)
+        (kind_title(kind), KINDS[kind].name.lower(), count)
         for kind, count in facts["counts"].items()
     ]
     rows = [
-        (d["file"], d["object"] or "", d["severity"], d["kind"].replace("_", " "), d["what"])
+        (d["file"], d["object"] or "", d["severity"], kind_title(d["kind"]), d["what"])
         for d in facts["defects"][:_MAX_ROWS]
     ]
     more = len(facts["defects"]) - len(rows)
@@ -134,7 +134,7 @@ def _thumbnails(found: Inspection) -> str:
         if image is None:
             continue
         kinds = sorted({d.kind for d in suspect.defects if d.severity > Severity.NOTE})
-        caption = f"{suspect.item.place}: {', '.join(kind.replace('_', ' ') for kind in kinds)}"
+        caption = f"{suspect.item.place}: {', '.join(map(kind_title, kinds))}"
         name = f"{number}.png"
         text += page.figure({name: _thumbnail(image, suspect)}, name, caption)
     return text

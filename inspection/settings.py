@@ -17,30 +17,47 @@ class InspectSettings:
     """What is looked at is `input`, or else the records of a data set."""
 
     input: str = setting(
-        "", f"What to look at, unless records: {registry.listed(registry.LAYOUTS.values())}."
+        "",
+        f"Data set to inspect, if not records: {registry.listed(registry.LAYOUTS.values())}.",
     )
     dataset_dir: str = setting(
-        "", "Folder of the records, or of the images where --input is a file."
+        "", "Folder of the TFRecords, or of the images if --input is a file."
     )
-    dataset_name: str = setting("", "Names of the records; see docs/data.md.")
-    split: str = setting("", "Split of the records or of the folder; all of a folder if empty.")
-    labels_file: str | None = setting(None, "Classes that there may be, one a line.")
+    dataset_name: str = setting(
+        "", "Name of the data set, or a comma list of several; see docs/data.md."
+    )
+    split: str = setting(
+        "", "Split of the records or of the folder; by default all images of a folder."
+    )
+    labels_file: str | None = setting(None, "File of the allowed class names, one a line.")
     labels_offset: int = setting(
-        0, "Subtracted from the labels in the records.", only_with=OnlyWith("dataset_name")
+        0,
+        "Number to subtract from the class ids in the records.",
+        only_with=OnlyWith("dataset_name"),
     )
 
-    format: tuple[str, ...] = setting(("text",), "Comma list of text, json and html.")
-    output_dir: str = setting("", "Folder for inspection.json, index.html and the views.")
-    model_name: str = setting("ssd_300_vgg", "Network whose anchors are held to the boxes.")
-    anchors: str = setting("voc", "Preset voc or coco, or sides, as in training.")
-    propose_anchors: int = setting(
-        6, "Box shapes to propose by k-means, of which --anchors is made; 0 for none.", minimum=0
+    format: tuple[str, ...] = setting(
+        ("text",), "Report formats: comma list of text, json and html."
     )
-    view: int = setting(0, "Draw so many images as the network sees them in training.", minimum=0)
-    seed: int = setting(0, "Of the augmentation of --view.", minimum=0, maximum=MAX_SEED)
+    output_dir: str = setting(
+        "", "Folder for inspection.json, index.html and the images of --view."
+    )
+    model_name: str = setting("ssd_300_vgg", "Network whose anchors are compared with the boxes.")
+    anchors: str = setting("voc", "Anchor sizes: voc, coco or sides in pixels, as in training.")
+    propose_anchors: int = setting(
+        6,
+        "Number of box shapes that k-means proposes, and anchors from them; 0 for none.",
+        minimum=0,
+    )
+    view: int = setting(
+        0, "Number of images to draw as the network sees them in training.", minimum=0
+    )
+    seed: int = setting(
+        0, "Random seed of the augmentation in --view.", minimum=0, maximum=MAX_SEED
+    )
     extract: str = setting(
         "",
-        "New folder to turn records back into, in VOC layout.",
+        "New folder in VOC layout that the records are converted back to.",
         only_with=OnlyWith("dataset_name", said="is for records: give --dataset_name"),
     )
 

@@ -52,7 +52,7 @@ def draw(items: Iterable[Item], labels: Sequence[str], settings: InspectSettings
             colours=pictures.class_colours(labels),
             columns=_COLUMNS,
             cell=_CELL,
-            titles=("what the network sees", "anchors that learn it"),
+            titles=("input of the network", "positive anchors"),
         )
         pictures.write_png(os.path.join(settings.output_dir, "view.png"), sheet)
 
@@ -68,8 +68,8 @@ def _row(
     positive = np.flatnonzero(targets)
     return pictures.Comparison(
         image=image,
-        truth=pictures.Boxes(boxes, [labels[k - 1] for k in classes]),
-        found=pictures.Boxes(
+        truth=pictures.DrawnBoxes(boxes, [labels[k - 1] for k in classes]),
+        found=pictures.DrawnBoxes(
             anchor_boxes[positive],
             [labels[k - 1] for k in targets[positive]],
             difficult=np.ones(len(positive), bool),  # thin lines, as there are many

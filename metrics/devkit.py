@@ -49,7 +49,7 @@ def check_names(*, labels: Sequence[str] = (), image_ids: Sequence[str] = ()) ->
     for image_id in image_ids:
         if len(image_id.split()) != 1:
             raise InputError(
-                f"Image {image_id!r} cannot are in a devkit file, where spaces separate the "
+                f"Image {image_id!r} cannot be in a devkit file, where spaces separate the "
                 f"fields: rename the image."
             )
         if image_id in seen:
@@ -127,7 +127,7 @@ def read(
         if label not in missing
     ]
     warnings = (
-        f"{folder} has no {file_name(label)}: class {label} scored as if none of it was found."
+        f"{folder} has no {file_name(label)}: class {label} scored as if it had no detections."
         for label in missing
         if expected is None or label in expected
     )

@@ -1,14 +1,14 @@
 """What kind of error each detection is, and what each kind costs.
 
 The kinds follow Hoiem et al., "Diagnosing Error in Object Detectors" (2012), and Bolya et al.,
-"TIDE" (2020). With t the IoU threshold of the score (.5), a detection that is not right is, by the
+"TIDE" (2020). With t the IoU threshold of the score (0.5), a detection that is not right is, by the
 first rule that holds:
 
-- duplicate: its best object of its class overlaps by more than t and belongs to a better detection;
-- class: an object of another class overlaps by more than t;
-- localisation: an object of its class overlaps by more than .1;
-- both: an object of another class overlaps by more than .1;
-- background: nothing overlaps by more than .1.
+- duplicate: the IoU with its best object of its class is above t, but a better detection has it;
+- class: the IoU with an object of another class is above t;
+- localisation: the IoU with an object of its class is above 0.1;
+- both: the IoU with an object of another class is above 0.1;
+- background: no IoU is above 0.1.
 
 An object that counts is missed when no detection is right about it and no class or localisation
 error lies on it: those name the reason already.
@@ -148,14 +148,14 @@ def confusion(
     score_threshold: float,
     iou_threshold: float,
 ) -> np.ndarray:
-    """What objects were taken for: rows are true classes, columns what was said.
+    """What objects were predicted as: rows are true classes, columns predicted ones.
 
     Each object that counts stands once, in the column of the best-scored detection that lies on it
     (overlaps it more than any other object, and by more than the threshold). Detections that lie
     on nothing are in row 0. Difficult objects and detections on them are left out.
 
     Returns:
-      i64[C, C]; column 0 is "missed", row 0 "nothing there".
+      i64[C, C]; column 0 is "missed", row 0 "background".
     """
     sure = np.flatnonzero(detections.scores >= score_threshold)
     sure = sure[np.argsort(-detections.scores[sure], kind="stable")]

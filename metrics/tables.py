@@ -11,9 +11,9 @@ from metrics.voc import ClassResult, Result
 
 # What COCO's names stand for; areas are boxes', in pixels of the original image.
 _COCO_MEANINGS = {
-    "AP": "mean over IoU .50, .55 ... .95",
-    "AP50": "IoU .50",
-    "AP75": "IoU .75",
+    "AP": "mean over IoU 0.50, 0.55 ... 0.95",
+    "AP50": "IoU 0.50",
+    "AP75": "IoU 0.75",
     "AP_small": "objects whose box is below 32 x 32 (COCO goes by the segmentation's area)",
     "AP_medium": "32 x 32 to 96 x 96",
     "AP_large": "from 96 x 96",

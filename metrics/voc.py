@@ -12,7 +12,7 @@ and no better-scored detection has that object already. What surprises:
 - Equal scores rank by image number, then in the order given. Number the images by something
   lasting, their place in the split file, and neither batches nor threads can move the result.
 - The recall thresholds of the 11-point metric keep the rounding of `numpy.arange`: the fourth is
-  .30000000000000004, and three objects of ten do not reach it. Published figures depend on it.
+  0.30000000000000004, and three objects of ten do not reach it. Published figures depend on it.
 """
 
 import enum
@@ -77,7 +77,7 @@ class Result:
       outcomes: i8[D], an `Outcome` for each detection, in the order they were given.
       matches: i64[D], row in the truth of the object that a detection overlaps most and by more
         than the threshold, else -1. Duplicates and ignored detections have one too.
-      iou_threshold: overlap above which a detection is right.
+      iou_threshold: IoU above which a detection is right.
     """
 
     classes: tuple[ClassResult, ...]
@@ -169,7 +169,7 @@ def evaluate(
 
 
 def average_precision_voc07(recall: np.ndarray, precision: np.ndarray) -> float:
-    """Mean of the best precision at recall 0, .1, ... 1 or more (VOC2007).
+    """Mean of the best precision at recall 0, 0.1, ... 1 or more (VOC2007).
 
     Args:
       recall: f64[K], never falling.

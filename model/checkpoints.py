@@ -37,7 +37,7 @@ class Header(NamedTuple):
     description: str | None
 
 
-class Found(NamedTuple):
+class LoadedCheckpoint(NamedTuple):
     """A checkpoint that was read from end to end."""
 
     path: str
@@ -183,7 +183,7 @@ def explain_read_errors(path: str) -> Iterator[None]:
         ) from error
 
 
-def newest(train_dir: str) -> Found | None:
+def newest(train_dir: str) -> LoadedCheckpoint | None:
     """The newest checkpoint that can be read from end to end; None in a folder without any.
 
     Raises:
@@ -194,7 +194,7 @@ def newest(train_dir: str) -> Found | None:
     for step in reversed(list_steps(train_dir)):
         path = tf.io.gfile.join(train_dir, f"ckpt-{step}")
         try:
-            return Found(path, step, read(path), tuple(skipped))
+            return LoadedCheckpoint(path, step, read(path), tuple(skipped))
         except InputError as error:
             skipped.append(str(error))
     skipped += [f"{name} has no index." for name in _orphans(train_dir)]
@@ -217,8 +217,8 @@ def refuse_foreign(train_dir: str) -> None:
     if others and not list_steps(train_dir) and not _orphans(train_dir):
         newest_name = max(others, key=lambda name: (step_of(name), name))
         raise InputError(
-            f"--train_dir={train_dir} holds {newest_name} of another trainer, which cannot be gone "
-            f"on with: give a new --train_dir, and --checkpoint_path={train_dir}/{newest_name} to "
+            f"--train_dir={train_dir} holds {newest_name} of another trainer, which cannot be "
+            f"resumed: give a new --train_dir, and --checkpoint_path={train_dir}/{newest_name} to "
             "start from its weights."
         )
 

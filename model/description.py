@@ -1,6 +1,6 @@
-"""What a checkpoint says of itself, so that evaluation, detection and export need no flags.
+"""The description that a checkpoint carries: evaluation, detection and export need no flags.
 
-One in slim's names says nothing. Its names and shapes tell network, classes and width; the rest is
+One in slim's names has none. Its names and shapes tell network, classes and width; the rest is
 what the network's record holds to be true of such checkpoints (`CheckpointDefaults`), in training,
 evaluation, detection and export alike, unless the user says otherwise.
 """
@@ -95,7 +95,7 @@ class Description:
         labels: tuple[str, ...] | None,
         anchors: str,
     ) -> "Description":
-        """What a slim checkpoint is, which says nothing of itself.
+        """The description of a slim checkpoint, which carries none.
 
         Args:
           shapes: of its variables, by name; the network tells classes and width by them.
@@ -121,7 +121,7 @@ class Description:
             ) from error
         if labels and len(labels) + 1 != num_classes:
             raise InputError(
-                f"The checkpoint tells {num_classes} classes apart, background counted, and there "
+                f"The checkpoint has {num_classes} classes with background, and there "
                 f"are {len(labels)} labels: give the labels that it was trained with."
             )
         known = network.undescribed
@@ -217,7 +217,7 @@ class CheckpointOverrides(NamedTuple):
                 )
         if self.labels and self.labels != description.labels:
             raise InputError(
-                f"The checkpoint knows the classes {', '.join(description.labels)} and "
+                f"The checkpoint has the classes {', '.join(description.labels)} and "
                 f"{self.labels_from} has {', '.join(self.labels)}: give those that it was trained "
                 "on."
             )

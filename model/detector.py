@@ -199,7 +199,7 @@ class Detector(tf.Module):
         _, _, end_points, _ = self._run(inputs)
         return {name: tf.cast(values, tf.float32) for name, values in end_points.items()}
 
-    def postprocess(self, predictions: Predictions, **thresholds) -> detections.Detections:
+    def postprocess(self, predictions: Predictions, **thresholds) -> detections.PaddedDetections:
         """Predictions -> detections; the thresholds are those of `detections.detect`."""
         return detections.detect(
             predictions.logits,
@@ -243,12 +243,12 @@ class Detector(tf.Module):
         inputs = tf.stack([self.preprocess(tf.constant(image)) for image in images])
         return unpad(self._detect(inputs, **thresholds))
 
-    def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> detections.Detections:
+    def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> detections.PaddedDetections:
         """f32[B, S, S, 3] network inputs -> padded detections, as one compiled function."""
         return self._detect(inputs, **thresholds)
 
-    def _compile(self, *, frozen: bool) -> Callable[..., detections.Detections]:
-        def detect(inputs: tf.Tensor, **thresholds) -> detections.Detections:
+    def _compile(self, *, frozen: bool) -> Callable[..., detections.PaddedDetections]:
+        def detect(inputs: tf.Tensor, **thresholds) -> detections.PaddedDetections:
             return self.postprocess(self.predict(inputs, frozen=frozen), **thresholds)
 
         return tf.function(detect, autograph=False, reduce_retracing=True)
@@ -278,7 +278,7 @@ def count_positives(targets: Targets) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(targets.classes > 0, tf.float32))
 
 
-def unpad(found: detections.Detections) -> list[PictureDetections]:
+def unpad(found: detections.PaddedDetections) -> list[PictureDetections]:
     """Padded detections of a batch -> NumPy detections image by image."""
     boxes, classes, scores, counts = (value.numpy() for value in found)
     return [

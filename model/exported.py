@@ -17,7 +17,7 @@ import tensorflow as tf
 from model.description import CheckpointOverrides, Description
 from model.detector import PictureDetections, unpad
 from nets import detections
-from nets.detections import Detections
+from nets.detections import PaddedDetections
 from runtime.errors import InputError
 
 # Files of an export_dir; the first marks it as one.
@@ -75,7 +75,7 @@ class ExportedDetector:
         self._network = NETWORKS[format or there[0]](folder, self._means)
         score = self.description.score
 
-        def postprocess(logits: tf.Tensor, offsets: tf.Tensor, **thresholds) -> Detections:
+        def postprocess(logits: tf.Tensor, offsets: tf.Tensor, **thresholds) -> PaddedDetections:
             scaling = about["prior_scaling"]
             return detections.detect(
                 logits, offsets, anchors, prior_scaling=scaling, score=score, **thresholds
@@ -97,11 +97,11 @@ class ExportedDetector:
         inputs = np.stack([resize(image, size, half_pixel_centers=centred) for image in images])
         return unpad(self._detect(inputs, **thresholds))
 
-    def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> Detections:
+    def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> PaddedDetections:
         """f32[B, S, S, 3] network inputs, RGB minus mean -> padded detections, as a Detector's."""
         return self._detect(np.asarray(inputs) + self._means, **thresholds)
 
-    def _detect(self, images: np.ndarray, **thresholds) -> Detections:
+    def _detect(self, images: np.ndarray, **thresholds) -> PaddedDetections:
         """RGB f32[B, S, S, 3], 0 to 255."""
         logits, offsets = map(tf.constant, self._network(images))
         return self._postprocess(logits, offsets, **(self.thresholds | thresholds))

@@ -27,7 +27,7 @@ _OURS = re.compile(
 
 @contextlib.contextmanager
 def locked(train_dir: str) -> Iterator[None]:
-    """Makes the folder and holds it until the end; the kernel lets go when the process dies.
+    """Makes the folder and holds it until the end; the kernel releases it when the process ends.
 
     Not locked are folders of TensorFlow's filesystem plugins (gs:// and the like), and those whose
     filesystem has no locks. The lock is on a file because NFS locks no folders.

@@ -9,7 +9,7 @@ from nets import boxes as box_ops
 from nets.parameters import PRIOR_SCALING
 
 
-class Detections(NamedTuple):
+class PaddedDetections(NamedTuple):
     """Detections of a batch, best first, padded with zeros.
 
     Attributes:
@@ -43,7 +43,7 @@ def detect(
     select_top_k: int = 400,
     nms_threshold: float = 0.45,
     keep_top_k: int = 200,
-) -> Detections:
+) -> PaddedDetections:
     """The reference's post-processing (`DetectionOutput` of Caffe SSD).
 
     Args:
@@ -54,7 +54,7 @@ def detect(
       score: a name of `SCORES`.
       select_threshold: score that a detection must exceed.
       select_top_k: candidates of each class that enter the suppression.
-      nms_threshold: overlap above which the lower score goes.
+      nms_threshold: IoU above which the box of lower score is dropped.
       keep_top_k: K, detections of an image over all classes.
     """
     boxes = box_ops.decode(offsets, anchors, prior_scaling)
@@ -74,4 +74,4 @@ def detect(
     kept, kept_scores, classes, count = result
     real = tf.sequence_mask(count, keep_top_k)
     classes = tf.where(real, tf.cast(classes, tf.int64) + 1, 0)
-    return Detections(kept, classes, kept_scores, count)
+    return PaddedDetections(kept, classes, kept_scores, count)

@@ -1,7 +1,7 @@
 """Which anchor learns which object.
 
-First every object gets an anchor of its own, greedily by overlap over all layers together; then
-every anchor that overlaps some object by the threshold or more goes to its best object. Without
+First every object gets an anchor of its own, greedily by IoU over all layers together; then
+every anchor whose IoU with some object reaches the threshold goes to its best object. Without
 the first rule small objects teach nothing.
 
 Source: `MatchBBox` with PER_PREDICTION in Caffe's bbox_util.cpp.
@@ -41,7 +41,7 @@ def match(
       boxes: f32[N, 4], with area; N may be 0.
       labels: integer [N], from 1.
       anchors: f32[A, 4].
-      threshold: overlap from which an anchor is positive.
+      threshold: IoU from which an anchor is positive.
       prior_scaling: the box coder's variances.
 
     Returns:
@@ -91,7 +91,7 @@ def best_anchors(overlaps: tf.Tensor) -> tf.Tensor:
 
 
 def _resolve_conflicts(overlaps: tf.Tensor) -> tf.Tensor:
-    """`best_anchors` where objects quarrel.
+    """`best_anchors` where objects share a best anchor.
 
     The greedy rule (take the largest overlap left, strike out its row and column, repeat) gives the
     one stable matching of objects and anchors that both prefer larger overlaps. So it may be found

@@ -14,9 +14,9 @@ from nets.parameters import SSDParameters
 from nets.variables import WeightHook
 
 Shapes = Mapping[str, Sequence[int]]
-UNSAID_ANCHORS = (
-    "NOTE: the checkpoint does not say its anchors; it is taken as made for --anchors=coco, as "
-    "SSD-Tensorflow's are. Pass --anchors=voc if it was made for these."
+SLIM_CHECKPOINT_ANCHORS = (
+    "NOTE: the checkpoint does not name its anchors; --anchors=coco is assumed, as "
+    "SSD-Tensorflow's checkpoints have them. Pass --anchors=voc if it was made for these."
 )
 Outputs = tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]
 
@@ -47,7 +47,7 @@ class ImportRules(NamedTuple):
 
 
 class CheckpointDefaults(NamedTuple):
-    """What holds of a checkpoint in a network's names that says nothing of itself.
+    """What is assumed of a checkpoint in a network's names that has no description.
 
     Attributes:
       anchors: preset.
@@ -99,7 +99,9 @@ class Network(NamedTuple):
     preprocessing: str = "ssd_vgg"
     rgb_means: tuple[float, float, float] | None = None
     input_scale: float = 1 / 58  # brings RGB minus mean to about unit variance
-    undescribed: CheckpointDefaults = CheckpointDefaults("coco", anchors_note=UNSAID_ANCHORS)
+    undescribed: CheckpointDefaults = CheckpointDefaults(
+        "coco", anchors_note=SLIM_CHECKPOINT_ANCHORS
+    )
     has_batch_norm: bool = False
     read_depth_multiplier: Callable[[Shapes, str], float] | None = None
     imports: ImportRules = ImportRules()

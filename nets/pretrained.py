@@ -1,9 +1,9 @@
 """Weights of other checkpoints for a network's variables, by name: a plan first, then the values.
 
 Read are slim's and Caffe-converted SSD checkpoints, slim's VGG-16, and our own. A checkpoint's
-scope is detected from where the weights of the network's first layer stand. Layers that the network
-cuts out of a classifier's (`ImportRules`; VGG's conv6 and conv7) are, also where a script excludes
-nothing and says nothing of them.
+scope is detected from the place of the weights of the network's first layer. Layers that the
+network cuts out of a classifier's (`ImportRules`; VGG's conv6 and conv7) are restored too, even
+where a script excludes and names nothing.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -92,15 +92,15 @@ def make_plan(
     _check(rows, variables, there, request, network)
     if request.is_of_other_scores:
         notes += (
-            "The predictors of classes start new: the checkpoint's are of sigmoid scores, and "
-            "training is for softmax.",
+            "The class predictors are initialised anew: the checkpoint's are of sigmoid scores, "
+            "and training is for softmax.",
         )
     if any(
         row.action == "new" and _whole_source(row.name, scope, network) in there for row in rows
     ):
         reduced = network.imports.reduced
         notes += (
-            f"{' or '.join(reduced)} start new although the checkpoint's "
+            f"{' or '.join(reduced)} are initialised anew although the checkpoint's "
             f"{' and '.join(reduced.values())} could fill them.",
         )
     return Plan(
@@ -194,7 +194,7 @@ def _choose_scope(
 
 
 def _sources(name: str, scope: str, network: Network) -> tuple[str, ...]:
-    """Where a variable may stand in a checkpoint: under its own name, or the classifier's."""
+    """Where a variable may be in a checkpoint: under its own name, or the classifier's."""
     relative = name.removeprefix(f"{network.variable_scope}/")
     here, classifiers = network.imports.backbone
     names = [relative]
@@ -236,15 +236,16 @@ def _check(
     missing = [row.name for row in rows if row.action == "missing"]
     if missing and not request.ignore_missing_vars:
         raise InputError(
-            f"The checkpoint lacks {_some(missing)}: pass --ignore_missing_vars to start them new, "
-            "or name them in --checkpoint_exclude_scopes."
+            f"The checkpoint lacks {_some(missing)}: pass --ignore_missing_vars to initialise them "
+            "anew, or name them in --checkpoint_exclude_scopes."
         )
     shapes = {row.name: _shape(row, there, network) for row in rows if row.source}
     wrong = [row for row in rows if row.source and shapes[row.name] != tuple(variables[row.name])]
     if wrong and all(network.is_head(row.name) for row in wrong):
         raise InputError(
             f"The checkpoint's {_some([row.name for row in wrong])} belong to another number of "
-            "classes or anchors: pass --initialize_last_layer=False to start the predictors new."
+            "classes or anchors: pass --initialize_last_layer=False to initialise the predictors "
+            "anew."
         )
     if wrong:
         raise InputError(

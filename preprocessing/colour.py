@@ -1,6 +1,6 @@
 """Colour distortion as one linear map an image: a 3x3 matrix and one grey offset.
 
-Brightness, contrast, saturation and hue are each on with probability .5, drawn from Caffe's ranges
+Brightness, contrast, saturation and hue are each on with probability 0.5, drawn from Caffe's ranges
 (`RandomBrightness` ... in im_transforms.cpp). What is approximated:
 
 - saturation blends with luma (Rec. 601) and hue turns about the grey axis, where the original
@@ -44,7 +44,7 @@ class Distortion(NamedTuple):
 def draw(uniform: tf.Tensor) -> Distortion:
     """A random distortion from f32[4] in [0, 1): brightness, contrast, saturation, hue.
 
-    A draw below .5 switches its part on and, doubled, is its place in the range.
+    A draw below 0.5 switches its part on and, doubled, is its place in the range.
     """
     values = tf.where(uniform < 0.5, _LOW + (_HIGH - _LOW) * 2.0 * uniform, _NEUTRAL)
     brightness, contrast, saturation, hue = tf.unstack(values)

@@ -45,7 +45,7 @@ def draw_expansion(uniform: tf.Tensor) -> Window:
     """The canvas of Caffe's `ExpandImage`, relative to the image that lies in it.
 
     Args:
-      uniform: f32[3] in [0, 1). Below .5 the first one expands (and is the ratio of 1 to 4); the
+      uniform: f32[3] in [0, 1). Below 0.5 the first one expands (and is the ratio of 1 to 4); the
         others say where on the canvas the image lies.
     """
     ratio = tf.where(uniform[0] < 0.5, 1.0 + (MAX_EXPANSION - 1.0) * 2.0 * uniform[0], 1.0)

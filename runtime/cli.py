@@ -1,7 +1,7 @@
 """What the command-line scripts share: flag parsing, exit codes and quiet start-up.
 
-Exit codes: 0 done; 2 bad usage or bad input; 75 stopped early with a checkpoint saved; 130 ended by
-Ctrl-C with nothing saved; 1 a defect.
+Exit codes: 0 done; 1 internal error; 2 bad usage or invalid input; 75 interrupted with a checkpoint
+saved; 130 ended by Ctrl-C with nothing saved.
 absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
 """
 

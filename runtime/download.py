@@ -18,7 +18,7 @@ _DIGITS = 1e6  # bytes are shown in megabytes
 
 
 def fetch(url: str, path: str, *, sha256: str = "") -> None:
-    """Brings `url` to `path`; what a killed run left in `path.part` is carried on with.
+    """Brings `url` to `path`; a partial `path.part` of an interrupted run is resumed.
 
     Args:
       url: http or https.
@@ -75,7 +75,7 @@ def _explained(url: str, path: str) -> Iterator[None]:
         yield
     except (urllib.error.URLError, http.client.HTTPException, EOFError, TimeoutError) as error:
         raise InputError(
-            f"{url} did not arrive whole ({one_line(error)}): run this again to carry on, or fetch "
+            f"{url} did not arrive whole ({one_line(error)}): run this again to resume, or fetch "
             f"it to {path} yourself."
         ) from error
 

@@ -89,8 +89,8 @@ def gpu_memory(program: str = "nvidia-smi") -> int:
         return min(map(int, lines))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise InputError(
-            f"--gpu_memory_fraction: {program} does not tell how much memory there is: drop the "
-            "flag, and memory is taken as it is needed."
+            f"--gpu_memory_fraction: {program} does not tell how much memory there is: remove the "
+            "flag, and memory use grows as needed."
         ) from error
 
 

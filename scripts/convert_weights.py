@@ -41,10 +41,14 @@ KERAS_GROUPS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
 class WeightSettings:
     """The flags."""
 
-    input: str = setting("", "Weights: a .pth, .h5 or .weights.h5, or a folder with a model.json.")
-    output: str = setting("", "Checkpoint to write, without ending.")
+    input: str = setting(
+        "", "Weights to convert: a .pth, .h5 or .weights.h5 file, or a folder with a model.json."
+    )
+    output: str = setting("", "Checkpoint to write, as a path without ending.")
     labels_file: str | None = setting(
-        None, "Class names of a .pth, one a line, background left out; class_1, ... by default."
+        None,
+        "File of the class names of a .pth, one a line, without background; class_1, ... by "
+        "default.",
     )
 
     def __post_init__(self):

@@ -27,8 +27,8 @@ _POLL_SECS = 0.5
 class ServiceSettings:
     """The flags."""
 
-    port: int = setting(5050, "Of this service; the next one is used as well.")
-    host: str = setting("localhost", "Name by which the trainings reach this host.")
+    port: int = setting(5050, "Port of this service; the next port is used as well.")
+    host: str = setting("localhost", "Name or address by which trainings reach this host.")
 
 
 def main() -> None:

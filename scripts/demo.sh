@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `make demo` does, in plain commands: draw a data set, convert, train, evaluate, draw detections.
-# Everything lands under demo/. A run that was interrupted while training is carried on; otherwise
+# Everything lands under demo/. A run that was interrupted while training is resumed; otherwise
 # the demo starts afresh and removes what an earlier one made.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ say() {
 }
 
 make_data() {
-  say "1/4  drawing pictures of shapes into demo/VOCdevkit"
+  say "1/4  drawing images of shapes into demo/VOCdevkit"
   $python scripts/make_shapes_devkit.py --output_dir=demo/VOCdevkit
 
   say "2/4  converting them to TFRecords in demo/tfrecords"
@@ -27,7 +27,7 @@ make_data() {
 }
 
 if cmp -s $recipe demo/demo.flags && [ ! -e demo/detections.png ]; then
-  say "carrying on with the unfinished run in demo/ (rm -r demo to start over)"
+  say "resuming the unfinished run in demo/ (rm -r demo to start over)"
 else
   [ ! -d demo ] || say "starting afresh: removing the earlier demo/"
   rm -rf demo/demo.flags demo/VOCdevkit demo/tfrecords demo/train demo/eval demo/detections.png
@@ -38,12 +38,12 @@ fi
 say "3/4  training, into demo/train"
 $python train_ssd_network.py --flagfile=$recipe --dataset_dir=demo/tfrecords --train_dir=demo/train
 
-say "4/4  scoring the held-out pictures, into demo/eval"
+say "4/4  evaluating on the held-out images, into demo/eval"
 $python eval_ssd_network.py --checkpoint_path=demo/train --eval_dir=demo/eval \
   --dataset_name=shapes --dataset_split_name=test --dataset_dir=demo/tfrecords \
   --contact_sheet=demo/detections.png
 
 say "done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
-echo "  demo/detections.png      detections beside the truth"
+echo "  demo/detections.png      ground truth and detections"
 echo "  demo/eval/metrics.json   the scores"
 echo "  demo/train               the checkpoints; curves: .venv/bin/tensorboard --logdir=demo/train"

@@ -18,6 +18,6 @@ fetch() {
     wget --continue --output-document="$file.part" "$url"
   else
     fail "neither curl nor wget is installed: install one, or fetch $url to $file yourself"
-  fi || fail "$url did not arrive whole: run this again to carry on, or fetch it to $file yourself"
+  fi || fail "$url did not arrive whole: run this again to resume, or fetch it to $file yourself"
   mv "$file.part" "$file"
 }

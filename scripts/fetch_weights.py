@@ -4,7 +4,7 @@
 
 Names: ssdlite_mobilenet_v2_coco (18 MB; detects COCO's classes at once), mobilenet_v2, vgg_16,
 resnet_v1_50 (classifiers of ImageNet, to train a detector from). Afterwards --checkpoint_path=NAME
-finds them. A run that was stopped is carried on with.
+finds them. An interrupted download is resumed.
 """
 
 import dataclasses
@@ -30,11 +30,12 @@ from runtime.settings import define_flags, from_flags, setting  # noqa: E402
 class FetchSettings:
     """The flags."""
 
-    name: str = setting("", "Which weights; also as the argument without a flag.")
+    name: str = setting("", "Name of the weights to fetch; may be given without the flag.")
     output_dir: str = setting(
-        str(weights.FOLDER), "Where they go; names are looked up in checkpoints/."
+        str(weights.FOLDER),
+        "Folder for the weights; --checkpoint_path finds names in checkpoints/ only.",
     )
-    url: str | None = setting(None, "Another address of the same archive, such as a mirror's.")
+    url: str | None = setting(None, "URL of a mirror of the same archive.")
 
     def __post_init__(self):
         if self.name not in weights.SOURCES:
@@ -119,7 +120,7 @@ def from_keras() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Fetches, and says how to go on."""
+    """Fetches, and says how to use the weights."""
     settings = from_flags(FetchSettings)
     path = fetch(settings)
     print(f"{weights.SOURCES[settings.name].title}: {path}")

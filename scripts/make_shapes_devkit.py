@@ -20,8 +20,8 @@ from runtime.settings import define_flags, from_flags, require, setting  # noqa:
 class ShapesSettings:
     """The flags."""
 
-    output_dir: str = setting("", "Where the folder VOC2007 is made.")
-    seed: int = setting(0, "Decides every image.")
+    output_dir: str = setting("", "Folder in which the folder VOC2007 is made.")
+    seed: int = setting(0, "Random seed of all images.")
     num_train: int = setting(2400, "Number of training images.")
     num_test: int = setting(200, "Number of held-out images.")
 

@@ -38,5 +38,5 @@ reusable || "$python" -m venv --clear .venv
 rm -f .venv/.installed-*
 .venv/bin/python -m pip install --quiet --quiet --no-input --disable-pip-version-check \
   --progress-bar=off --editable ".[$extras]" ||
-  fail "the installation into .venv failed (see above): mend the cause and run make again"
+  fail "the installation into .venv failed (see above): correct the cause and run make again"
 touch "$stamp"

@@ -121,7 +121,7 @@ def test_checkpoint_in_slims_names_is_described_by_flags(checkpoint, pictures, t
         out = tmp_path / name
         done = detect(f"--checkpoint_path={given}", f"--output_dir={out}", *usual, *flags)
         assert done.returncode == 0, done.stderr
-        assert ("NOTE: the checkpoint does not say its anchors" in done.stdout) is (
+        assert ("NOTE: the checkpoint does not name its anchors" in done.stdout) is (
             name == "guessed"
         )
         found[name] = read(out)
@@ -135,7 +135,7 @@ def test_checkpoint_in_slims_names_is_described_by_flags(checkpoint, pictures, t
         (["--input=absent.jpg"], "--input=absent.jpg is not there"),
         (["--input=camera:97"], "camera:97 cannot be opened as a camera"),
         (["--colour=red"], "Unknown command line flag 'colour'"),
-        (["--classes=chair"], "knows no 'chair', only circle, ring, square"),
+        (["--classes=chair"], "has no 'chair', only circle, ring, square"),
         (["--checkpoint_path=absent"], "absent"),
         (["--anchors=coco"], "--anchors=coco differs from the checkpoint's voc: remove the flag"),
     ],

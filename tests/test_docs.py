@@ -26,6 +26,7 @@ SOURCES = [*ROOT.glob("*.py"), *(path for folder in PACKAGES for path in folder.
 SETTINGS = sorted([*ROOT.glob("*/settings.py"), *ROOT.glob("*/setting_groups.py")])
 PYTHON = ".venv/bin/python"
 RECIPES = sorted((ROOT / "configs").glob("*.flags"))
+SHELL_SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 # Of programs that are not ours: absl, pytest (tests/conftest.py), TensorBoard, sbatch.
 OTHERS_FLAGS = {"help", "helpfull", "flagfile", "fuzz_count", "gpus", "logdir", "nodes"}
 
@@ -98,7 +99,7 @@ def python_blocks(name: str) -> str:
 @functools.cache
 def messages() -> list[str]:
     """What the code may print, with "..." for values, and the shell scripts as they are."""
-    found = [path.read_text() for path in (ROOT / "scripts").glob("*.sh")]
+    found = [path.read_text() for path in SHELL_SCRIPTS]
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
@@ -168,7 +169,7 @@ def test_index_names_every_page():
     assert [name for name in pages if f"]({name})" not in index] == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=named)
+@pytest.mark.parametrize("path", [*PAGES, *RECIPES, *SHELL_SCRIPTS], ids=named)
 def test_prose_has_one_word_for_a_thing(path):
     """Image, skipped, resume, correct; and numbers with their leading zero."""
     words = r"\bpictures?\b|passed? over|\bgo(es)? on\b|\bmend|\bstands? in\b|(?<![\w.])\.\d"

@@ -176,7 +176,8 @@ def test_migration_table_names_flags_that_there_are(script):
     section = text.split(f"## Flags of {script}_ssd_network.py\n")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     named_there = set(re.findall(r"`(\w+)`", " ".join(rows)))
-    name = {"train": "training/setting_groups.py", "eval": "evaluation/settings.py"}[script]
-    settings = (ROOT / name).read_text()
+    groups = ["training/setting_groups.py", "optimization/setting_groups.py"]
+    files = {"train": groups, "eval": ["evaluation/settings.py"]}[script]
+    settings = "".join((ROOT / name).read_text() for name in files)
     assert named_there
     assert named_there <= defined_flags(ast.parse(settings))

@@ -174,7 +174,7 @@ def rule(name: str, **options) -> optimizers.Rule:
 
 
 def walk(chosen: optimizers.Rule) -> list[float]:
-    """Where two steps of rate .1 with the gradients 2 and -1e-5 lead from 1; the weight decays."""
+    """Where two steps of rate 0.1 with the gradients 2 and -1e-5 lead from 1; the weight decays."""
     variable = tf.Variable([1.0])
     optimizer = Optimizer(chosen, {"a": variable}, decayed=["a"])
     found = []

@@ -1,4 +1,4 @@
-"""Scores a training on a split while it goes on, keeps the best checkpoint, and may end the run.
+"""Evaluates a training on a split while it runs, keeps the best checkpoint, and may end the run.
 
 The chief saves a checkpoint and scores it with the code of `eval_ssd_network.py`, so a score here
 is the score there; nothing that training reads is touched, and its course stays the same. The
@@ -30,7 +30,7 @@ from runtime.watchdog import Watchdog
 from training.settings import TrainSettings
 from training.writer import NullWriter
 
-_SHARE_OF_STALL = 4  # times that waiting workers hear of the chief before their watchdogs bite
+_SHARE_OF_STALL = 4  # heartbeats of the chief to waiting workers before their watchdogs expire
 _LONGEST_SILENCE_SECS = 60.0
 
 
@@ -164,9 +164,9 @@ class Evaluations:
             self._told = time.monotonic()
 
     def _follow(self) -> EvaluationOutcome:
-        """Waits for the chief's verdict, and for signs of life until it comes."""
+        """Waits for the chief's verdict, and for heartbeats until it comes."""
         while (verdict := self._cluster.decide(None)["verdict"]) is None:
-            self._watchdog.beat("the chief's sign of life")
+            self._watchdog.beat("the chief's heartbeat")
         return EvaluationOutcome(verdict)
 
     def _say_why(self) -> None:

@@ -84,7 +84,7 @@ def check_fits(origin: InitialWeights, description: Description) -> None:
         if name == "labels":
             given, value = f"The records' list of classes, {','.join(own)},", ",".join(value)
         if name != "input_scale":
-            remedy = ", or start the predictors new with --initialize_last_layer=False"
+            remedy = ", or initialise the predictors anew with --initialize_last_layer=False"
         raise InputError(
             f"{given} differs from the {value} of the checkpoint to start from: keep to "
             f"{value}{remedy}."
@@ -130,7 +130,7 @@ def without_effect(settings: TrainSettings, resumed: str | None) -> str:
     """
     if settings.checkpoint_path and resumed:
         return (
-            f"WARNING: --checkpoint_path={settings.checkpoint_path} is NOT used: this run goes on "
+            f"WARNING: --checkpoint_path={settings.checkpoint_path} is NOT used: this run resumes "
             f"from {resumed}. Pass --overwrite to start over, or choose a new --train_dir."
         )
     return ""

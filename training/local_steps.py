@@ -17,7 +17,7 @@ from training.state import TrainState
 
 
 class LocalSteps:
-    """Steps of this process, in step with other workers if there are any.
+    """Steps of this process, synchronous with other workers if there are any.
 
     Attributes:
       idle: True; between two steps nothing changes the weights.

@@ -189,7 +189,7 @@ class RemoteSteps:
             )
 
     def _count(self) -> None:
-        """A step that was taken twice, because its worker died, counts once."""
+        """A step that was taken twice, because its worker was lost, counts once."""
         self._state.step.step.assign(self._taken)
 
     def _hand_out(self) -> None:

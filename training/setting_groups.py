@@ -1,24 +1,17 @@
-"""Groups of training flags, as `--helpfull` lists them; `training/settings.py` joins them."""
+"""Groups of training flags, as `--helpfull` lists them; `training/settings.py` joins them.
+
+Those of the learning rate and the optimizer are in `optimization/setting_groups.py`.
+"""
 
 import dataclasses
 
-from optimization.names import LEARNING_RATE_DECAY_TYPES, OPTIMIZERS
 from runtime.limits import MAX_SEED
 from runtime.settings import OnlyWith, setting
 
 BATCH_NORMS = ("frozen", "trained")
 LOSS_NORMALIZERS = ("matches", "batch")
 _IMPORTED = OnlyWith("checkpoint_path")
-_SLOW_START = OnlyWith("slow_start_step", refused=False)
 _SCORED = OnlyWith("eval_split", said="needs a split to score on: give --eval_split")
-
-
-def _optimizer(*names: str) -> OnlyWith:
-    return OnlyWith("optimizer", names, refused=False)
-
-
-def _decay(*types: str) -> OnlyWith:
-    return OnlyWith("learning_rate_decay_type", types, refused=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,29 +19,35 @@ class DataSettings:
     """Data."""
 
     dataset_name: str = setting(
-        "pascalvoc_2007", "Names of the records; see docs/data.md.", common=True
+        "pascalvoc_2007",
+        "Name of the data set, or a comma list of several; see docs/data.md.",
+        common=True,
     )
     dataset_split_name: str = setting(
-        "train", "Split of the records, or one for each name.", common=True
+        "train", "Split of the data set, or one for each name.", common=True
     )
-    dataset_dir: str = setting("", "Folder of the records, or one for each name.", common=True)
+    dataset_dir: str = setting("", "Folder of the TFRecords, or one for each name.", common=True)
     dataset_weights: tuple[float, ...] = setting(
-        (), "How often images of each of several data sets come; all alike when empty."
+        (), "Share of each data set in the samples; by default every image is seen equally often."
     )
-    labels_file: str | None = setting(None, "Class names, one a line, for records without any.")
-    labels_offset: int = setting(0, "Subtracted from the labels in the records.")
-    num_classes: int | None = setting(None, "Classes with background; checked against the labels.")
-    skip_bad: int = setting(
-        0, "Go on without up to so many bad records, which are named.", minimum=0
+    labels_file: str | None = setting(
+        None, "File of class names, one a line, for records that do not name their classes."
     )
-    use_difficult: bool = setting(True, "Learn from objects marked difficult.")
-    shuffle: bool = setting(True, "Visit the images in a new order every epoch.")
-    num_readers: int = setting(4, "Records read at a time.", minimum=1)
+    labels_offset: int = setting(0, "Number to subtract from the class ids in the records.")
+    num_classes: int | None = setting(
+        None, "Number of classes with background; only checked against the data set's labels."
+    )
+    skip_bad: int = setting(0, "Skip up to so many bad records and name each of them.", minimum=0)
+    use_difficult: bool = setting(True, "Train on objects marked difficult too.")
+    shuffle: bool = setting(True, "Shuffle the images anew every epoch.")
+    num_readers: int = setting(4, "Number of records read in parallel.", minimum=1)
     num_preprocessing_threads: int | None = setting(
-        None, "Images prepared at a time; auto.", minimum=1
+        None, "Number of images prepared in parallel; chosen automatically by default.", minimum=1
     )
     data_service: tuple[str, ...] = setting(
-        (), "grpc://host:port of processes that prepare the batches in turn; see docs/clusters.md."
+        (),
+        "Comma list of grpc://host:port of data services that prepare the batches; see "
+        "docs/clusters.md.",
     )
     batch_size: int = setting(32, "Images per replica and step.", common=True, minimum=1)
 
@@ -58,13 +57,15 @@ class RunSettings:
     """Run."""
 
     train_dir: str = setting(
-        "", "Folder for checkpoints, metrics and events; resumed when used.", common=True
+        "",
+        "Folder for checkpoints, metrics and events; a run that is in it is resumed.",
+        common=True,
     )
     overwrite: bool = setting(
-        False, "Start over in a used train_dir; what is there is removed.", common=True
+        False, "Remove the run that is in train_dir and start over.", common=True
     )
     max_number_of_steps: int | None = setting(
-        None, "Steps of the whole run; endless by default.", common=True, minimum=1
+        None, "Step at which training ends; endless by default.", common=True, minimum=1
     )
     seed: int | None = setting(
         None,
@@ -74,12 +75,14 @@ class RunSettings:
         maximum=MAX_SEED,
     )
     save_interval_secs: float = setting(600.0, "Seconds between checkpoints.", minimum=0)
-    max_to_keep: int = setting(5, "Newest checkpoints kept; 0 keeps all.", minimum=0)
+    max_to_keep: int = setting(5, "Number of newest checkpoints to keep; 0 keeps all.", minimum=0)
     keep_checkpoint_every_n_hours: float = setting(
-        1.0, "Of the older checkpoints keep one in so many hours; 0 keeps none.", minimum=0
+        1.0, "Hours between older checkpoints that are kept as well; 0 keeps none.", minimum=0
     )
     stall_timeout_secs: float = setting(
-        600.0, "Exit with 75 when no step ends in this many seconds; 0 waits forever.", minimum=0
+        600.0,
+        "Exit with code 75 if no step ends within so many seconds; 0 waits forever.",
+        minimum=0,
     )
     precision: str = setting(
         "auto",
@@ -88,37 +91,47 @@ class RunSettings:
         common=True,
     )
     jit: bool = setting(
-        False, "Compile network, loss and gradients with XLA; for GPUs, slower on CPUs."
+        False, "Compile network, loss and gradients with XLA; meant for GPUs, slower on CPUs."
     )
-    data_format: str = setting("auto", "Checked: auto or NHWC, which TensorFlow arranges itself.")
+    data_format: str = setting(
+        "auto", "Must be auto or NHWC: TensorFlow chooses the layout itself."
+    )
     check_numerics: bool = setting(
-        True, "Leave out updates whose loss or gradient is not finite; stop after five in a row."
+        True, "Skip updates whose loss or gradient is not finite; stop after five in a row."
     )
     gpu_memory_fraction: float | None = setting(
-        None, "Share of each GPU's memory to take; taken as needed by default."
+        None, "Fraction of each GPU's memory to reserve; by default it grows as needed."
     )
-    dry_run: bool = setting(False, "Print where each variable starts from, and stop.")
+    dry_run: bool = setting(False, "Print how each variable would be initialised, and exit.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """Model."""
 
-    model_name: str = setting("ssd_300_vgg", "Network; see nets/nets_factory.py.", common=True)
-    preprocessing_name: str | None = setting(None, "Preprocessing; the network's own by default.")
-    train_image_size: int | None = setting(None, "Checked against the network's image size.")
+    model_name: str = setting(
+        "ssd_300_vgg", "Name of the network; nets/nets_factory.py lists them.", common=True
+    )
+    preprocessing_name: str | None = setting(
+        None, "Name of the preprocessing; the network's own by default."
+    )
+    train_image_size: int | None = setting(None, "Image size; only checked against the network's.")
     anchors: str | None = setting(
         None,
-        "Preset: voc, or coco with smaller ones; or the sides of the squares, small-large a layer: "
-        "21-50,60-81,... voc unless imported.",
+        "Anchor sizes: voc, coco (smaller ones), or two sides in pixels for each layer: "
+        "21-50,60-81,...; by default those of the imported weights, else voc.",
         common=True,
     )
-    depth_multiplier: float = setting(1.0, "Factor on the channels of every layer.")
-    input_scale: str = setting("auto", "Factor on RGB minus mean; auto is the network's own.")
+    depth_multiplier: float = setting(
+        1.0, "Width multiplier: factor on the channels of every layer."
+    )
+    input_scale: str = setting(
+        "auto", "Factor on the input after the mean is subtracted; auto is the network's own."
+    )
     batch_norm: str | None = setting(
         None,
-        "Batch norm: frozen uses moving statistics, trained the batch's; by default frozen with "
-        "imported weights and trained from scratch.",
+        "Batch norm: frozen uses the moving statistics, trained those of the batch; by default "
+        "frozen with imported weights, else trained.",
         choices=BATCH_NORMS,
     )
 
@@ -128,166 +141,38 @@ class InitialWeightsSettings:
     """Initial weights."""
 
     checkpoint_path: str = setting(
-        "", "Checkpoint in slim's names to start a new run from.", common=True
+        "", "Checkpoint that initialises a new run, or the name of fetched weights.", common=True
     )
     checkpoint_model_scope: str | None = setting(
-        None, "Scope of the variables in checkpoint_path; detected by default.", only_with=_IMPORTED
+        None,
+        "Scope of the network's variables in checkpoint_path; detected by default.",
+        only_with=_IMPORTED,
     )
     checkpoint_exclude_scopes: tuple[str, ...] = setting(
         (),
-        "Scopes whose variables are not read from checkpoint_path.",
+        "Comma list of scopes whose variables are not restored from checkpoint_path.",
         common=True,
         only_with=_IMPORTED,
     )
     ignore_missing_vars: bool = setting(
         False,
-        "Initialise what checkpoint_path lacks, instead of refusing.",
+        "Initialise variables that checkpoint_path lacks at random; else they are an error.",
         only_with=_IMPORTED._replace(refused=False),
     )
     initialize_last_layer: bool = setting(
-        True, "Take the box predictors from the checkpoint.", only_with=_IMPORTED
+        True, "Restore the box and class predictors from checkpoint_path.", only_with=_IMPORTED
     )
     last_layers_contain_logits_only: bool = setting(
-        False, "The last layer is the predictors of classes, without those of boxes."
+        False,
+        'Let "last layer" in other flags mean the class predictors without the box predictors.',
     )
     use_moving_average: bool = setting(
         True,
-        "Start from the averaged weights of checkpoint_path where it has them.",
+        "Restore moving averages of the weights where checkpoint_path has them.",
         only_with=_IMPORTED,
     )
     trainable_scopes: tuple[str, ...] = setting(
-        (), "Train only the variables below these scopes.", common=True
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ScheduleSettings:
-    """Schedule."""
-
-    learning_rate: float = setting(0.001, "Learning rate before any decay.", common=True, minimum=0)
-    learning_rate_decay_type: str = setting(
-        "exponential",
-        "How the learning rate decays.",
-        choices=LEARNING_RATE_DECAY_TYPES,
-        common=True,
-    )
-    end_learning_rate: float = setting(
-        1e-4,
-        "Final learning rate of polynomial and cosine decay.",
-        minimum=0,
-        only_with=_decay("polynomial", "cosine"),
-    )
-    learning_rate_decay_factor: float = setting(
-        0.94,
-        "Factor at each decay of exponential and step.",
-        only_with=_decay("exponential", "step"),
-        above=0,
-        maximum=1,
-    )
-    num_epochs_per_decay: float = setting(
-        2.0,
-        "Epochs per decay of exponential and polynomial.",
-        only_with=_decay("exponential", "polynomial"),
-        above=0,
-    )
-    decay_steps: int | None = setting(
-        None,
-        "Steps per decay; overrides num_epochs_per_decay.",
-        minimum=1,
-        only_with=_decay("exponential", "polynomial"),
-    )
-    learning_rate_decay_boundaries: tuple[int, ...] = setting(
-        (), "Steps at which step decay multiplies the rate.", only_with=_decay("step")
-    )
-    learning_power: float = setting(
-        0.9, "Power of poly decay.", minimum=0, only_with=_decay("poly")
-    )
-    slow_start_step: int = setting(0, "Warm-up steps.", minimum=0)
-    slow_start_learning_rate: float = setting(
-        1e-4, "Learning rate at the start of the warm-up.", minimum=0, only_with=_SLOW_START
-    )
-    slow_start_type: str = setting(
-        "linear",
-        "Rise linearly during the warm-up, or hold its rate.",
-        choices=("linear", "constant"),
-        only_with=_SLOW_START,
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OptimizerSettings:
-    """Optimizer."""
-
-    optimizer: str = setting("momentum", "Optimizer.", choices=OPTIMIZERS, common=True)
-    accumulate_steps: int = setting(
-        1, "Batches whose gradients are accumulated into one step, exactly.", minimum=1
-    )
-    opt_epsilon: float | None = setting(
-        None,
-        "Epsilon of the optimizer; by default each optimizer's usual.",
-        minimum=0,
-        only_with=_optimizer("adadelta", "adam", "adamw", "rmsprop"),
-    )
-    momentum: float = setting(
-        0.9,
-        "Momentum coefficient of the momentum optimizer.",
-        minimum=0,
-        below=1,
-        only_with=_optimizer("momentum"),
-    )
-    adam_beta1: float = setting(
-        0.9, "Beta 1 of adam and adamw.", minimum=0, below=1, only_with=_optimizer("adam", "adamw")
-    )
-    adam_beta2: float = setting(
-        0.999,
-        "Beta 2 of adam and adamw.",
-        minimum=0,
-        below=1,
-        only_with=_optimizer("adam", "adamw"),
-    )
-    adadelta_rho: float = setting(
-        0.95, "Decay of adadelta's averages.", minimum=0, below=1, only_with=_optimizer("adadelta")
-    )
-    adagrad_initial_accumulator_value: float = setting(
-        0.1, "Initial accumulator of adagrad.", minimum=0, only_with=_optimizer("adagrad")
-    )
-    ftrl_learning_rate_power: float = setting(
-        -0.5, "Learning-rate power of ftrl.", maximum=0, only_with=_optimizer("ftrl")
-    )
-    ftrl_initial_accumulator_value: float = setting(
-        0.1, "Initial accumulator of ftrl.", minimum=0, only_with=_optimizer("ftrl")
-    )
-    ftrl_l1: float = setting(
-        0.0, "L1 regularisation of ftrl.", minimum=0, only_with=_optimizer("ftrl")
-    )
-    ftrl_l2: float = setting(
-        0.0, "L2 regularisation of ftrl.", minimum=0, only_with=_optimizer("ftrl")
-    )
-    rmsprop_momentum: float = setting(
-        0.9, "Momentum coefficient of rmsprop.", minimum=0, below=1, only_with=_optimizer("rmsprop")
-    )
-    rmsprop_decay: float = setting(
-        0.9, "Decay of rmsprop's averages.", minimum=0, below=1, only_with=_optimizer("rmsprop")
-    )
-    weight_decay: float = setting(
-        5e-4,
-        "Factor of the L2 loss; with adamw, which decays the weights itself, that loss is 0.",
-        common=True,
-        minimum=0,
-    )
-    bias_gradient_multiplier: float = setting(
-        1.0, "Factor on the gradients of biases; Caffe's SSD has 2.", minimum=0
-    )
-    last_layer_gradient_multiplier: float = setting(
-        1.0, "Factor on the gradients of the box and class predictors.", minimum=0
-    )
-    clip_gradient_norm: float = setting(
-        0.0, "Largest global gradient norm; 0 clips nothing.", minimum=0
-    )
-    moving_average_decay: float | None = setting(
-        None,
-        "Keep moving averages of the weights, for eval, detect and export; such as 0.9999.",
-        common=True,
+        (), "Comma list of scopes: train only the variables in these.", common=True
     )
 
 
@@ -296,23 +181,32 @@ class LossSettings:
     """Loss."""
 
     loss_alpha: float = setting(1.0, "Weight of the localisation loss.", minimum=0)
-    negative_ratio: float = setting(3.0, "Hard negatives for each positive.", minimum=0)
+    negative_ratio: float = setting(
+        3.0, "Number of hard negatives for each positive anchor.", minimum=0
+    )
     min_negatives_per_image: int = setting(
         0,
-        "Hard negatives of an image with few objects or none, which else would teach nothing.",
+        "Minimum number of hard negatives of an image, so that one without objects trains too.",
         minimum=0,
     )
     hard_example_mining_step: int = setting(
-        0, "Go over from all negatives to the hard ones in so many steps.", minimum=0
+        0,
+        "Steps of the transition from all negatives to hard ones; 0 has hard ones only.",
+        minimum=0,
     )
     loss_normalizer: str = setting(
-        "matches", "The loss is divided by matched anchors or images.", choices=LOSS_NORMALIZERS
+        "matches",
+        "Divide the loss by the number of matched anchors (matches) or of images (batch).",
+        choices=LOSS_NORMALIZERS,
     )
     match_threshold: float = setting(
-        0.5, "IoU from which an anchor is positive.", above=0, maximum=1
+        0.5, "IoU with an object from which an anchor is positive.", above=0, maximum=1
     )
     label_smoothing: float = setting(
-        0.0, "Share of the classification target spread over all classes.", minimum=0, below=1
+        0.0,
+        "Label smoothing: share of the classification target that is spread over all classes.",
+        minimum=0,
+        below=1,
     )
 
 
@@ -320,22 +214,26 @@ class LossSettings:
 class AugmentationSettings:
     """Augmentation."""
 
-    augment: bool = setting(True, "Distort, expand, crop and flip the images.")
+    augment: bool = setting(True, "Augment the images: distort the colours, expand, crop and flip.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoggingSettings:
     """Logging."""
 
-    log_every_n_steps: int = setting(10, "Steps between lines of metrics.jsonl.", minimum=1)
-    save_summaries_secs: float = setting(60.0, "Seconds between TensorBoard summaries.", minimum=0)
+    log_every_n_steps: int = setting(10, "Steps between two lines of metrics.jsonl.", minimum=1)
+    save_summaries_secs: float = setting(
+        60.0, "Seconds between two TensorBoard summaries.", minimum=0
+    )
     summarize_gradients: bool = setting(
-        False, "Histograms of weights, gradients and activations in TensorBoard, too."
+        False, "Also write histograms of weights, gradients and activations to TensorBoard."
     )
     save_summaries_images: bool = setting(
-        False, "Images as trained on, with objects and matched anchors, in TensorBoard, too."
+        False, "Also write training images with objects and matched anchors to TensorBoard."
     )
-    profile_dir: str = setting("", "Folder for a trace of a few steps; see TensorBoard's profiler.")
+    profile_dir: str = setting(
+        "", "Folder for a profile of a few steps, for TensorBoard's profiler."
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -343,20 +241,27 @@ class EvaluationSettings:
     """Evaluation."""
 
     eval_split: str = setting(
-        "", "Split to score on while training; the best stays in best/.", common=True
+        "", "Split to evaluate during training; the best checkpoint is kept in best/.", common=True
     )
     eval_every_n_steps: int | None = setting(
-        None, "Steps between two evaluations.", minimum=1, only_with=_SCORED
+        None, "Steps between two evaluations of eval_split.", minimum=1, only_with=_SCORED
     )
     eval_every_n_epochs: float | None = setting(
-        None, "Epochs between two evaluations.", common=True, only_with=_SCORED, above=0
+        None,
+        "Epochs between two evaluations of eval_split.",
+        common=True,
+        only_with=_SCORED,
+        above=0,
     )
     eval_every_secs: float | None = setting(
-        None, "Seconds between two evaluations; one worker.", only_with=_SCORED, above=0
+        None,
+        "Seconds between two evaluations of eval_split; with one worker only.",
+        only_with=_SCORED,
+        above=0,
     )
     early_stopping_evals: int = setting(
         0,
-        "End after so many evaluations without a better mAP_VOC07; 0 never.",
+        "Stop after so many evaluations without a better mAP_VOC07; 0 disables it.",
         minimum=0,
         only_with=_SCORED,
     )
@@ -366,23 +271,33 @@ class EvaluationSettings:
 class ClusterSettings:
     """Cluster."""
 
-    num_clones: int = setting(1, "Replicas (GPUs) on this host.", common=True, minimum=1)
-    clone_on_cpu: bool = setting(False, "Put the clones on the CPU even where there are GPUs.")
-    num_replicas: int | None = setting(None, "Workers, the chief counted; 1, or as found.")
-    task: int | None = setting(None, "Index of this worker; 0 is the chief.")
-    worker_hosts: tuple[str, ...] = setting((), "host:port of every worker, chief first.")
-    num_ps_tasks: int | None = setting(None, "Parameter servers; 0, or as found.")
-    ps_hosts: tuple[str, ...] = setting((), "host:port of every parameter server.")
-    job_name: str | None = setting(None, "Job of this process; a worker by default.")
-    worker_job_name: str = setting("worker", "Job of the workers in TF_CONFIG and job_name.")
-    ps_job_name: str = setting("ps", "Job of the parameter servers in TF_CONFIG and job_name.")
+    num_clones: int = setting(1, "Number of replicas (GPUs) on this host.", common=True, minimum=1)
+    clone_on_cpu: bool = setting(False, "Put the replicas on the CPU even if there are GPUs.")
+    num_replicas: int | None = setting(
+        None, "Number of workers with the chief; detected by default, else 1."
+    )
+    task: int | None = setting(None, "Index of this process in its job; worker 0 is the chief.")
+    worker_hosts: tuple[str, ...] = setting(
+        (), "Comma list of host:port of every worker, chief first."
+    )
+    num_ps_tasks: int | None = setting(
+        None, "Number of parameter servers; detected by default, else 0."
+    )
+    ps_hosts: tuple[str, ...] = setting((), "Comma list of host:port of every parameter server.")
+    job_name: str | None = setting(
+        None, "Job of this process, worker or ps; detected by default, else worker."
+    )
+    worker_job_name: str = setting("worker", "Name of the workers' job in TF_CONFIG and job_name.")
+    ps_job_name: str = setting(
+        "ps", "Name of the parameter servers' job in TF_CONFIG and job_name."
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InheritedSettings:
     """Inherited."""
 
-    master: str = setting("", "Refused: name the workers by --worker_hosts.")
+    master: str = setting("", "Not supported: name the workers by --worker_hosts.")
     startup_delay_steps: int = setting(
-        15, "Refused unless 15: workers train synchronously and begin together."
+        15, "Must be 15: workers train synchronously and begin together."
     )

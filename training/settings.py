@@ -4,6 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
+from optimization.setting_groups import OptimizerSettings, ScheduleSettings
 from runtime.errors import InputError
 from runtime.settings import check, require
 from training.setting_groups import (
@@ -16,9 +17,7 @@ from training.setting_groups import (
     LoggingSettings,
     LossSettings,
     ModelSettings,
-    OptimizerSettings,
     RunSettings,
-    ScheduleSettings,
 )
 
 MAX_STEPS = 2**40  # as good as forever
@@ -89,8 +88,8 @@ class TrainSettings(
                 raise InputError(f"--data_service={service} must have the form grpc://host:port.")
         if self.data_service and self.skip_bad:
             raise InputError(
-                f"--skip_bad={self.skip_bad} does not go with --data_service, which knows no next "
-                "record: drop one of the flags."
+                f"--skip_bad={self.skip_bad} does not go with --data_service, which has no next "
+                "record: remove one of the flags."
             )
 
     def _check_evaluation(self) -> None:

@@ -19,7 +19,7 @@ from datasets.dataset_factory import Dataset
 from deployment.cluster import Cluster
 from deployment.model_deploy import DeploymentConfig
 from model import checkpoints, train_dir
-from model.checkpoints import Found
+from model.checkpoints import LoadedCheckpoint
 from model.description import Description
 from nets import pretrained
 from runtime import files, hardware
@@ -47,13 +47,13 @@ class Start:
       step: steps made before.
       found: the checkpoint to resume from; None on a new run and on other workers than the chief.
       origin: where the weights of a new run come from; told to the chief alone, and empty where
-        the run goes on.
+        the run continues.
     """
 
     settings: ResolvedSettings
     description: Description
     step: int
-    found: Found | None
+    found: LoadedCheckpoint | None
     origin: InitialWeights
 
 
@@ -142,7 +142,7 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
     )  # a used train_dir wins over weights
     if settings.overwrite:
         _refuse_clearing_source(settings, origin)
-    elif not found and settings.seed is None:  # it died before its first checkpoint, if it began
+    elif not found and settings.seed is None:  # it ended before its first checkpoint, if it began
         seed = train_dir.read_number(settings.train_dir, "seed")
         settings = dataclasses.replace(settings, seed=seed)
     resolved, description = train_state.resolve(
@@ -162,7 +162,7 @@ def _decide(settings: TrainSettings, dataset: Dataset, until: contextlib.ExitSta
     )
 
 
-def _find(folder: str) -> Found | None:
+def _find(folder: str) -> LoadedCheckpoint | None:
     """The checkpoint to resume from; damaged ones and leftovers of killed saves are put away."""
     found = checkpoints.newest(folder)
     if found:

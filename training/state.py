@@ -1,4 +1,4 @@
-"""Everything of a training that a checkpoint holds, and what may not change when it goes on."""
+"""Everything of a training that a checkpoint holds, and what may not change when it is resumed."""
 
 import dataclasses
 import json
@@ -109,7 +109,7 @@ class TrainState:
         return None
 
     def restore(self, tensors: dict[str, np.ndarray]) -> None:
-        """Goes on from the tensors of a checkpoint that fits."""
+        """Resumes from the tensors of a checkpoint that fits."""
         for name, variable in self.variables().items():
             variable.assign(tensors[name])
 

@@ -40,7 +40,7 @@ from training.writer import NullWriter, RunWriter
 def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     """Trains until the last step, an early end, or a signal that asks any worker to stop.
 
-    A stall and the death of another worker end the process with exit code 75.
+    A stall and the loss of another worker end the process with exit code 75.
 
     Args:
       settings: the flags.
@@ -230,7 +230,7 @@ def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> Depl
 
 @contextlib.contextmanager
 def _watched_start(deployment: DeploymentConfig, stall_timeout_secs: float) -> Iterator[None]:
-    """Ends the process with 75 when the others do not come, or die while TensorFlow starts.
+    """Ends the process with 75 when the others do not come, or are lost while TensorFlow starts.
 
     Workers that train synchronously wait in TensorFlow for each other, with Python standing still.
     """

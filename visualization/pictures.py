@@ -43,7 +43,7 @@ _INK: Colour = (32, 33, 36)
 _PAPER: Colour = (255, 255, 255)
 
 
-class Boxes(NamedTuple):
+class DrawnBoxes(NamedTuple):
     """Objects or detections of one image.
 
     Attributes:
@@ -67,8 +67,8 @@ class Comparison(NamedTuple):
     """An image, uint8[H, W, 3] RGB, with what is on it and what was found on it."""
 
     image: np.ndarray
-    truth: Boxes
-    found: Boxes
+    truth: DrawnBoxes
+    found: DrawnBoxes
 
 
 def class_colours(labels: Sequence[str]) -> dict[str, Colour]:
@@ -292,7 +292,7 @@ def contact_sheet(
 def _place(
     sheet: np.ndarray,
     image: np.ndarray,
-    objects: Boxes,
+    objects: DrawnBoxes,
     colours: Mapping[str, Colour] | None,
     corner: tuple[int, int],
     cell: tuple[int, int],

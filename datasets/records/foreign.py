@@ -2,7 +2,7 @@
 
 Such are the records of SSD-Tensorflow's converter and of the TF Object Detection API. The counts
 are in `NAME.counts.json` and hold as long as the shards keep their names and sizes. A record that
-cannot be read is counted as an image without objects: whether to go on without it is for its
+cannot be read is counted as an image without objects: whether to skip it is for its
 reader to say. When no record can be read, these are not images at all, and that is said here.
 """
 

@@ -26,14 +26,14 @@ from runtime import files
 
 __all__ = ["RecordError", "RecordReader", "build_index"]
 
-MAX_RECORD_BYTES = 500_000_000  # what a stranger's record may claim of our memory
+MAX_RECORD_BYTES = 500_000_000  # what an untrusted record may claim of our memory
 
 
 class RecordReader:
     """Reads record i of a list of shards; thread-safe.
 
     Local shards are read by `os.pread`, which needs no lock; others through `tf.io.gfile`, one read
-    at a time. Files stay open until the reader is closed or collected, so a reader goes on with the
+    at a time. Files stay open until the reader is closed or collected, so a reader keeps the
     old records when a data set is replaced under it.
 
     Raises:

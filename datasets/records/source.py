@@ -1,9 +1,9 @@
-"""Records by number for tf.data, that names the bad ones and, when asked to, goes on without them.
+"""Records by number for tf.data, that names the bad ones and, when asked to, skips them.
 
 A bad record is one whose CRC fails, that is no annotated image, or whose image does not decode.
 In training the next good record takes its place, so that batches stay a function of (seed, step);
 in evaluation it is left out. Every record's header is looked at before its image is decoded for
-the first time, so that no claim of a stranger's file takes memory. Only with `skip_bad` is each
+the first time, so that no claim of an untrusted file takes memory. Only with `skip_bad` is each
 image decoded here once, to know in time; without it a failure is explained afterwards.
 """
 

@@ -1,4 +1,4 @@
-"""Processes that take turns, and what stands in for torchvision's operators."""
+"""Processes that take turns, and replacements of torchvision's operators."""
 
 import functools
 import os

@@ -18,7 +18,7 @@ def test_each_worker_of_a_ring_sends_its_gradients_nearly_twice():
 
 
 def test_efficiency_is_the_share_of_computing():
-    link = scaling.Link("", 2, 26_285_486 * 4, 0.5, 3.0)  # 1 s of transfer, 2 messages of .5 s
+    link = scaling.Link("", 2, 26_285_486 * 4, 0.5, 3.0)  # 1 s of transfer, 2 messages of 0.5 s
     assert scaling.efficiency(link) == pytest.approx(3 / 5)
     assert scaling.efficiency(link._replace(workers=1)) == 1
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from deployment import environment
-from deployment.environment import Place, expand_hostlist, merge, read
+from deployment.environment import ClusterMembership, expand_hostlist, merge, read
 from runtime.errors import InputError
 
 
@@ -32,7 +32,7 @@ def test_environment_without_a_cluster_tells_nothing():
 
 def test_tf_config_tells_workers_and_task():
     (place,) = read(tf_config({"worker": ["a:1", "b:2"]}, index=1))
-    assert place == Place("TF_CONFIG", 2, 1, ("a:1", "b:2"))
+    assert place == ClusterMembership("TF_CONFIG", 2, 1, ("a:1", "b:2"))
 
 
 @pytest.mark.parametrize(("kind", "index", "task"), [("chief", 0, 0), ("worker", 1, 2)])
@@ -47,7 +47,7 @@ def test_tf_config_as_kubeflow_writes_it():
         '"task":{"type":"worker","index":1},"environment":"cloud"}'
     )
     hosts = ("ssd-worker-0.default.svc:2222", "ssd-worker-1.default.svc:2222")
-    assert read({"TF_CONFIG": text}) == [Place("TF_CONFIG", 2, 1, hosts)]
+    assert read({"TF_CONFIG": text}) == [ClusterMembership("TF_CONFIG", 2, 1, hosts)]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"task": {"index": "x"}}', '{"cluster": 3}'])
@@ -119,28 +119,29 @@ def test_hostlist_is_expanded(text, expected):
 
 
 def test_sources_complete_each_other():
-    merged = merge([Place("the flags", task=1), Place("TF_CONFIG", 2, 1, ("a:1", "b:1"))])
+    flags = ClusterMembership("the flags", task=1)
+    merged = merge([flags, ClusterMembership("TF_CONFIG", 2, 1, ("a:1", "b:1"))])
     assert merged[1:4] == (2, 1, ("a:1", "b:1"))
 
 
 def test_given_ports_beat_those_that_were_reckoned():
-    slurms = Place("SLURM", 2, 0, ("a:12000", "b:12000"), hosts_are_given=False)
-    merged = merge([slurms, Place("TF_CONFIG", 2, 0, ("a:1", "b:1"))])
+    slurms = ClusterMembership("SLURM", 2, 0, ("a:12000", "b:12000"), hosts_are_given=False)
+    merged = merge([slurms, ClusterMembership("TF_CONFIG", 2, 0, ("a:1", "b:1"))])
     assert merged.hosts == ("a:1", "b:1")
 
 
 @pytest.mark.parametrize(
-    ("place", "what"),
+    ("told", "what"),
     [
-        (Place("TF_CONFIG", num_replicas=3), "number of workers is 2 by the flags and 3"),
-        (Place("TF_CONFIG", task=1), "task is 0 by the flags and 1 by TF_CONFIG"),
-        (Place("TF_CONFIG", hosts=("a:1", "c:1")), "list of workers is a:1,b:1 by the flags"),
+        ({"num_replicas": 3}, "number of workers is 2 by the flags and 3"),
+        ({"task": 1}, "task is 0 by the flags and 1 by TF_CONFIG"),
+        ({"hosts": ("a:1", "c:1")}, "list of workers is a:1,b:1 by the flags"),
     ],
 )
-def test_contradiction_names_both_sources(place, what):
-    flags = Place("the flags", 2, 0, ("a:1", "b:1"))
+def test_contradiction_names_both_sources(told, what):
+    flags = ClusterMembership("the flags", 2, 0, ("a:1", "b:1"))
     with pytest.raises(InputError, match=what):
-        merge([flags, place])
+        merge([flags, ClusterMembership("TF_CONFIG", **told)])
 
 
 def test_own_environment_is_not_read(monkeypatch):

@@ -125,14 +125,14 @@ def test_chief_that_stands_still_ends_its_servers():
     ):  # fmt: skip
         try:
             assert worker.stdout.readline().startswith("worker 0 serves at"), worker.stderr.read()
-            time.sleep(2.0)  # for a sign of life
+            time.sleep(2.0)  # for a heartbeat
             chief.send_signal(signal.SIGSTOP)
             said = worker.communicate(timeout=60)[1]
         finally:
             for process in (chief, worker):
                 process.kill()
     assert worker.returncode == 75, said
-    assert "in the 3 seconds after the chief's last sign of life" in said
+    assert "in the 3 seconds after the chief's last heartbeat" in said
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_server_learns_that_the_chief_ended_and_whether_the_training_was_done(cl
     line = cluster.call("ps 0")
     until(lambda: cluster.chief.missing() == ["worker 0"])
     if done:
-        time.sleep(1.5)  # for a sign of life, behind which the word stands
+        time.sleep(1.5)  # for a heartbeat, behind which the word stands
         cluster.chief.end()
         assert line.ended() is None  # the chief still needs it
     cluster.chief.close()

@@ -111,7 +111,7 @@ def test_only_the_classes_asked_for_are_reported(pictures, tmp_path):
 
 
 def test_unknown_class_is_refused_with_those_that_are_known(pictures, tmp_path):
-    with pytest.raises(InputError, match="knows no 'chair', only lamp, wall"):
+    with pytest.raises(InputError, match="has no 'chair', only lamp, wall"):
         run(settings(pictures, tmp_path / "out", classes=("lamp", "chair")))
 
 

@@ -17,7 +17,7 @@ from datasets.records.features import parse_example
 from datasets.records.reader import RecordReader
 from detection import writers
 from detection.sources import Frame
-from detection.writers import Found
+from detection.writers import FrameDetections
 from preprocessing.ssd_vgg_preprocessing import preprocess_without_augmentation
 from runtime.errors import InputError
 from tests.voc_folder import with_exif
@@ -28,7 +28,7 @@ LABELS = ("cat", "<dog> & co")
 def found(name="a/b.png", stem="b", *, number=None, size=(40, 80), count=2):
     image = np.full((*size, 3), 200, np.uint8)
     boxes = np.array([[0.25, 0.125, 0.75, 0.5], [0.0, 0.0, 1.0, 1.0]], np.float32)
-    return Found(
+    return FrameDetections(
         Frame(name, stem, image, None, number),
         boxes[:count],
         np.array([2, 1])[:count],
@@ -146,7 +146,7 @@ def test_annotated_phone_picture_is_trained_on_with_its_box_on_its_object(tmp_pa
     box = np.array([[rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]], np.float32)
     relative = box / np.tile(image.shape[:2], 2)
     frame = Frame("phone.jpg", "phone", image)
-    write(writers.VocXml(str(tmp_path)), Found(frame, relative, [1], ("cat",), [0.9]))
+    write(writers.VocXml(str(tmp_path)), FrameDetections(frame, relative, [1], ("cat",), [0.9]))
 
     conversion = Conversion(str(tmp_path), output_dir=str(tmp_path / "out"))
     convert(conversion, report=lambda line: None)

@@ -225,7 +225,7 @@ def test_evaluation_of_a_checkpoint_that_says_nothing_of_itself(
 ):
     values = {"DATASET_DIR": tfrecords, "CHECKPOINT_PATH": ssd_checkpoint, "EVAL_DIR": tmp_path}
     output = execute(EVALUATE, **values)
-    assert "NOTE: the checkpoint does not say its anchors" in output
+    assert "NOTE: the checkpoint does not name its anchors" in output
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["num_images"] == 6
     assert set(AS_VOC.values()) <= set(metrics["AP_VOC07"])

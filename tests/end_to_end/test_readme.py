@@ -84,7 +84,7 @@ def test_coco_weights_are_fetched_and_detect(checkout, voc_dir):
 def test_demo_learns_what_the_readme_promises(demo):
     """What `make demo` runs, whole."""
     metrics = json.loads((demo / "eval" / "metrics.json").read_text())
-    # README's .922, less what another processor's rounding may cost: two recall points of a class.
+    # README's 0.922, less what another processor's rounding may cost: two recall points of a class.
     assert metrics["mAP_VOC07"] >= 0.88
     assert metrics["num_images"] == 200
     assert len(metrics["AP_VOC07"]) >= 6

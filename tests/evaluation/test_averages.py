@@ -41,7 +41,7 @@ def test_decay_flag_with_a_torn_checkpoint_is_bad_input(tmp_path):
 
 
 def test_decay_flag_and_raw_weights_contradict_each_other():
-    with pytest.raises(InputError, match="drop one of them"):
+    with pytest.raises(InputError, match="remove one of them"):
         settings("train", moving_average_decay=0.9, use_moving_average=False)
 
 

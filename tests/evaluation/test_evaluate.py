@@ -297,11 +297,11 @@ def test_only_classes_that_have_objects_are_missed_among_files(tmp_path, capsys)
     (tmp_path / devkit.file_name("cat")).rename(tmp_path / devkit.file_name("dog"))
     evaluate_devkit_files(given)
     out = capsys.readouterr().out
-    assert out.count("Warning") == out.count("class cat scored as if none of it was found") == 1
+    assert out.count("Warning") == out.count("class cat scored as if it had no detections") == 1
 
 
 def score_cat(folder, *, difficult: int = 0, **flags) -> float | None:
-    """Of a detection that has 16 of its object's 21 rows, an overlap of .762."""
+    """Of a detection that has 16 of its object's 21 rows, an overlap of 0.762."""
     voc_dir = voc_folder(folder / "voc", "cat", difficult=difficult)
     (folder / devkit.file_name("cat")).write_text("1 0.9 10 20 30 35\n")
     given = EvalSettings(detections_dir=str(folder), voc_dir=voc_dir, **flags)

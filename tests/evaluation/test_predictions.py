@@ -10,7 +10,7 @@ from datasets.records.source import RecordSource
 from evaluation.predictions import run_detector
 from evaluation.settings import EvalSettings
 from metrics import voc
-from nets.detections import Detections
+from nets.detections import PaddedDetections
 from preprocessing.preprocessing_factory import get_preprocessing
 from runtime.errors import InputError
 
@@ -33,7 +33,7 @@ class WhiteBoxDetector:
         count = np.full(len(inputs), 2, np.int32)
         scores = np.tile(np.float32([0.9, 0.8]), (len(inputs), 1))
         classes = np.ones((len(inputs), 2), np.int64)
-        return Detections(*map(tf.constant, (boxes, classes, scores, count)))
+        return PaddedDetections(*map(tf.constant, (boxes, classes, scores, count)))
 
 
 def box_of(size):

@@ -15,7 +15,7 @@ import pytest
 
 from evaluation import report
 from evaluation.report import Evaluation
-from evaluation.report_pictures import _compare, choose, draw, tally
+from evaluation.report_pictures import _compare, choose, count_by_image, draw
 from metrics.errors_by_kind import confusion, diagnose
 from metrics.voc import Detections, GroundTruth, evaluate
 from visualization.charts import plain
@@ -128,21 +128,21 @@ def test_page_shows_every_part(page):
 def test_page_names_the_worst_class_and_its_main_error(page, evaluation):
     worst = min(evaluation.result.classes, key=lambda row: row.ap_voc12)
     text = "".join(page.texts)
-    said = re.search(r"Worst class: (.*), AP (\d\.\d+)\. (\w+) errors cost it most", text)
+    said = re.search(r"Worst class: (.*), AP (\d\.\d+)\. (\w+) errors lose it the most AP", text)
     assert said.group(1) == worst.label
     assert float(said.group(2)) == pytest.approx(worst.ap_voc12, abs=5e-4)
-    first_row = text[text.index("its cost") :]
+    first_row = text[text.index("AP lost") :]
     assert first_row.index(worst.label) == min(first_row.index(label) for label in LABELS)
 
 
-def test_page_says_what_the_worst_class_was_taken_for(page, evaluation):
+def test_page_says_what_the_worst_class_was_predicted_as(page, evaluation):
     worst = min(evaluation.result.classes, key=lambda row: row.ap_voc12)
     number = LABELS.index(worst.label) + 1
     said = re.search(
         r"Of its (\d+) objects, at a score of 0.5 or more: (.*?); (\d+) detections",
         "".join(page.texts),
     )
-    fates = re.findall(r"(\d+) (found|missed|taken for)", said.group(2))
+    fates = re.findall(r"(\d+) (found|missed|predicted as)", said.group(2))
     assert int(said.group(1)) == worst.num_objects == sum(int(count) for count, _ in fates)
     matrix = confusion(
         evaluation.detections,
@@ -158,8 +158,8 @@ def test_page_says_what_the_worst_class_was_taken_for(page, evaluation):
 def test_pictures_of_a_class_are_chosen_by_its_own_errors(evaluation):
     tables = evaluation.detections, evaluation.truth
     diagnosis = diagnose(*tables, evaluation.result)
-    every = tally(*tables, diagnosis, num_images=12)
-    parts = [tally(*tables, diagnosis, num_images=12, number=k) for k in (1, 2, 3)]
+    every = count_by_image(*tables, diagnosis, num_images=12)
+    parts = [count_by_image(*tables, diagnosis, num_images=12, number=k) for k in (1, 2, 3)]
     for whole, *shares in zip(every, *parts, strict=True):
         np.testing.assert_array_equal(whole, sum(shares))
     assert choose(parts[0])[0] != choose(every)[0]
@@ -182,7 +182,7 @@ def test_wrong_and_missing_boxes_say_so():
 
 def test_worst_pictures_have_most_errors_and_best_have_none(evaluation):
     diagnosis = diagnose(evaluation.detections, evaluation.truth, evaluation.result)
-    counts = tally(evaluation.detections, evaluation.truth, diagnosis, num_images=12)
+    counts = count_by_image(evaluation.detections, evaluation.truth, diagnosis, num_images=12)
     worst, best = choose(counts)
     assert counts.errors[worst[0]] == counts.errors.max()
     assert (np.diff(counts.errors[worst]) <= 0).all()
@@ -199,7 +199,7 @@ def test_worst_pictures_have_most_errors_and_best_have_none(evaluation):
 
 def test_pictures_are_drawn_side_by_side(evaluation):
     diagnosis = diagnose(evaluation.detections, evaluation.truth, evaluation.result)
-    counts = tally(evaluation.detections, evaluation.truth, diagnosis, num_images=12)
+    counts = count_by_image(evaluation.detections, evaluation.truth, diagnosis, num_images=12)
     (shown,) = draw(
         [3],
         evaluation.load,
@@ -222,7 +222,7 @@ def test_report_without_pictures_says_so_and_keeps_none_of_an_earlier_one(
     assert (again / "worst_class_1.png").exists()
     (again / "best_of_mine.png").write_text("a user's")
     report.write(str(again), dataclasses.replace(evaluation, load=None))
-    assert "not at hand" in (again / "index.html").read_text()
+    assert "The images were not available" in (again / "index.html").read_text()
     assert {path.name for path in again.glob("*.png")} == {*CHARTS, "best_of_mine.png"}
 
 
@@ -247,7 +247,7 @@ def test_perfect_score_names_no_error(evaluation):
     text, _ = report.make(
         dataclasses.replace(evaluation, detections=found, result=result, load=None)
     )
-    assert "No kind of error costs it anything." in text
+    assert "No kind of error lowers its AP." in text
     assert "Over all classes" not in text
 
 

@@ -48,7 +48,7 @@ def check_saved(run, folder) -> None:
 
 
 def lose_a_worker_and_start_it_again(run, folder) -> None:
-    """Kills worker 1; the other goes on meanwhile. Returns when worker 1 serves again."""
+    """Kills worker 1; the other continues meanwhile. Returns when worker 1 serves again."""
     wait_for_step(run, folder, 5)
     run.signal(WORKER_1, signal.SIGKILL)
     wait_for_step(run, folder, clusters.last_step(folder) + 10)
@@ -65,7 +65,7 @@ def test_loss_falls_although_a_worker_dies_and_comes_back_until_one_is_stuck(rec
         run.signal(WORKER_0, signal.SIGSTOP)
         others = [CHIEF, WORKER_1, PS]
         assert run.codes(within=STALL_SECS + END_SECS, of=others) == [75, 75, 75], run.said()
-        assert "worker 1 is gone; the others go on without it" in run.said()
+        assert "worker 1 is gone; the others continue without it" in run.said()
         # No step ended at all, or not that of the stuck worker, should the other be back at work.
         assert "(--stall_timeout_secs): a" in run.said()
         run.signal(WORKER_0, signal.SIGCONT)

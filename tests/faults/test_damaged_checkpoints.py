@@ -1,7 +1,7 @@
 """Checkpoint files torn, truncated, emptied, bit-flipped or missing, in all combinations.
 
-Whatever is left: a run goes on with the very numbers of the newest checkpoint that reads from end
-to end, or is refused; it never takes wrong numbers, and never starts over.
+Whatever is left: a run resumes with exactly the numbers of the newest checkpoint that reads from
+end to end, or is refused; it never takes wrong numbers, and never starts over.
 """
 
 import itertools

@@ -29,10 +29,10 @@ def test_annotation_with_id_zero_can_be_matched():
 
 
 def test_loose_box_counts_at_the_lower_thresholds_only():
-    loose = RIGHT | {"bbox": [10.0, 10.0, 50.0, 57.0]}  # IoU 40 / 57 = .70
+    loose = RIGHT | {"bbox": [10.0, 10.0, 50.0, 57.0]}  # IoU 40 / 57 = 0.70
     numbers = coco.evaluate([loose], TRUTH)
     assert (numbers["AP50"], numbers["AP75"]) == (pytest.approx(1.0), 0.0)
-    assert numbers["AP"] == pytest.approx(0.5)  # .5, .55, .6, .65, .7 of ten
+    assert numbers["AP"] == pytest.approx(0.5)  # 0.5, 0.55, 0.6, 0.65, 0.7 of ten
     assert numbers["AR_100"] == pytest.approx(0.5)
 
 

@@ -86,7 +86,7 @@ def test_written_files_score_as_the_detections_they_came_from(tmp_path, dtype):
 
 @pytest.mark.parametrize("image_id", ["my cat", ""])
 def test_write_refuses_an_id_that_would_not_read_back(tmp_path, image_id):
-    with pytest.raises(InputError, match=f"Image '{image_id}' cannot are in a devkit file"):
+    with pytest.raises(InputError, match=f"Image '{image_id}' cannot be in a devkit file"):
         devkit.write(tmp_path, voc.concatenate([]), image_ids=[image_id], labels=LABELS)
     assert list(tmp_path.iterdir()) == []
 
@@ -108,7 +108,7 @@ def test_class_without_a_file_is_warned_of_and_has_no_detections(tmp_path):
     detections, warnings = read(tmp_path)
     assert detections.classes.tolist() == [1]
     assert warnings == (
-        f"{tmp_path} has no comp4_det_test_dog.txt: class dog scored as if none of it was found.",
+        f"{tmp_path} has no comp4_det_test_dog.txt: class dog scored as if it had no detections.",
     )
     assert devkit.read(tmp_path, image_ids=IDS, labels=LABELS, expected={"cat"}).warnings == ()
 

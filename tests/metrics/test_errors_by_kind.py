@@ -35,7 +35,7 @@ def diagnosed(found: Detections, truth: GroundTruth):
 
 
 LEFT, RIGHT, FAR = (0, 0, 99, 99), (0, 200, 99, 299), (300, 300, 399, 399)
-SHIFTED = (0, 60, 99, 159)  # IoU 40 x 100 / 16000 = .25 with LEFT
+SHIFTED = (0, 60, 99, 159)  # IoU 40 x 100 / 16000 = 0.25 with LEFT
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_format_table_aligns_names_counts_and_the_mean():
 def test_format_coco_names_every_number():
     numbers = dict.fromkeys(coco.NAMES, 0.5) | {"AP": 0.12345, "AP_small": None}
     lines = tables.format_coco(numbers).split("\n")
-    assert lines[0] == "COCO AP         0.1235  mean over IoU .50, .55 ... .95"
+    assert lines[0] == "COCO AP         0.1235  mean over IoU 0.50, 0.55 ... 0.95"
     assert lines[3] == (
         "COCO AP_small        -  objects whose box is below 32 x 32 (COCO goes by the "
         "segmentation's area)"

@@ -68,7 +68,7 @@ def test_average_precision_of_no_detection_is_zero():
     [(1, 2), (2, 3), (3, 3), (5, 6), (6, 6), (7, 7), (8, 9), (10, 11)],
 )
 def test_voc07_recall_thresholds_keep_the_rounding_of_arange(right, points):
-    """Of ten objects, 3, 6 and 7 do not reach .30000000000000004, .6000000000000001 and so on."""
+    """Of ten objects, 3, 6 and 7 do not reach 0.30000000000000004, 0.6000000000000001 and so on."""
     recall = np.arange(1, right + 1) / 10
     assert voc.average_precision_voc07(recall, np.ones(right)) == pytest.approx(points / 11)
 
@@ -115,7 +115,7 @@ def test_duplicate_is_wrong_even_when_it_fits_better():
 
 def test_detection_does_not_fall_back_to_its_second_best_object():
     neighbour = (0.0, 2.0, 9.0, 11.0)
-    between = (0.0, 0.5, 9.0, 9.5)  # IoU above .5 with both, best with CAT
+    between = (0.0, 0.5, 9.0, 9.5)  # IoU above 0.5 with both, best with CAT
     pictures = [[Thing("cat", neighbour), Thing("cat", CAT)]]
     result = score(pictures, (0, 1, 0.9, CAT), (0, 1, 0.8, between))
     assert result.matches.tolist() == [1, 1]

@@ -115,7 +115,7 @@ def test_ap_stays_when_ignored_detections_or_trailing_false_positives_change(see
 
 
 def test_benchmark_prints_both_times(capsys):
-    evaluation.main(["--rounds=1", "--detections=300", "--pictures=20", "--objects=50"])
+    evaluation.main(["--rounds=1", "--detections=300", "--images=20", "--objects=50"])
     printed = capsys.readouterr().out
     assert "300 detections, 20 images, 1 rounds" in printed
     assert "ratio" in printed

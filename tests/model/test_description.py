@@ -1,4 +1,4 @@
-"""What a checkpoint that says nothing of itself is taken for."""
+"""What is assumed of a checkpoint without a description."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ def test_classes_without_labels_are_numbered(shapes):
 
 
 def test_labels_of_another_number_are_refused(shapes):
-    with pytest.raises(InputError, match=r"tells 4 classes apart.* there are 2 labels"):
+    with pytest.raises(InputError, match=r"has 4 classes with background.* there are 2 labels"):
         from_shapes(shapes, labels=("cat", "dog"))
 
 
@@ -63,7 +63,7 @@ def bare(shapes) -> dict[str, np.ndarray]:
 
 def test_anchors_that_nobody_says_are_ssd_tensorflows_and_a_line_says_so(shapes, capsys):
     assert CheckpointOverrides().describe(bare(shapes)) == from_shapes(shapes)
-    assert capsys.readouterr().out.startswith("NOTE: the checkpoint does not say its anchors")
+    assert capsys.readouterr().out.startswith("NOTE: the checkpoint does not name its anchors")
     told = CheckpointOverrides(anchors="voc", labels=("cat", "dog", "emu"), num_classes=4)
     found = told.describe(bare(shapes))
     assert (found.anchors, found.labels) == ("voc", ("cat", "dog", "emu"))
@@ -108,7 +108,7 @@ def test_word_of_the_checkpoint_goes_before_any_guess(capsys):
         (CheckpointOverrides(anchors="coco"), "--anchors=coco differs from the checkpoint's voc"),
         (
             CheckpointOverrides(labels=("cat",)),
-            "knows the classes cat, dog and --labels_file has cat: give",
+            "has the classes cat, dog and --labels_file has cat: give",
         ),
         (
             CheckpointOverrides(labels=("a", "b"), labels_from="bccd"),

@@ -96,8 +96,8 @@ def test_encoding_the_anchor_itself_gives_zeros():
 
 
 def test_encode_gives_x_y_w_h_as_worked_out_by_hand():
-    anchor = f32([0.2, 0.2, 0.4, 0.6])  # centre (.3, .4) of y, x; height .2, width .4
-    box = f32([0.3, 0.4, 0.7, 0.6])  # centre (.5, .5); height .4, width .2
+    anchor = f32([0.2, 0.2, 0.4, 0.6])  # centre (0.3, 0.4) of y, x; height 0.2, width 0.4
+    box = f32([0.3, 0.4, 0.7, 0.6])  # centre (0.5, 0.5); height 0.4, width 0.2
     expected = [
         (0.5 - 0.4) / 0.4 / 0.1,
         (0.5 - 0.3) / 0.2 / 0.1,
@@ -111,7 +111,7 @@ def test_encode_gives_x_y_w_h_as_worked_out_by_hand():
 def test_decode_reads_x_y_w_h_as_worked_out_by_hand():
     anchor = f32([0.2, 0.2, 0.4, 0.6])
     offsets = f32([1.0, -2.0, np.log(2) / 0.2, np.log(0.5) / 0.2])
-    # x = .4 + 1 * .1 * .4, y = .3 - 2 * .1 * .2, width .8, height .1
+    # x = 0.4 + 1 * 0.1 * 0.4, y = 0.3 - 2 * 0.1 * 0.2, width 0.8, height 0.1
     np.testing.assert_allclose(
         boxes.decode(offsets, anchor, SCALING), [0.21, 0.04, 0.31, 0.84], atol=1e-6
     )

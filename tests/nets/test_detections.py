@@ -104,7 +104,7 @@ def corner_boxes(count: int) -> np.ndarray:
     return np.tile(starts, (1, 4)) + np.array([0, 0, 0.05, 0.05])
 
 
-def detect(logits, anchors, **options) -> detections.Detections:
+def detect(logits, anchors, **options) -> detections.PaddedDetections:
     offsets = tf.zeros([*logits.shape[:2], 4])
     return detections.detect(f32(logits), offsets, f32(anchors), **options)
 
@@ -138,7 +138,7 @@ def test_suppression_stays_within_a_class():
 
 
 def test_overlap_equal_to_the_threshold_survives():
-    pair = [[0, 0, 1, 1], [0, 0, 0.5, 1]]  # they overlap by exactly .5
+    pair = [[0, 0, 1, 1], [0, 0, 0.5, 1]]  # they overlap by exactly 0.5
     counts = [
         int(detect(certain([1, 1]), pair, select_threshold=0.5, nms_threshold=t).num_detections[0])
         for t in (0.5, 0.49)

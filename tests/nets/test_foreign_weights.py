@@ -112,7 +112,7 @@ def test_keras_mobilenet_v2_computes_what_ours_does():
 
 
 def test_backbone_of_slims_classifier_fills_the_detectors():
-    """Names of slim's mobilenet_v2_1.0_224.ckpt: the predictors and extra layers start new."""
+    """Names of slim's mobilenet_v2_1.0_224.ckpt: predictors and extra layers are not in it."""
     detector = Detector(Description(model_name="ssdlite_300_mobilenet_v2", labels=("cat",)))
     shapes = {name: tuple(each.shape) for name, each in detector.variables_by_name.items()}
     here = "FeatureExtractor/MobilenetV2/"

@@ -99,7 +99,7 @@ def test_one_positive_and_three_negatives_are_as_worked_out_by_hand():
     # Probabilities: 3/4; background 1/2, 7/8, 1/10, 3/4, 4/5, of which the three lowest count.
     expected = np.log(4 / 3) + np.log(2) + np.log(10) + np.log(4 / 3)
     offsets = np.zeros((1, 6, 4))
-    offsets[0, 0] = [0.5, -0.5, 3.0, 0.0]  # .125 + .125 + 2.5
+    offsets[0, 0] = [0.5, -0.5, 3.0, 0.0]  # 0.125 + 0.125 + 2.5
     offsets[0, 1] = 99.0  # background: no matter
     found = run(logits, offsets, classes, np.zeros((1, 6, 4)))
     np.testing.assert_allclose(found, [expected, 2.75], rtol=1e-5)
@@ -231,7 +231,7 @@ def test_cross_entropy_without_smoothing_is_minus_log_probability():
 def test_label_smoothing_spreads_its_share_over_all_classes():
     logits = f32(np.log([[1, 2, 5]]))
     found = losses.cross_entropy(logits, tf.constant([2]), label_smoothing=0.3)
-    # The target is (.1, .1, .8).
+    # The target is (0.1, 0.1, 0.8).
     expected = -0.1 * np.log(1 / 8) - 0.1 * np.log(2 / 8) - 0.8 * np.log(5 / 8)
     np.testing.assert_allclose(found, [expected], rtol=1e-5)
 

@@ -41,7 +41,7 @@ def plain_assign(overlaps: np.ndarray, threshold: float) -> list[int]:
 
 @st.composite
 def overlap_tables(draw) -> np.ndarray:
-    """Few different values, so that ties and quarrels abound."""
+    """Few different values, so that ties and conflicts abound."""
     objects = draw(st.integers(1, 6))
     anchors = draw(st.integers(objects, 9))
     steps = draw(st.sampled_from([1, 2, 4, 100]))
@@ -87,7 +87,7 @@ def test_best_anchors_of_real_anchors_are_those_of_the_greedy_rule(seed):
 
 def test_contested_anchor_goes_to_the_larger_overlap_and_the_loser_to_its_next():
     overlaps = [[0.6, 0.5, 0.1], [0.7, 0.2, 0.3], [0.1, 0.55, 0.2]]
-    # 1 takes anchor 0 (.7), 2 takes anchor 1 (.55), and 0 is left with anchor 2.
+    # 1 takes anchor 0 (0.7), 2 takes anchor 1 (0.55), and 0 is left with anchor 2.
     assert matching.best_anchors(f32(overlaps)).numpy().tolist() == [2, 0, 1]
 
 
@@ -158,7 +158,7 @@ def test_match_gives_labels_and_offsets_of_the_right_objects():
     anchors = f32([[0, 0, 0.2, 0.2], [0.5, 0.5, 1, 1], [0, 0.6, 0.3, 0.9], [0.5, 0.5, 1, 0.9]])
     boxes = f32([[0.5, 0.5, 1, 1], [0, 0, 0.1, 0.1]])
     made = matching.match(boxes, tf.constant([7, 3], tf.int64), anchors)
-    # Object 1 overlaps anchor 0 by .25 only; object 0 overlaps anchor 3 by .8.
+    # Object 1 overlaps anchor 0 by 0.25 only; object 0 overlaps anchor 3 by 0.8.
     assert made.classes.numpy().tolist() == [3, 7, 0, 7]
     assert made.classes.dtype == tf.int32
     np.testing.assert_allclose(

@@ -158,5 +158,5 @@ def test_exports_of_an_api_checkpoint_find_what_it_finds(coco, restored, tmp_pat
 def test_labels_of_another_number_are_refused(coco):
     tensors = checkpoints.read(coco[0])
     shapes = {name: value.shape for name, value in tensors.items()}
-    with pytest.raises(InputError, match="tells 91 classes apart"):
+    with pytest.raises(InputError, match="has 91 classes with background"):
         Description.from_shapes(shapes, model_name=PARAMETERS.name, labels=("cat",), anchors="coco")

@@ -253,7 +253,7 @@ def one_step(rule: optimizers.Rule, value: float, gradient: float, rate: float) 
     ids=["sgd", "momentum", "adam", "rmsprop", "adagrad", "adadelta", "ftrl"],
 )
 def test_first_step_is_as_worked_out_by_hand(rule, expected):
-    # From 1, gradient 2, rate .1. Ftrl: linear = 2 - (3 - 5^.5) / .1, value = -linear * .1 / 3.
+    # From 1, gradient 2, rate 0.1. Ftrl: linear = 2 - (3 - 5^0.5) / 0.1, value = -linear * 0.1 / 3.
     found = one_step(rule, 1.0, 2.0, 0.1)
     if "Ftrl" in rule.slots:
         expected = -(2 - (3 - 5**0.5) / 0.1) * 0.1 / 3
@@ -270,7 +270,7 @@ def test_momentum_multiplies_by_the_rate_outside_the_accumulator():
             step=tf.constant(step, tf.int64),
             keep=tf.constant(True),
         )
-    # Keras, whose accumulator holds rates, would go on by .09.
+    # Keras, whose accumulator holds rates, would continue by 0.09.
     np.testing.assert_allclose(variable, [-0.1 - 0.001 * 0.9], rtol=1e-6)
     np.testing.assert_allclose(optimizer.slots["a/Momentum"], [0.9], rtol=1e-6)
 

@@ -68,7 +68,7 @@ def test_stepwise_without_boundaries_stays():
 
 def test_cosine_is_half_a_wave():
     schedule = schedules.cosine(1.0, total_steps=90, end_learning_rate=0.2)
-    third = 0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi / 3))  # .8
+    third = 0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi / 3))  # 0.8
     assert_rates(schedule, {0: 1.0, 30: third, 45: 0.6, 60: 0.4, 90: 0.2, 91: 0.2, 900: 0.2})
     np.testing.assert_allclose(third, 0.8)
 

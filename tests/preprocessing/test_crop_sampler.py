@@ -104,7 +104,7 @@ def test_windows_lie_in_the_picture_and_within_the_stretch():
 
 def test_window_by_hand():
     start, size = crop_sampler.windows(tf.constant([[0.0], [0.5], [0.25], [1.0]]))
-    root = np.sqrt(1.25)  # half way between .5 and 2
+    root = np.sqrt(1.25)  # half way between 0.5 and 2
     height, width = 0.3 / root, 0.3 * root
     np.testing.assert_allclose(size[:, 0], [height, width], rtol=1e-6)
     np.testing.assert_allclose(start[:, 0], [0.25 * (1 - height), 1 - width], rtol=1e-6)
@@ -112,7 +112,7 @@ def test_window_by_hand():
 
 def test_large_windows_are_nearly_square():
     _, size = crop_sampler.windows(tf.constant([[6 / 7], [0.0], [0.0], [0.0]]))
-    np.testing.assert_allclose(size[1] / size[0], 0.81, rtol=1e-5)  # scale .9: .9 squared
+    np.testing.assert_allclose(size[1] / size[0], 0.81, rtol=1e-5)  # scale 0.9: 0.9 squared
 
 
 def test_best_overlaps_by_hand():
@@ -136,7 +136,7 @@ def test_best_overlaps_equal_the_plain_iou():
 
 
 def overlaps_where(successes):
-    """Overlaps of all trials: `successes` maps a sampler (0 for .1 ...) to its good trials."""
+    """Overlaps of all trials: `successes` maps a sampler (0 for 0.1 ...) to its good trials."""
     overlaps = np.zeros([5, 50], np.float32)
     for sampler, trials in successes.items():
         overlaps[sampler, trials] = 0.95
@@ -147,7 +147,7 @@ def test_first_success_of_a_sampler_is_taken():
     priority = tf.constant([0.1, 0.2, 0.3, 0.4, 0.9, 0.95, 0.8])
     overlaps = overlaps_where({0: [0], 2: [7, 8, 30], 4: [1]})
     sampler, trial = crop_sampler.choose(priority, overlaps)
-    assert sampler == 4  # the .5 of five: .95 of the .7 failed
+    assert sampler == 4  # the 0.5 of five: 0.95 of the 0.7 failed
     assert trial == 1 + 2 * 50 + 7
 
 

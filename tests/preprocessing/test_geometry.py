@@ -37,7 +37,7 @@ def test_expansion_keeps_the_picture_in_half_of_the_draws():
 
 def test_expansion_ratio_and_place_follow_the_draws():
     canvas = geometry.draw_expansion(tf.constant([0.25, 0.5, 0.2]))
-    close(canvas.size, [2.5, 2.5])  # 1 + 3 * 2 * .25
+    close(canvas.size, [2.5, 2.5])  # 1 + 3 * 2 * 0.25
     close(canvas.start, [-0.75, -0.3])  # half and a fifth of the 1.5 that are free
 
 

@@ -34,7 +34,7 @@ def test_every_benchmarked_thing_leaves_gpu_memory_to_those_it_takes_turns_with(
 
 
 def test_gpu_memory_is_made_to_grow(monkeypatch):
-    """TensorFlow, once it is asked, refuses that of the CPU, which stands in for a GPU here."""
+    """TensorFlow, once it is asked, refuses that of the CPU, which replaces a GPU here."""
     cpus = tf.config.list_physical_devices("CPU")
     monkeypatch.setattr(tf.config, "list_physical_devices", {"GPU": cpus}.get)
     with pytest.raises(ValueError, match="Cannot set memory growth"):

@@ -1,4 +1,4 @@
-"""Watchdog and dead man's switch act when nothing moves, and not when something does."""
+"""Watchdog and process timer act when nothing moves, and not when something does."""
 
 import pathlib
 import subprocess

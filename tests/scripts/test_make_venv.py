@@ -1,4 +1,4 @@
-"""What make_venv.sh refuses, and that a failed installation is not taken for a whole one."""
+"""What make_venv.sh refuses, and that a failed installation does not count as a whole one."""
 
 import pathlib
 import shutil

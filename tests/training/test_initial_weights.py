@@ -72,7 +72,7 @@ def test_weights_are_not_read_before_they_are_wanted(tmp_path):
     damage_all_but_the_index(path)
     origin = find(path)
     assert (origin.anchors, origin.input_scale) == ("coco", 1.0)
-    assert "NOTE: the checkpoint does not say its anchors" in origin.note
+    assert "NOTE: the checkpoint does not name its anchors" in origin.note
 
 
 def test_excluded_predictors_leave_the_anchors_free(tmp_path):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from visualization import pictures
-from visualization.pictures import Boxes, Comparison
+from visualization.pictures import Comparison, DrawnBoxes
 
 RED = (230, 57, 70)
 COLOURS = {"cat": RED, "dog": (0, 128, 214)}
-NONE = Boxes(np.zeros((0, 4), np.float32), ())
+NONE = DrawnBoxes(np.zeros((0, 4), np.float32), ())
 
 
 def grey(height=200, width=300):
@@ -205,8 +205,8 @@ def test_names_beyond_ascii_are_drawn():
 
 
 def test_sheet_holds_truth_left_and_detections_right():
-    truth = Boxes(np.array([[0.2, 0.2, 0.8, 0.8]]), ["cat"])
-    found = Boxes(np.array([[0.2, 0.2, 0.8, 0.8]]), ["dog"], np.array([0.9]))
+    truth = DrawnBoxes(np.array([[0.2, 0.2, 0.8, 0.8]]), ["cat"])
+    found = DrawnBoxes(np.array([[0.2, 0.2, 0.8, 0.8]]), ["dog"], np.array([0.9]))
     row = Comparison(grey(), truth, found)
     sheet = pictures.contact_sheet([row], colours=COLOURS, cell=(200, 300))
     middle = sheet.shape[1] // 2

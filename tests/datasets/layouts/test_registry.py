@@ -64,7 +64,7 @@ def test_registered_layout_is_inspected(boxes, tmp_path, capsys):
     (boxes / "a.jpg").unlink()
     settings = InspectSettings(input=str(boxes), format=("json",))
     assert settings.layout == "csv"
-    with pytest.raises(InputError, match="would be harmed: missing picture"):
+    with pytest.raises(InputError, match="would be harmed: missing image"):
         inspect.run(settings)
     facts = json.loads(capsys.readouterr().out)
     assert facts["classes"]["cat"]["objects"] == 1

@@ -43,7 +43,7 @@ def test_other_shapes_are_stretched_before_they_turn():
         ("square", 60.0**2),
         ("circle", np.pi * 30.0**2),
         ("ring", np.pi * 30.0**2 * (1.0 - 0.52**2)),
-        # a cross of arm .34 of the half side: two bars less the square that they share
+        # a cross of arm 0.34 of the half side: two bars less the square that they share
         ("cross", 2 * 60.0 * 20.4 - 20.4**2),
         ("triangle", 60.0 * 60.0 * np.sqrt(3) / 4.0),
     ],
