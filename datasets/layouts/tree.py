@@ -61,6 +61,12 @@ def list_files(folder: str, *, skip: Collection[str] = ()) -> list[str]:
     return sorted(found)
 
 
+def folders_in(folder: str) -> list[str]:
+    """Paths of the folders in a folder. Raises InputError as `list_names`."""
+    names = filter(_may_be_folder, list_names(folder))
+    return [path for path in (os.path.join(folder, n) for n in names) if is_folder(path)]
+
+
 def _may_be_folder(path: str) -> bool:
     """False for what is surely a file: asking the disk about each image takes long."""
     return not path.lower().endswith((*PICTURE_ENDINGS, ".xml", ".txt"))

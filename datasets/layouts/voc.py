@@ -90,10 +90,8 @@ def find_voc_dir(dataset_dir: str, *, flag: str = "--dataset_dir") -> str:
     if _is_voc(folder) or _split_folders(folder):
         return folder
     names = tree.list_names(folder)
-    children = ((name, os.path.join(folder, name)) for name in names)
-    found = [
-        n for n, path in children if is_folder(path) and (_is_voc(path) or _split_folders(path))
-    ]
+    children = (path for path in tree.folders_in(folder) if _is_voc(path) or _split_folders(path))
+    found = [os.path.basename(path) for path in children]
     if len(found) == 1:
         return os.path.join(folder, found[0])
     if found:
@@ -120,14 +118,10 @@ def _is_voc(folder: str) -> bool:
 
 
 def _split_folders(folder: str) -> list[str]:
-    """Names of the folders in it that hold a split each: train, valid, test."""
-    names = [n for n in tree.list_names(folder) if tree.split_called(n) in tree.SPLITS]
-    paths = [os.path.join(folder, name) for name in names]
-    return [
-        path
-        for path in paths
-        if is_folder(path) and _is_voc(path) and not is_folder(os.path.join(path, "ImageSets"))
-    ]
+    """Paths of the folders in it that hold a split each: train, valid, test."""
+    paths = tree.folders_in(folder)
+    called = [p for p in paths if tree.split_called(os.path.basename(p)) in tree.SPLITS]
+    return [p for p in called if _is_voc(p) and not is_folder(os.path.join(p, "ImageSets"))]
 
 
 def _is_xml(name: str) -> bool:
