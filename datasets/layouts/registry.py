@@ -48,6 +48,7 @@ class Layout(NamedTuple):
 LAYOUTS = {
     "cvat": Layout("CVAT", "datasets.layouts.cvat"),
     "pascalvoc": Layout("VOC", "datasets.layouts.voc_source"),
+    "yolo": Layout("YOLO", "datasets.layouts.yolo"),
     "coco": Layout("COCO", "datasets.layouts.coco", is_file=True, has_splits=False),
     "shapes": Layout("VOC", "datasets.layouts.voc_source"),  # of scripts/make_shapes_devkit.py
 }

@@ -36,7 +36,7 @@ def list_names(folder: str) -> list[str]:
     return names
 
 
-def list_files(folder: str, *, skip: Collection[str] = ()) -> list[str]:
+def list_files(folder: str, *, skip: Collection[str] = (), deepest: int = _DEEPEST) -> list[str]:
     """Paths of a folder's files and of its folders' files, relative to it, sorted.
 
     Hidden ones are left out. A folder that is too deep is given itself, with a '/' at its end.
@@ -44,6 +44,7 @@ def list_files(folder: str, *, skip: Collection[str] = ()) -> list[str]:
     Args:
       folder: where to look.
       skip: folders directly in it that are left out.
+      deepest: how many folders within folders are entered.
 
     Raises:
       InputError: as `list_names`.
@@ -54,7 +55,7 @@ def list_files(folder: str, *, skip: Collection[str] = ()) -> list[str]:
         path = waiting.pop()
         if not _may_be_folder(path) or not is_folder(os.path.join(folder, path)):
             found.append(path)
-        elif path.count("/") >= _DEEPEST:
+        elif path.count("/") >= deepest:
             found.append(f"{path}/")
         else:
             waiting += [f"{path}/{name}" for name in list_names(os.path.join(folder, path))]
