@@ -25,7 +25,9 @@ class Conversion:
     )
     output_dir: str = setting("./", "Folder for the records; several data sets may share it.")
     split: str = setting(
-        "", "Split file ImageSets/Main/SPLIT.txt; every annotated image when empty."
+        "",
+        "Split: a file ImageSets/Main/SPLIT.txt, an entry of data.yaml, a folder's name or CVAT's "
+        "subset; every annotated image when empty.",
     )
     labels_file: str = setting(
         "",

@@ -187,8 +187,8 @@ def _read_image(image: ElementTree.Element, place: str) -> Annotation | InputErr
     try:
         return Annotation(
             filename=image.get("name", ""),
-            width=round(_number(image, "width", place)),
-            height=round(_number(image, "height", place)),
+            width=_side(image, "width", place),
+            height=_side(image, "height", place),
             depth=3,
             objects=tuple(_read_objects(image, place)),
         )
@@ -248,6 +248,13 @@ def _read_polygon(polygon: ElementTree.Element, where: str) -> tuple[float, floa
     if not all(map(math.isfinite, (*xs, *ys))):
         raise InputError(f"{where} has the points {text[:60]!r}; they must be x,y pairs: x,y;x,y.")
     return min(ys), min(xs), max(ys), max(xs)
+
+
+def _side(image: ElementTree.Element, name: str, where: str) -> int:
+    value = round(_number(image, name, where))
+    if value < 0:
+        raise InputError(f"{where}: {name} is {value}; it must be 0, which is unknown, or more.")
+    return value
 
 
 def _number(element: ElementTree.Element, name: str, where: str) -> float:
