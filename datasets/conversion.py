@@ -62,7 +62,7 @@ def convert(
       InputError: a rule is broken by the input, an image or the output folder.
     """
     folder, with_images = conversion.dataset_dir, not conversion.dry_run
-    is_file = registry.LAYOUTS[conversion.dataset_name].is_file
+    is_file = registry.LAYOUTS[conversion.layout].is_file
     if is_file and with_images and not tf.io.gfile.isdir(folder):
         raise InputError(f"--dataset_dir={folder} is not a folder: pass the images' one.")
     options = Options(
@@ -73,7 +73,9 @@ def convert(
         with_images=with_images,
         report=report,
     )
-    source = registry.open_source(conversion.dataset_name, options)
+    if conversion.layout != conversion.dataset_name:
+        report(f"Layout: {conversion.layout}.")
+    source = registry.open_source(conversion.layout, options)
     return convert_source(source, conversion, report=report, progress=progress)
 
 

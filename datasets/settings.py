@@ -1,7 +1,9 @@
 """The settings of a conversion: the flags of `tf_convert_data.py`, with their defaults."""
 
 import dataclasses
+import functools
 
+from datasets.layouts import registry
 from datasets.layouts.registry import LAYOUTS
 from runtime.errors import InputError
 from runtime.settings import check, require, setting
@@ -17,7 +19,8 @@ class Conversion:
         "holds just one such; of the images where the annotations are a file.",
     )
     dataset_name: str = setting(
-        "pascalvoc", f"Layout of the images and annotations, any classes: {', '.join(LAYOUTS)}."
+        "pascalvoc",
+        f"Layout of the images and annotations, any classes: {', '.join(LAYOUTS)}; auto finds out.",
     )
     coco_annotations: str = setting("", "JSON file of COCO's instances, with dataset_name=coco.")
     output_name: str = setting(
@@ -40,7 +43,7 @@ class Conversion:
     dry_run: bool = setting(False, "Only read and count the annotations; needs no images.")
 
     def __post_init__(self):
-        layout = LAYOUTS.get(self.dataset_name)
+        layout = LAYOUTS.get(self.layout)
         is_file = layout is not None and layout.is_file
         if not (is_file and self.dry_run):
             require(self, "dataset_dir")
@@ -63,3 +66,10 @@ class Conversion:
             )
         if is_file:
             require(self, "coco_annotations")
+
+    @functools.cached_property
+    def layout(self) -> str:
+        """Name of the layout; with "auto", of the first that recognises what is given."""
+        if self.dataset_name == "auto":
+            return registry.recognise(self.coco_annotations or self.dataset_dir)
+        return self.dataset_name
