@@ -3,10 +3,11 @@
 The text files lie beside the images or in `labels` beside `images`, whichever folders these are in.
 Class names come from Ultralytics' YAML file, from `classes.txt`, or from the user. Splits are what
 these files name, or else folders called train, val (or valid) and test. An empty text file is an
-image without objects; so is, where there is Ultralytics' YAML, an image without text file, which is
-counted. Elsewhere that is an image nobody labelled yet, and is left out.
+image without objects; so is an image without text file that is in a split of Ultralytics' YAML,
+which is counted. Elsewhere that is an image nobody labelled yet, and is left out.
 """
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -94,17 +95,18 @@ def open_source(options: Options) -> Source:
             "line, or give --labels_file."
         )
     images, left_out, missing = {}, {}, 0
+    in_splits = {*itertools.chain(*description.splits.values())}
     for image_id in _ids(found, description, options):
-        path = f"{folder}/{found.pictures[image_id]}"
-        label = found.labels.get(image_id)
-        missing += label is None
-        if label is None and not description.is_ultralytics:
+        picture, label = found.pictures[image_id], found.labels.get(image_id)
+        path = f"{folder}/{picture}"
+        if label is None and not (description.is_ultralytics and picture in in_splits):
             left_out[path] = "has no text file; an image without objects has an empty one"
             continue
+        missing += label is None
         place = f"{folder}/{label}" if label else path
         annotation = _read(place if label else "", path, names, description, options)
         images[image_id] = AnnotatedImage(place, annotation, path)
-    if missing and description.is_ultralytics:
+    if missing:
         options.report(f"Images without text file, taken as images without objects: {missing}.")
     return Source(
         images,
@@ -124,8 +126,7 @@ def _ids(found: _Files, description: Description, options: Options) -> list[str]
     there = ", ".join(sorted(splits))
     if not options.split:
         if splits:
-            said = f"all {len(found.pictures)} images are taken (splits: {there})."
-            options.report(f"No --split: {said}")
+            options.report(f"No --split: the images of all are taken (splits: {there}).")
         return list(found.pictures)
     chosen = splits.get(tree.split_called(options.split))
     if chosen is None:

@@ -58,10 +58,22 @@ def test_ultralytics_folder_is_read(ultralytics):
     assert (image.annotation.height, image.annotation.width) == (20, 40)
     assert source.left_out == {}
     assert lines == [
-        "No --split: all 3 images are taken (splits: train, val).",
+        "No --split: the images of all are taken (splits: train, val).",
         "Images without text file, taken as images without objects: 1.",
     ]
     assert source.notes == {"images_without_label_file": 1}
+
+
+def test_image_in_no_split_of_the_yaml_needs_its_text_file(ultralytics, write):
+    write("runs/preview.jpg", "runs/d.jpg", files={"runs/d.txt": BOX})
+    source, _ = open_folder(ultralytics)
+    assert list(source.images) == ["runs/d", "train/a", "train/c", "valid/b"]
+    assert list(source.left_out) == [f"{ultralytics}/runs/preview.jpg"]
+
+
+def test_folder_in_the_folder_is_read(ultralytics, tmp_path):
+    assert recognises(str(tmp_path))
+    assert list(open_folder(str(tmp_path), split="val")[0].images) == ["set/valid/b"]
 
 
 @pytest.mark.parametrize(("split", "ids"), [("val", ["valid/b"]), ("valid", ["valid/b"])])
