@@ -1,9 +1,10 @@
 """Converts annotated images of any layout to a data set of TFRecords.
 
-Images go in byte for byte. Each is decoded once to see that it is whole, and its size has to be
-the annotation's. One that EXIF turns is stored as it is: where its boxes were drawn on the turned
-image, they are turned back. A layout's `Source` tells what there is, and judges nothing: what no
-training could use is refused here.
+Images go in byte for byte; those that are neither JPEG nor PNG are encoded anew, and counted. Each
+is decoded once to see that it is whole, and its size has to be the annotation's. One that EXIF
+turns is stored as it is: where its boxes were drawn on the turned image, they are turned back. A
+layout's `Source` tells what there is, and judges nothing: what no training could use is refused
+here.
 """
 
 import concurrent.futures
@@ -19,6 +20,7 @@ from datasets.layouts.annotations import Annotation
 from datasets.layouts.image_file import Header, check_picture
 from datasets.layouts.labels import read_labels
 from datasets.layouts.orientation import DrawnOn, drawn_on, orientation, turned_back
+from datasets.layouts.other_formats import as_png, format_of
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.records.features import encode_example
 from datasets.records.output_folder import check_output
@@ -36,6 +38,7 @@ class _Converted(NamedTuple):
     boxes: RelativeBoxes
     turn: int
     drawn_on: DrawnOn
+    was: str
     example: bytes
 
 
@@ -59,7 +62,7 @@ def convert(
       InputError: a rule is broken by the input, an image or the output folder.
     """
     folder, with_images = conversion.dataset_dir, not conversion.dry_run
-    is_file = registry.LAYOUTS[conversion.dataset_name].is_file
+    is_file = registry.LAYOUTS[conversion.layout].is_file
     if is_file and with_images and not tf.io.gfile.isdir(folder):
         raise InputError(f"--dataset_dir={folder} is not a folder: pass the images' one.")
     options = Options(
@@ -70,7 +73,9 @@ def convert(
         with_images=with_images,
         report=report,
     )
-    source = registry.open_source(conversion.dataset_name, options)
+    if conversion.layout != conversion.dataset_name:
+        report(f"Layout: {conversion.layout}.")
+    source = registry.open_source(conversion.layout, options)
     return convert_source(source, conversion, report=report, progress=progress)
 
 
@@ -146,6 +151,7 @@ def _examples(
             continue
         tally.add(made.filename, made.annotation, made.boxes)
         tally.add_turn(made.filename, made.turn, made.drawn_on)
+        tally.add_format(made.filename, made.was)
         yield made.example
 
 
@@ -174,7 +180,7 @@ def _try_make(image: AnnotatedImage, labels: tuple[str, ...]) -> _Converted | In
 
 def _make(image: AnnotatedImage, labels: tuple[str, ...]) -> _Converted:
     path, annotation = cast(str, image.path), cast(Annotation, image.annotation)
-    encoded, header = _read_picture(path)
+    encoded, header, was = _read_picture(path)
     turn = orientation(encoded)
     annotation, view = _of_stored(annotation, header, turn, path=path)
     boxes = relative_boxes(annotation, height=header.height, width=header.width)
@@ -194,7 +200,7 @@ def _make(image: AnnotatedImage, labels: tuple[str, ...]) -> _Converted:
         crowd=[item.crowd for item in kept],
         source_id=image.source_id,
     )
-    return _Converted(os.path.basename(path), annotation, boxes, turn, view, example)
+    return _Converted(os.path.basename(path), annotation, boxes, turn, view, was, example)
 
 
 def _of_stored(
@@ -211,9 +217,12 @@ def _of_stored(
     return (turned_back(annotation, turn) if view is DrawnOn.TURNED else annotation), view
 
 
-def _read_picture(path: str) -> tuple[bytes, Header]:
+def _read_picture(path: str) -> tuple[bytes, Header, str]:
+    """An image as records hold it, and the format that it was in before; "" where it stays."""
     encoded = files.read(path)
     try:
-        return encoded, check_picture(encoded)
+        was = format_of(encoded)
+        encoded = as_png(encoded) if was else encoded
+        return encoded, check_picture(encoded), was
     except ValueError as error:
         raise InputError(f"{path} {error}.") from error

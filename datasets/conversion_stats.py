@@ -49,7 +49,8 @@ class ConversionStats:
       classes: for each label a dict of `images`, `objects` and `difficult`.
       notes: files by what befell them: `clipped_boxes`, `dropped_boxes` (file name -> number of
         boxes), `turned_back` and `maybe_turned` (file name -> EXIF's orientation), `skipped`
-        (image id -> error), and `left_out` (place -> reason) where the layout left something out.
+        (image id -> error), and, where there are such, `left_out` (place -> reason) of the layout
+        and `encoded_anew` (file name -> the format it was in).
     """
 
     def __init__(self, labels: Sequence[str], *, report: Callable[[str], None]):
@@ -93,6 +94,12 @@ class ConversionStats:
                 key, filename, turn, f"{filename} is turned by EXIF ({turn}): {drawn_on.value}"
             )
 
+    def add_format(self, filename: str, was: str) -> None:
+        """Notes an image that was encoded anew; `was` is "" for one that was not."""
+        if was:
+            self.notes.setdefault("encoded_anew", {})
+            self._note("encoded_anew", filename, was, f"{filename} is {was}: encoded anew as PNG")
+
     def skip(self, image_id: str, error: InputError, *, limit: int) -> None:
         """Notes an image that is left out.
 
@@ -131,6 +138,7 @@ class ConversionStats:
             "clipped_boxes": f"{boxes['clipped_boxes']} boxes clipped to the image; images",
             "turned_back": "images turned by EXIF whose boxes were turned back",
             "maybe_turned": "images turned by EXIF whose boxes may lie elsewhere",
+            "encoded_anew": "images encoded anew as PNG",
             "skipped": "bad images left out",
             "left_out": "parts of the input left out",
         }

@@ -1,7 +1,9 @@
 """The settings of a conversion: the flags of `tf_convert_data.py`, with their defaults."""
 
 import dataclasses
+import functools
 
+from datasets.layouts import registry
 from datasets.layouts.registry import LAYOUTS
 from runtime.errors import InputError
 from runtime.settings import check, require, setting
@@ -17,7 +19,8 @@ class Conversion:
         "its parent; or folder of the images if the annotations are a file.",
     )
     dataset_name: str = setting(
-        "pascalvoc", f"Layout of the images and annotations, any classes: {', '.join(LAYOUTS)}."
+        "pascalvoc",
+        f"Layout of the images and annotations, any classes: {', '.join(LAYOUTS)}; auto finds out.",
     )
     coco_annotations: str = setting("", "JSON file of COCO instances, for dataset_name=coco.")
     output_name: str = setting(
@@ -25,7 +28,9 @@ class Conversion:
     )
     output_dir: str = setting("./", "Folder for the records; several data sets may share it.")
     split: str = setting(
-        "", "Split: the images in ImageSets/Main/SPLIT.txt; all annotated images by default."
+        "",
+        "Split: a file ImageSets/Main/SPLIT.txt, an entry of data.yaml, a folder's name or CVAT's "
+        "subset; all annotated images by default.",
     )
     labels_file: str = setting(
         "",
@@ -39,7 +44,7 @@ class Conversion:
     )
 
     def __post_init__(self):
-        layout = LAYOUTS.get(self.dataset_name)
+        layout = LAYOUTS.get(self.layout)
         is_file = layout is not None and layout.is_file
         if not (is_file and self.dry_run):
             require(self, "dataset_dir")
@@ -62,3 +67,10 @@ class Conversion:
             )
         if is_file:
             require(self, "coco_annotations")
+
+    @functools.cached_property
+    def layout(self) -> str:
+        """Name of the layout; with "auto", of the first that recognises what is given."""
+        if self.dataset_name == "auto":
+            return registry.recognise(self.coco_annotations or self.dataset_dir)
+        return self.dataset_name

@@ -19,7 +19,9 @@ def evaluate_devkit_files(settings: EvalSettings) -> Result:
     voc_dir = voc.find_voc_dir(settings.voc_dir, flag="--voc_dir")
     image_ids = voc.read_split(voc_dir, settings.dataset_split_name, flag="--dataset_split_name")
     make_folders(settings)
-    annotations = [voc.read_annotation(voc.annotation_path(voc_dir, i)) for i in image_ids]
+    there = voc.scan(voc_dir).annotations
+    paths = [there.get(i) or voc.annotation_path(voc_dir, i) for i in image_ids]
+    annotations = [voc.read_annotation(path) for path in paths]
     names = {thing.name for annotation in annotations for thing in annotation.objects}
     labels = voc.VOC_LABELS if names <= set(voc.VOC_LABELS) else tuple(sorted(names))
     submission = devkit.read(

@@ -209,9 +209,11 @@ def _item(image_id: str, image: AnnotatedImage) -> Item:
 
 
 def source_defects(source: Source) -> list[Defect]:
-    """What a layout tells besides its images."""
-    left_out = [Defect("left_out", place, None, why) for place, why in source.left_out.items()]
-    return left_out + [Defect(f.kind, f.place, None, f.what) for f in source.findings()]
+    """What a layout tells besides its images; of what it left out, a finding tells more."""
+    findings = [Defect(f.kind, f.place, None, f.what) for f in source.findings()]
+    told = {defect.file for defect in findings}
+    left_out = [(place, why) for place, why in source.left_out.items() if place not in told]
+    return [Defect("left_out", place, None, why) for place, why in left_out] + findings
 
 
 def record_items(

@@ -14,9 +14,10 @@ from typing import NamedTuple
 from datasets.layouts.annotations import Annotation, Object
 from datasets.layouts.image_file import Header, check_header_limits, check_picture, read_header
 from datasets.layouts.orientation import Box, DrawnOn, drawn_on, orientation, to_stored
+from datasets.layouts.other_formats import as_png, format_of
 from runtime.errors import InputError
 
-_EXTENSIONS = {"JPEG": (".jpg", ".jpeg", ".jpe"), "PNG": (".png",)}
+_EXTENSIONS = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",)}
 
 
 _LEAST_SIDE = 2.0  # pixels that the network sees
@@ -54,6 +55,7 @@ KINDS = {
     "exif_rotated": Severity.DOUBT,
     "cmyk": Severity.DOUBT,
     "sixteen_bit": Severity.DOUBT,
+    "other_format": Severity.NOTE,
     "mislabelled": Severity.NOTE,
     "greyscale": Severity.NOTE,
     "transparent": Severity.NOTE,
@@ -159,6 +161,8 @@ def _check_picture(item: Item) -> tuple[bytes, Header | None, list[Defect]]:
     data = b""
     try:
         data = item.load()
+        was = "" if item.relative else format_of(data)
+        data = as_png(data) if was else data
         header = check_picture(data)
     except InputError as error:
         if error is item.annotation:  # there is one error to tell
@@ -166,6 +170,9 @@ def _check_picture(item: Item) -> tuple[bytes, Header | None, list[Defect]]:
         return b"", None, [Defect("missing_picture", item.place, None, str(error).rstrip("."))]
     except ValueError as error:
         return data, _header_of(data), [_of_picture(item, "bad_picture", str(error))]
+    if was:
+        what = f"is {was}: a conversion encodes it anew as PNG"
+        return data, header, [_of_picture(item, "other_format", what)]
     oddities = find_oddities(data, header, filename=item.name)
     return data, header, [_of_picture(item, kind, what) for kind, what in oddities]
 

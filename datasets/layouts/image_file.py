@@ -1,8 +1,9 @@
 """Image files as bytes: what their header says, and whether they are whole.
 
-Records hold JPEG and PNG files byte for byte, so a file is checked, never encoded anew. The format
-is told from the content: a PNG called `.jpg` is a PNG. A JPEG that was cut off is found by its
-missing end marker before it is decoded, because decoders differ in how they take it.
+Records hold JPEG and PNG files byte for byte, so a file is checked, never encoded anew (others are,
+by `datasets.layouts.other_formats`). The format is told from the content: a PNG called `.jpg` is a
+PNG. A JPEG that was cut off is found by its missing end marker before it is decoded, because
+decoders differ in how they take it.
 """
 
 import os
@@ -18,7 +19,9 @@ from runtime.errors import InputError, one_line
 
 MAX_PIXELS = 100_000_000
 # What tells images from other files in a folder; where an image has several, the first is taken.
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
+PICTURE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"),
+)
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
@@ -43,7 +46,7 @@ def check_picture(data: bytes) -> Header:
       ValueError: what is wrong with it, as the end of a sentence that starts with its name.
     """
     header = read_header(data)
-    _check_size(header.height, header.width)
+    check_size(header.height, header.width)
     try:
         if header.format == "JPEG":
             # All of the file is read and its Huffman codes decoded; only pixels come out fewer.
@@ -68,10 +71,11 @@ def check_header_limits(data: bytes) -> None:
         width, height = map(abs, struct.unpack_from(sides, data, at))
     else:
         _, height, width, _ = read_header(data, whole=False)
-    _check_size(height, width)
+    check_size(height, width)
 
 
-def _check_size(height: int, width: int) -> None:
+def check_size(height: int, width: int) -> None:
+    """Raises ValueError where an image has more pixels than decoding is allowed."""
     if height * width > MAX_PIXELS:
         raise ValueError(f"claims {width} x {height} pixels, more than {MAX_PIXELS}: scale it down")
 

@@ -9,7 +9,8 @@ import struct
 from collections.abc import Sequence
 
 from datasets.layouts.annotations import Annotation
-from datasets.layouts.image_file import Header
+from datasets.layouts.image_file import Header, read_header
+from datasets.layouts.other_formats import format_of, read_size
 
 _ORIENTATION = 0x0112
 _MOST_TAGS = 1000
@@ -88,6 +89,19 @@ def orientation(data: bytes) -> int:
         return _read_orientation(data)
     except (struct.error, IndexError):
         return 1
+
+
+def shown_size(data: bytes) -> tuple[int, int]:
+    """(height, width) in pixels of an image file as viewers show it, which turn it as EXIF says.
+
+    Raises:
+      ValueError: as `read_header`, or as `other_formats.read_size`.
+    """
+    if format_of(data):
+        return read_size(data)
+    header = read_header(data, whole=False)
+    transposed = orientation(data) in _TRANSPOSED
+    return (header.width, header.height) if transposed else (header.height, header.width)
 
 
 def _read_orientation(data: bytes) -> int:

@@ -46,7 +46,9 @@ class Layout(NamedTuple):
 
 # By what they are called on the command line. The first that recognises its like is taken.
 LAYOUTS = {
+    "cvat": Layout("CVAT", "datasets.layouts.cvat"),
     "pascalvoc": Layout("VOC", "datasets.layouts.voc_source"),
+    "yolo": Layout("YOLO", "datasets.layouts.yolo"),
     "coco": Layout("COCO", "datasets.layouts.coco", is_file=True, has_splits=False),
     "shapes": Layout("VOC", "datasets.layouts.voc_source"),  # of scripts/make_shapes_devkit.py
 }
@@ -64,7 +66,7 @@ def open_source(name: str, options: "Options") -> "Source":
 
 def recognise(path: str) -> str:
     """The name of the layout that a folder or file has; "pascalvoc" where none is recognised."""
-    return next((name for name in LAYOUTS if _load(name).recognises(path)), next(iter(LAYOUTS)))
+    return next((name for name in LAYOUTS if _load(name).recognises(path)), "pascalvoc")
 
 
 def listed(layouts: Iterable[Layout]) -> str:

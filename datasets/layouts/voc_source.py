@@ -1,5 +1,7 @@
 """Folders in Pascal VOC layout: Annotations/ID.xml, JPEGImages/ID.jpg, ImageSets/Main/SPLIT.txt.
 
+The folders may have other names, lie in one for each split, or be one, as `datasets.layouts.voc`
+knows them.
 When all class names of the folder are VOC's, the labels are VOC's 20 with their official ids, be
 some of them absent; otherwise they are the folder's own names, sorted. They are taken from all
 annotations, not only from the split's, so that the splits of one folder agree.
@@ -7,7 +9,6 @@ annotations, not only from the split's, so that the splits of one folder agree.
 
 import functools
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from datasets.layouts.labels import check_labels
@@ -15,13 +16,14 @@ from datasets.layouts.source import AnnotatedImage, Finding, Options, Source
 from datasets.layouts.voc import (
     VOC_LABELS,
     Annotation,
+    Contents,
     annotation_path,
     find_pictures,
     find_voc_dir,
-    list_annotated,
     list_splits,
     read_annotation,
     read_split,
+    scan,
 )
 from runtime.errors import InputError
 
@@ -46,39 +48,51 @@ def open_source(options: Options) -> Source:
     """
     voc_dir = find_voc_dir(options.folder, flag=options.folder_flag)
     ids = read_split(voc_dir, options.split)
-    splits = list_splits(voc_dir)
-    if splits and not options.split:
-        said = f"all {len(ids)} annotated images are taken (splits: {_some(splits)})."
-        options.report(f"No --split: {said}")
+    contents = scan(voc_dir)
+    _say_what_is_taken(voc_dir, contents, len(ids), options)
     paths = find_pictures(voc_dir) if options.with_images else {}
     images = {}
     for image_id in ids:
-        place, annotation = annotation_path(voc_dir, image_id), _read(voc_dir, image_id)
-        missing = f"{os.path.join(voc_dir, 'JPEGImages')} has no image of {image_id}: add it."
+        place = contents.annotations.get(image_id) or annotation_path(voc_dir, image_id)
+        missing = f"{contents.picture_folder} has no image of {image_id}: add it."
         path = paths.get(image_id) or InputError(missing)
-        images[image_id] = AnnotatedImage(place, annotation, path)
+        images[image_id] = AnnotatedImage(place, _read(place), path)
+    alone = [] if options.split else sorted(paths.keys() - contents.annotations.keys())
+    unannotated = {paths[image_id]: "has no annotation" for image_id in alone}
     return Source(
         images,
-        labels=functools.partial(_learn_labels, voc_dir, images, options),
-        findings=functools.partial(_find, voc_dir, options.split, paths),
+        labels=functools.partial(_learn_labels, voc_dir, contents, images, options),
+        left_out=unannotated | contents.left_out,
+        findings=functools.partial(_find, voc_dir, contents, options.split, unannotated),
     )
+
+
+def _say_what_is_taken(voc_dir: str, contents: Contents, count: int, options: Options) -> None:
+    folders = contents.annotation_folder, contents.picture_folder
+    if folders != (f"{voc_dir}/Annotations", f"{voc_dir}/JPEGImages") and contents.pictures:
+        taken = "XML and images in {}" if len({*folders}) == 1 else "XML in {}, images in {}"
+        options.report(f"VOC layout: {taken.format(*folders)}.")
+    splits = list_splits(voc_dir)
+    if splits and not options.split:
+        said = f"all {count} annotated images are taken (splits: {_some(splits)})."
+        options.report(f"No --split: {said}")
 
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
 
 
-def _read(voc_dir: str, image_id: str) -> Annotation | InputError:
+def _read(path: str) -> Annotation | InputError:
     try:
-        return read_annotation(annotation_path(voc_dir, image_id))
+        return read_annotation(path)
     except InputError as error:
         return error
 
 
 def _learn_labels(
-    voc_dir: str, images: Mapping[str, AnnotatedImage], options: Options
+    voc_dir: str, contents: Contents, images: Mapping[str, AnnotatedImage], options: Options
 ) -> tuple[str, ...]:
-    others = [_read(voc_dir, i) for i in list_annotated(voc_dir) if i not in images]
+    others = [_read(path) for i, path in contents.annotations.items() if i not in images]
     for error in (item for item in others if isinstance(item, InputError)):
         options.report(f"outside the split, so only its classes are missed: {error}")
     annotations = [*others, *(image.annotation for image in images.values())]
@@ -89,7 +103,9 @@ def _learn_labels(
     return check_labels(sorted(names), where=f"The annotations in {voc_dir}")
 
 
-def _find(voc_dir: str, split: str, paths: Mapping[str, str]) -> Iterator[Finding]:
+def _find(
+    voc_dir: str, contents: Contents, split: str, unannotated: Mapping[str, str]
+) -> Iterator[Finding]:
     """What a VOC folder's lists tell: images without annotation, images in two splits."""
     splits: dict[str, set[str]] = {}
     for name in sorted({*list_splits(voc_dir)} & {*itertools.chain(*_SPLITS_APART)}):
@@ -102,7 +118,7 @@ def _find(voc_dir: str, split: str, paths: Mapping[str, str]) -> Iterator[Findin
             continue
         for image_id in sorted(splits.get(one, set()) & splits.get(other, set())):
             what = f"is in both {one} and {other}: the score would be of images trained on"
-            yield Finding("shared_by_splits", annotation_path(voc_dir, image_id), what)
-    if not split:
-        for image_id in sorted(paths.keys() - set(list_annotated(voc_dir))):
-            yield Finding("no_annotation", paths[image_id], "has no annotation")
+            place = contents.annotations.get(image_id) or annotation_path(voc_dir, image_id)
+            yield Finding("shared_by_splits", place, what)
+    for path, what in unannotated.items():
+        yield Finding("no_annotation", path, what)

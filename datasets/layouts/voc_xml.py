@@ -33,7 +33,9 @@ def read_annotation(path: str) -> Annotation:
     Raises:
       InputError: naming the file, the object's number (from 1) and the rule that it breaks.
     """
-    root = _parse_xml(path)
+    root = parse_xml(path)
+    if root.tag == "annotations" and root.find("image") is not None:
+        raise InputError(f"{path} is a file of CVAT, not of VOC: pass --dataset_name=cvat.")
     size = root.find("size")
     if size is None:
         raise InputError(f"{path} has no <size>: add it with <width> and <height> in pixels.")
@@ -50,10 +52,22 @@ def read_annotation(path: str) -> Annotation:
     )
 
 
-def _parse_xml(path: str) -> ElementTree.Element:
-    data = files.read(path, MAX_XML_BYTES + 1)
-    if len(data) > MAX_XML_BYTES:
-        raise InputError(f"{path} is larger than {MAX_XML_BYTES} bytes: no VOC annotation is.")
+def parse_xml(
+    path: str, *, limit: int = MAX_XML_BYTES, kind: str = "VOC annotation"
+) -> ElementTree.Element:
+    """The root of an XML file, which is not trusted.
+
+    Args:
+      path: of the file.
+      limit: bytes that it may have.
+      kind: what it is, for messages.
+
+    Raises:
+      InputError: it cannot be read, is too large, declares a DOCTYPE or is not well-formed.
+    """
+    data = files.read(path, limit + 1)
+    if len(data) > limit:
+        raise InputError(f"{path} is larger than {limit} bytes: no {kind} is.")
     # The builder in Python is slow. Where no DOCTYPE is in letters that every encoding which
     # expat takes has in common, and no zero byte as in UTF-16, there is none for it to refuse.
     suspect = b"<!DOCTYPE" in data or b"\0" in data

@@ -16,7 +16,7 @@ COCO = {"dataset_name": "coco", "coco_annotations": "i.json"}
         ({"dataset_dir": "a", "num_shards": -1}, "--num_shards=-1 must be 0 or more"),
         (
             {"dataset_dir": "a", "dataset_name": "kitti"},
-            "--dataset_name=kitti is no layout that can be converted: pass one of pascalvoc, coco,",
+            "--dataset_name=kitti is no layout that can be converted: pass one of cvat, pascalvoc,",
         ),
         (
             {"dataset_dir": "a", "coco_annotations": "x"},

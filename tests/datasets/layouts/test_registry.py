@@ -60,6 +60,15 @@ def test_registered_layout_is_converted(boxes, tmp_path):
     assert list(manifest.notes["left_out"]) == ["boxes.csv, line 4"]
 
 
+def test_layout_is_found_for_a_conversion(boxes, tmp_path):
+    lines = []
+    conversion = Conversion(str(boxes), "auto", output_dir=str(tmp_path), dry_run=True)
+    assert convert(conversion, report=lines.append).num_objects == 3
+    assert lines[0] == "Layout: csv."
+    assert Conversion("none", "auto").layout == "pascalvoc"
+    assert Conversion("none", "auto", coco_annotations="a.json").layout == "coco"
+
+
 def test_registered_layout_is_inspected(boxes, tmp_path, capsys):
     (boxes / "a.jpg").unlink()
     settings = InspectSettings(input=str(boxes), format=("json",))
@@ -83,7 +92,9 @@ def test_what_a_registered_layout_has_no_use_for_is_refused(boxes, monkeypatch):
     monkeypatch.setitem(LAYOUTS, "csv", LAYOUTS["csv"]._replace(has_splits=False))
     with pytest.raises(InputError, match="--split=a: a CSV folder is one split; choose it by --da"):
         Conversion(str(boxes), "csv", split="a")
-    with pytest.raises(InputError, match="--split=a does nothing without records or a VOC folder:"):
+    with pytest.raises(
+        InputError, match="--split=a does nothing without records or a CVAT folder or"
+    ):
         InspectSettings(input=str(boxes), split="a")
     said = "--dataset_dir=x does nothing without records or a COCO file:"
     with pytest.raises(InputError, match=said):
