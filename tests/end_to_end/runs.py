@@ -14,6 +14,7 @@ from typing import IO, Any, NoReturn
 from unittest import mock
 
 from runtime import settings
+from tests.defined_flags import forget_flags
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = ("--model_name=ssd_32_tiny", "--batch_size=2", "--seed=3", "--log_every_n_steps=1")
@@ -69,7 +70,7 @@ def refuse(script: str, *flags: str, capsys: Any) -> str:
             runpy.run_path(str(ROOT / script), run_name="__main__")
         finally:
             for settings_class in defined:
-                settings.forget_flags(settings_class)
+                forget_flags(settings_class)
     said = capsys.readouterr().err
     assert codes == [2], said
     assert "Traceback" not in said

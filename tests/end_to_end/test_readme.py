@@ -3,6 +3,8 @@
 import json
 import pathlib
 import re
+import subprocess
+import sys
 
 import cv2
 import pytest
@@ -33,7 +35,8 @@ def checkout(tmp_path) -> pathlib.Path:
 
 
 def test_readme_has_these_commands_and_no_others():
-    assert list(shell_blocks()) == ["Start", "Your own images", "Ship it", "Several workers"]
+    sections = ["Start", "Detect at once", "Your own images", "Ship it", "Several workers"]
+    assert list(shell_blocks()) == sections
     start = re.sub(r" +#.*", "", shell_blocks()["Start"]).splitlines()
     assert start == ["make demo", "make test"]
 
@@ -57,6 +60,24 @@ def test_commands_of_the_readme_run_one_after_the_other(checkout, voc_dir):
         assert len((results / folder / "detections.jsonl").read_text().splitlines()) == 18
     one, two = (runs.read_metrics(checkout / "runs" / name) for name in ("mine", "two"))
     assert [line["step"] for line in one] == [line["step"] for line in two] == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_coco_weights_are_fetched_and_detect(checkout, voc_dir):
+    """The real download; a machine without a connection skips it."""
+    make, detect = shell_blocks()["Detect at once"].splitlines()
+    assert make == "make weights"
+    (checkout / "photos").symlink_to(voc_dir / "JPEGImages")
+    fetch = "scripts/fetch_weights.py ssdlite_mobilenet_v2_coco"
+    assert fetch in (runs.ROOT / "Makefile").read_text()
+    done = subprocess.run(
+        [sys.executable, *fetch.split()], cwd=runs.ROOT, capture_output=True, text=True, check=False
+    )
+    if "did not arrive whole" in done.stderr:
+        pytest.skip(f"no connection: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    runs.shell(detect, checkout)
+    assert len((checkout / "detections" / "detections.jsonl").read_text().splitlines()) == 18
 
 
 @pytest.mark.slow

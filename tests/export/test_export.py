@@ -40,7 +40,7 @@ model = tf.saved_model.load(folder)
 arrays = np.load(images)
 found = {}
 for name in arrays.files:
-    if name.startswith("picture"):
+    if name.startswith("image"):
         image = arrays[name]
         png = tf.io.encode_png(image)[None]
         results = {

@@ -11,6 +11,7 @@ from absl import flags
 from runtime import settings
 from runtime.errors import InputError
 from runtime.settings import OnlyWith, setting
+from tests.defined_flags import forget_flags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,13 +79,6 @@ class ScheduleGroup:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Joined(ScheduleGroup, DataGroup):
     """Both, the last base first."""
-
-
-def forget_flags(settings_class: type) -> None:
-    """Takes back `define_flags`."""
-    settings._DEFINED.remove(settings_class)
-    for field in dataclasses.fields(settings_class):
-        delattr(flags.FLAGS, field.name)
 
 
 def help_of(settings_class: type, *, full: bool) -> str:
