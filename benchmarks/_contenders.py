@@ -121,7 +121,7 @@ def start(makers: Mapping[str, Callable[[], Contender]]) -> dict[str, Process]:
     running = {}
     for name, make in makers.items():
         process = Process(make)
-        print(f"{name:<36}{process.note}", flush=True)
+        print(f"{name:<35} {process.note}", flush=True)
         if process.calls:
             running[name] = process
         else:

@@ -1,13 +1,15 @@
 """Times detection, network and decoding and suppression, beside torchvision's SSD and ONNX Runtime.
 
     python -m benchmarks.inference [--rounds=9] [--batches=1,8] [--candidates=400]
+        [--model_name=ssd_300_vgg,ssdlite_300_mobilenet_v2]
 
 Contenders take turns as `benchmarks/_contenders.py` says. What is not installed says so in its row:
 torch and torchvision, and onnxruntime with tf2onnx, are no dependencies of this project.
 
-All networks are SSD-300 VGG with 21 classes. Weights are random, and the score threshold is set
-for each so that equally many candidates an image enter the suppression: time would otherwise
-depend on what the weights happen to say. The thresholds on counts and overlap are equal too.
+All networks have 21 classes; torchvision's is ssd300_vgg16 beside VGG, and beside SSDLite
+ssdlite320_mobilenet_v3_large. Weights are random, and the score threshold is set for each so that
+equally many candidates an image enter the suppression: time would otherwise depend on what the
+weights happen to say. The thresholds on counts and overlap are equal too.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks import _contenders
+from benchmarks import _contenders, _networks
 from benchmarks._contenders import Contender, import_torchvision
 from benchmarks._scenes import make_pictures
 
@@ -33,37 +35,40 @@ def threshold_for(scores: np.ndarray, candidates: int) -> float:
     return float(np.partition(scores.ravel(), -1 - place)[-1 - place])
 
 
-def _detector(precision: str):
+def _detector(precision: str, model_name: str):
     import tensorflow as tf
 
     from model.description import Description
     from model.detector import Detector
+    from nets import nets_factory
 
+    scale = nets_factory.get_network(model_name).input_scale
     labels = tuple(f"class_{number}" for number in range(1, _CLASSES))
-    description = Description(model_name="ssd_300_vgg", labels=labels, input_scale=1 / 58)
+    description = Description(model_name=model_name, labels=labels, input_scale=scale)
     detector = Detector(description, precision=precision)
     for name, variable in detector.variables_by_name.items():
-        if name.endswith("biases"):  # zeros would be optimised away
+        if name.endswith(("biases", "beta")):  # zeros would be optimised away
             variable.assign(tf.random.stateless_normal(variable.shape, (0, 1), stddev=0.01))
     detector.freeze()
     return detector
 
 
-def ours(pictures: np.ndarray, candidates: int, *, precision: str) -> Contender:
+def ours(
+    pictures: np.ndarray, candidates: int, *, precision: str, model_name: str = _networks.DEFAULT
+) -> Contender:
     """This project's detector, as `detect_ssd_network.py` runs it."""
     import tensorflow as tf
 
-    from preprocessing.ssd_vgg_preprocessing import RGB_MEANS
     from runtime import hardware
 
     note = _contenders.set_up_tensorflow()
-    detector = _detector(precision)
+    detector = _detector(precision, model_name)
     predict = tf.function(
         functools.partial(detector.predict, frozen=True), autograph=False, reduce_retracing=True
     )
 
     def inputs(batch: int) -> tf.Tensor:
-        return tf.constant(pictures[:batch] - np.float32(RGB_MEANS))
+        return tf.constant(pictures[:batch] - np.float32(detector.preprocessing.rgb_means))
 
     scores = tf.nn.softmax(predict(inputs(len(pictures))).logits)[..., 1:].numpy()
     thresholds = {"select_threshold": threshold_for(scores, candidates), "nms_threshold": _OVERLAP}
@@ -82,7 +87,9 @@ def ours(pictures: np.ndarray, candidates: int, *, precision: str) -> Contender:
     return Contender({"network": network, "whole": whole}, note)
 
 
-def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
+def onnx_runtime(
+    pictures: np.ndarray, candidates: int, *, model_name: str = _networks.DEFAULT
+) -> Contender:
     """The ONNX export of the same weights; what follows the network is this project's."""
     import onnxruntime
     import tensorflow as tf
@@ -92,7 +99,7 @@ def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
     from nets.losses import Predictions
 
     _contenders.set_up_tensorflow()
-    detector = _detector("float32")
+    detector = _detector("float32", model_name)
     with tempfile.TemporaryDirectory() as folder:
         onnx.write(detector, folder)
         session = onnxruntime.InferenceSession(os.path.join(folder, exported.ONNX))
@@ -115,15 +122,17 @@ def onnx_runtime(pictures: np.ndarray, candidates: int) -> Contender:
     )
 
 
-def torchvision_ssd(pictures: np.ndarray, candidates: int, *, bfloat16: bool) -> Contender:
-    """torchvision's ssd300_vgg16: called as it ships, or its network in bfloat16, channels last."""
+def torchvision_ssd(
+    pictures: np.ndarray, candidates: int, *, bfloat16: bool, model_name: str = _networks.DEFAULT
+) -> Contender:
+    """torchvision's beside a network: called as it ships, or in bfloat16, channels last."""
     import torch
 
     torchvision, suppression = import_torchvision()
     device, note = _contenders.find_torch_device()
-    model = torchvision.models.detection.ssd300_vgg16(
-        weights=None,
-        weights_backbone=None,
+    model, name = _networks.torchvision_model(
+        torchvision,
+        model_name,
         num_classes=_CLASSES,
         nms_thresh=_OVERLAP,
         topk_candidates=_TOP_K,
@@ -159,10 +168,10 @@ def torchvision_ssd(pictures: np.ndarray, candidates: int, *, bfloat16: bool) ->
 
     logits = predict(len(pictures))[2]["cls_logits"]
     model.score_thresh = threshold_for(logits.softmax(-1)[..., 1:].cpu().numpy(), candidates)
-    return Contender({"network": network, "whole": whole}, f"{note}, {suppression}")
+    return Contender({"network": network, "whole": whole}, f"{name}, {note}, {suppression}")
 
 
-CONTENDERS: dict[str, Callable[[np.ndarray, int], Contender]] = {
+CONTENDERS: dict[str, Callable[..., Contender]] = {
     "this project, bfloat16": functools.partial(ours, precision="bfloat16"),
     "this project, float32": functools.partial(ours, precision="float32"),
     "torchvision, as shipped": functools.partial(torchvision_ssd, bfloat16=False),
@@ -183,15 +192,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="number of candidates per image, over all classes",
     )
     options.add_argument("--contenders", default=",".join(map(str, range(len(CONTENDERS)))))
+    _networks.add_option(options)
     given = options.parse_args(argv)
     batches = given.batches or [1, 8]
-    names = [list(CONTENDERS)[int(number)] for number in given.contenders.split(",")]
     print(f"{_contenders.machine()}; {given.rounds} rounds, {given.candidates} candidates an image")
-    makers = {
-        name: functools.partial(CONTENDERS[name], make_pictures(max(batches)), given.candidates)
-        for name in names
-    }
-    running = _contenders.start(makers)
+    known = {}
+    for network in given.model_name:
+        pictures = make_pictures(max(batches), _networks.side(network))
+        known[network] = {
+            name: functools.partial(make, pictures, given.candidates, model_name=network)
+            for name, make in CONTENDERS.items()
+        }
+    chosen = _networks.choose(known, given.contenders)
+    running = _contenders.start({title: make for title, (_, make) in chosen.items()})
     for batch in batches if running else ():
         compare(running, batch, given.rounds)
     for process in running.values():
@@ -202,14 +215,15 @@ def compare(running: dict[str, _contenders.Process], batch: int, rounds: int) ->
     """Prints seconds an image, and how many times as long as the first contender that is."""
     seconds = {part: _contenders.in_turn(running, part, batch, rounds=rounds) for part in _PARTS}
     first = next(iter(running))
-    print(f"\nbatch {batch:<30}{'network':>12}{'ratio':>8}{'whole':>12}{'ratio':>8}")
+    width = max(36, *(len(name) + 2 for name in running))
+    print(f"\nbatch {batch:<{width - 6}}{'network':>12}{'ratio':>8}{'whole':>12}{'ratio':>8}")
     for name in running:
         cells = [
             f"{statistics.median(own[name]) / batch:>10.4f} s"
             f"{_contenders.ratio(own[name], own[first]):>8.2f}"
             for own in seconds.values()
         ]
-        print(f"{name:<36}{''.join(cells)}", flush=True)
+        print(f"{name:<{width}}{''.join(cells)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,13 @@ in `NETWORKS`. tests/nets/test_nets_factory.py adds one.
 
 from collections.abc import Iterable
 
-from nets import ssd_tiny_32, ssd_vgg_300, ssd_vgg_512, ssdlite_300_mobilenet_v2
+from nets import (
+    ssd_300_resnet_v1_50,
+    ssd_tiny_32,
+    ssd_vgg_300,
+    ssd_vgg_512,
+    ssdlite_300_mobilenet_v2,
+)
 from nets.network import Network
 from runtime.errors import InputError
 
@@ -17,6 +23,7 @@ NETWORKS: dict[str, Network] = {
     for network in (
         ssd_vgg_300.NETWORK,
         ssd_vgg_512.NETWORK,
+        ssd_300_resnet_v1_50.NETWORK,
         ssdlite_300_mobilenet_v2.NETWORK,
         ssd_tiny_32.NETWORK,
     )

@@ -166,25 +166,27 @@ def _predictor(net: tf.Tensor, anchors: int, values: int, scope: str) -> tf.Tens
     return tf.reshape(net, [tf.shape(net)[0], net.shape[1] * net.shape[2] * anchors, values])
 
 
-def find_depth_multiplier(widths: Mapping[str, int]) -> float:
+def find_depth_multiplier(widths: Mapping[str, int], full: Mapping[str, int] = WIDTHS) -> float:
     """A factor that gives a network's layers the channels that they have.
 
     Several factors give the same network, since channels are whole numbers; of each layer's range
     of factors, all have to hold.
 
     Args:
-      widths: channels of each layer of `WIDTHS`.
+      widths: channels of each layer of `full`.
+      full: full widths.
 
     Raises:
       ValueError: no factor gives all of them.
     """
     wider = {name: n for name, n in widths.items() if n > _NARROWEST}
-    lowest = max(((n - 0.5) / WIDTHS[name] for name, n in wider.items()), default=0.0)
-    highest = min((n + 0.5) / WIDTHS[name] for name, n in widths.items())
-    for factor in (widths["conv7"] / WIDTHS["conv7"], (lowest + highest) / 2):
-        if all(scaled(WIDTHS[name], factor) == n for name, n in widths.items()):
+    lowest = max(((n - 0.5) / full[name] for name, n in wider.items()), default=0.0)
+    highest = min((n + 0.5) / full[name] for name, n in widths.items())
+    widest = max(full, key=lambda name: full[name])
+    for factor in (widths[widest] / full[widest], (lowest + highest) / 2):
+        if all(scaled(full[name], factor) == n for name, n in widths.items()):
             return factor
-    raise ValueError(f"no factor gives {dict(widths)} channels of {WIDTHS}")
+    raise ValueError(f"no factor gives {dict(widths)} channels of {dict(full)}")
 
 
 def scaled(depth: int, depth_multiplier: float) -> int:

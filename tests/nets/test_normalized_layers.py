@@ -191,3 +191,18 @@ def test_factor_is_folded_before_the_cast():
     np.testing.assert_allclose(
         tf.cast(made, tf.float32), exact, atol=0.02 * np.abs(exact).max(axis=(0, 1, 2)).max()
     )
+
+
+def test_zeros_on_each_side_are_not_sames_padding_at_an_even_size():
+    """The first 3x3 window of stride 2 begins outside; SAME pads an even side at its end only."""
+    owner = SlimVariables(seed=0)
+    options = {"scope": "conv", "norm": BatchNorm(epsilon=0.0), "initializer": he_normal}
+    with owner.scope(""):
+        made = normalized_layers.conv2d(
+            INPUTS, 4, 3, stride=2, padding=1, activation=tf.identity, **options
+        )
+    weights = owner.by_name["conv/weights"].numpy()
+    first = np.einsum("bijd,ijde->be", INPUTS[:, :2, :2], weights[1:, 1:])
+    np.testing.assert_allclose(made[:, 0, 0], first, atol=1e-4)
+    inner = np.einsum("bijd,ijde->be", INPUTS[:, 1:4, 3:6], weights)
+    np.testing.assert_allclose(made[:, 1, 2], inner, atol=1e-4)
