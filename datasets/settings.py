@@ -7,6 +7,11 @@ from runtime.errors import InputError
 from runtime.settings import check, require, setting
 
 
+def listed_names() -> str:
+    """The names of the layouts whose annotations are one file: "coco or via"."""
+    return " or ".join(name for name, layout in LAYOUTS.items() if layout.is_file)
+
+
 @dataclasses.dataclass(frozen=True)
 class Conversion:
     """What to convert, and to where."""
@@ -19,7 +24,10 @@ class Conversion:
     dataset_name: str = setting(
         "pascalvoc", f"Layout of the images and annotations, any classes: {', '.join(LAYOUTS)}."
     )
-    coco_annotations: str = setting("", "JSON file of COCO's instances, with dataset_name=coco.")
+    annotations: str = setting(
+        "", f"File of the annotations, with dataset_name={listed_names()}, whose images are apart."
+    )
+    coco_annotations: str = setting("", "Earlier name of --annotations.")
     output_name: str = setting(
         "pascalvoc", "Name of the data set: files are called NAME_NNN.tfrecord."
     )
@@ -35,6 +43,9 @@ class Conversion:
     skip_bad: int = setting(
         0, "Leave out up to so many images that are missing or damaged.", minimum=0
     )
+    learn_crowds: bool = setting(
+        False, "Take crowds for objects, where a tool marks all of its masks as crowds."
+    )
     dry_run: bool = setting(False, "Only read and count the annotations; needs no images.")
 
     def __post_init__(self):
@@ -48,16 +59,26 @@ class Conversion:
                 f"--dataset_name={self.dataset_name} is no layout that can be converted: pass one "
                 f"of {', '.join(LAYOUTS)} (pascalvoc is right for any folder in VOC layout)."
             )
-        if self.coco_annotations and not is_file:
-            names = " or ".join(name for name, other in LAYOUTS.items() if other.is_file)
+        if self.coco_annotations and self.annotations not in ("", self.coco_annotations):
             raise InputError(
-                f"--coco_annotations={self.coco_annotations} belongs to --dataset_name={names}: "
+                f"--coco_annotations={self.coco_annotations} is an earlier name of --annotations="
+                f"{self.annotations}: give one of them."
+            )
+        if self.annotation_file and not is_file:
+            flag = "annotations" if self.annotations else "coco_annotations"
+            raise InputError(
+                f"--{flag}={self.annotation_file} belongs to --dataset_name={listed_names()}: "
                 "pass that too."
             )
         if self.split and not layout.has_splits:
-            flag = "--coco_annotations" if is_file else "--dataset_dir"
+            flag = "--annotations" if is_file else "--dataset_dir"
             raise InputError(
                 f"--split={self.split}: a {layout.kind} is one split; choose it by {flag}."
             )
-        if is_file:
-            require(self, "coco_annotations")
+        if is_file and not self.annotation_file:
+            require(self, "annotations")
+
+    @property
+    def annotation_file(self) -> str:
+        """The file of the annotations, under whichever name it was given."""
+        return self.annotations or self.coco_annotations

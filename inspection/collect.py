@@ -106,6 +106,9 @@ def inspect(
     for _, checked in in_threads(look, iter(items)):
         tally.add(checked)
     defects = [*extra, *tally.defects, *tally.zero_based()]
+    if tally.names and tally.num_crowds == len(tally.names):
+        what = f"all {tally.num_crowds} objects are crowds (iscrowd 1), which are not learnt"
+        defects.append(Defect("all_crowds", title, None, what))
     if labels is None:
         defects += _similar_labels(tally.names)
     columns = tally.columns()
@@ -124,7 +127,7 @@ def inspect(
 
 class _Tally:
     def __init__(self) -> None:
-        self.num_pictures = self.record_bytes = 0
+        self.num_pictures = self.record_bytes = self.num_crowds = 0
         self.defects: list[Defect] = []
         self.names: list[str] = []
         self.suspects: list[Checked] = []
@@ -137,6 +140,7 @@ class _Tally:
         self._add_picture(checked)
         for thing in checked.objects:
             self.names.append(thing.name)
+            self.num_crowds += thing.crowd
             self._rows.append((*thing.box, *checked.size, self.num_pictures, thing.difficult))
         self.num_pictures += 1
         self._add_bases(checked)

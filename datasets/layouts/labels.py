@@ -3,6 +3,7 @@
 Class 0 is the background of every detector and is in no list of labels.
 """
 
+import unicodedata
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -23,6 +24,7 @@ def read_labels(path: str) -> tuple[str, ...]:
         raise InputError(f"The labels file {path} cannot be read ({error.message}).") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The labels file {path} is not UTF-8 text: save it as UTF-8.") from error
+    text = unicodedata.normalize("NFC", text)  # as the layouts' class names are
     names = [line.strip() for line in text.rstrip().splitlines()]
     return check_labels(names, where=f"The labels file {path}")
 
@@ -39,6 +41,10 @@ def check_labels(names: Sequence[str], *, where: str) -> tuple[str, ...]:
     for number, name in enumerate(names, start=1):
         if not name or len(name.splitlines()) != 1 or name != name.strip():
             raise InputError(f"{where}: class {number} is {name!r}; a class is one line of text.")
+        if any(unicodedata.category(letter) == "Cc" for letter in name):
+            raise InputError(
+                f"{where}: class {number} is {name!r}: take the control character out."
+            )
         if name.lower() == "background":
             raise InputError(
                 f"{where}: class {number} is {name!r}, which is class 0: leave it out."

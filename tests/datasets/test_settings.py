@@ -23,11 +23,11 @@ COCO = {"dataset_name": "coco", "coco_annotations": "i.json"}
             "--coco_annotations=x belongs to --dataset_name=coco: pass that too",
         ),
         (COCO, "--dataset_dir is missing"),
-        ({"dataset_name": "coco", "dry_run": True}, "--coco_annotations is missing"),
-        ({"dataset_name": "coco", "dataset_dir": "a"}, "--coco_annotations is missing"),
+        ({"dataset_name": "coco", "dry_run": True}, "--annotations is missing"),
+        ({"dataset_name": "coco", "dataset_dir": "a"}, "--annotations is missing"),
         (
             {"dataset_name": "coco", "dataset_dir": "a", "split": "b"},
-            "--split=b: a COCO file is one split; choose it by --coco_annotations",
+            "--split=b: a COCO file is one split; choose it by --annotations",
         ),
     ],
 )
