@@ -8,8 +8,9 @@ from runtime.settings import check, require, setting
 
 
 def listed_names() -> str:
-    """The names of the layouts whose annotations are one file: "coco or via"."""
-    return " or ".join(name for name, layout in LAYOUTS.items() if layout.is_file)
+    """The names of the layouts whose annotations are one file: "coco, tfcsv or via"."""
+    *names, last = (name for name, layout in LAYOUTS.items() if layout.is_file)
+    return f"{', '.join(names)} or {last}" if names else last
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +66,11 @@ class Conversion:
                 f"{self.annotations}: give one of them."
             )
         if self.annotation_file and not is_file:
-            flag = "annotations" if self.annotations else "coco_annotations"
+            flag, names = "coco_annotations", "coco"
+            if self.annotations:
+                flag, names = "annotations", listed_names()
             raise InputError(
-                f"--{flag}={self.annotation_file} belongs to --dataset_name={listed_names()}: "
-                "pass that too."
+                f"--{flag}={self.annotation_file} belongs to --dataset_name={names}: pass that too."
             )
         if self.split and not layout.has_splits:
             flag = "--annotations" if is_file else "--dataset_dir"

@@ -50,6 +50,8 @@ class Layout(NamedTuple):
 LAYOUTS = {
     "pascalvoc": Layout("VOC", "datasets.layouts.voc_source"),
     "coco": Layout("COCO", "datasets.layouts.coco", is_file=True, has_splits=False),
+    "roboflow": Layout("Roboflow", "datasets.layouts.roboflow"),  # its COCO and CSV exports
+    "tfcsv": Layout("CSV", "datasets.layouts.tf_csv", is_file=True, has_splits=False),
     "shapes": Layout("VOC", "datasets.layouts.voc_source"),  # of scripts/make_shapes_devkit.py
 }
 
@@ -94,8 +96,9 @@ def recognise(path: str) -> str:
 
 
 def listed(layouts: Iterable[Layout]) -> str:
-    """Kinds of layouts as words, each once: "a VOC folder or a COCO file"."""
-    return " or ".join(dict.fromkeys(f"a {layout.kind}" for layout in layouts))
+    """Kinds of layouts as words, each once: "a VOC folder, a CSV file or a COCO file"."""
+    *kinds, last = dict.fromkeys(f"a {layout.kind}" for layout in layouts)
+    return f"{', '.join(kinds)} or {last}" if kinds else last
 
 
 def _load(name: str) -> Any:
