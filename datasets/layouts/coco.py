@@ -21,7 +21,7 @@ from datasets.layouts.coco_rows import Id, read_id, read_image, read_object
 from datasets.layouts.labels import check_labels
 from datasets.layouts.picture_files import PictureFinder, without_annotation
 from datasets.layouts.source import AnnotatedImage, Options, Source
-from datasets.layouts.values import class_name, mapping, refuse_relative, shortened
+from datasets.layouts.values import class_name, joined, mapping, refuse_relative, shortened
 from runtime.errors import InputError
 
 
@@ -234,19 +234,8 @@ def _merge_same_files(
         kept = first.setdefault(name, image_id)
         if kept == image_id:
             continue
-        annotations[kept] = _joined(annotations[kept], annotations.pop(image_id))
+        annotations[kept] = joined(annotations[kept], annotations.pop(image_id))
         del filenames[image_id]
         place = f"{where}: image {image_id} ({name})"
         left_out[place] = f"is the same file as image {kept}, which has its objects now"
     return left_out
-
-
-def _joined(
-    one: Annotation | InputError, other: Annotation | InputError
-) -> Annotation | InputError:
-    if isinstance(one, InputError):
-        return one
-    if isinstance(other, InputError):
-        return other
-    more = {*one.objects}
-    return one._replace(objects=one.objects + tuple(t for t in other.objects if t not in more))

@@ -37,6 +37,7 @@ FORMATS = {
     "labelstudio_min": Format("Label Studio's JSON-MIN", "export it as JSON or as COCO"),
     "createml": Format("CreateML", "export it as COCO or Pascal VOC"),
     "supervisely": Format("Supervisely", "export it as COCO or Pascal VOC"),
+    "vott": Format("VoTT", "export it as Pascal VOC"),
     "geojson": Format("GeoJSON", "convert it to COCO, with boxes in pixels"),
 }
 
@@ -116,12 +117,16 @@ def _format(keys: Keys) -> str:
         return "coco"
     if {"objects", "size"} <= outer and {"classTitle", "height"} & inner:
         return "supervisely"
+    if {"assets", "tags"} <= outer:
+        return "vott"
     return "geojson" if "features" in outer else ""
 
 
 def _format_of_list(inner: frozenset[str], deeper: frozenset[str]) -> str:
     if {"image_id", "score"} <= inner:
         return "results"
+    if "result" in deeper and {"annotations", "completions", "predictions"} & inner:
+        return "labelstudio"
     if "data" in inner and {"annotations", "completions", "predictions"} & inner:
         return "labelstudio"
     if "coordinates" in deeper and "annotations" in inner:

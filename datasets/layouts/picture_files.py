@@ -40,22 +40,33 @@ class PictureFinder:
 
     Args:
       folder: theirs.
-      names: all that are annotated, which tells the base names that stand for several.
+      names: of all annotated images, which tells the base names that stand for several.
     """
 
     def __init__(self, folder: str, names: Iterable[str]):
         self._folder = folder
         self._bases = collections.Counter(map(base_name, names))
 
-    def path(self, name: str) -> str:
-        """The path of an image; the one where it should be if it is nowhere."""
-        base = base_name(name)
-        direct = os.path.join(self._folder, base if leads_out(name) else with_slashes(name))
+    def path(self, name: str) -> str | InputError:
+        """The path of an image, the one where it should be if it is nowhere, or why there is none.
+
+        Of a name that leads out of the folder, the base name alone counts.
+        """
+        base, outside = base_name(name), leads_out(name)
+        direct = os.path.join(self._folder, with_slashes(name))
         # Asking a remote store for every file takes longer than reading them.
-        if not files.is_local(direct) or os.path.isfile(direct) or self._bases[base] > 1:
+        if not outside and (not files.is_local(direct) or os.path.isfile(direct)):
             return direct
+        if self._bases[base] > 1:
+            return InputError(
+                f"{self._folder} has no {name}, and {self._bases[base]} images are called {base}: "
+                "pass the folder that their names are relative to."
+            )
+        in_folder = os.path.join(self._folder, base)
+        if not files.is_local(in_folder) or os.path.isfile(in_folder):
+            return in_folder
         found = self._by_base.get(base, [])
-        return found[0] if len(found) == 1 else direct
+        return found[0] if len(found) == 1 else in_folder if outside else direct
 
     @functools.cached_property
     def _by_base(self) -> dict[str, list[str]]:

@@ -52,6 +52,10 @@ LAYOUTS = {
     "coco": Layout("COCO", "datasets.layouts.coco", is_file=True, has_splits=False),
     "roboflow": Layout("Roboflow", "datasets.layouts.roboflow"),  # its COCO and CSV exports
     "tfcsv": Layout("CSV", "datasets.layouts.tf_csv", is_file=True, has_splits=False),
+    "labelstudio": Layout(
+        "Label Studio", "datasets.layouts.labelstudio", is_file=True, has_splits=False
+    ),
+    "labelme": Layout("LabelMe", "datasets.layouts.labelme", has_splits=False),
     "shapes": Layout("VOC", "datasets.layouts.voc_source"),  # of scripts/make_shapes_devkit.py
 }
 

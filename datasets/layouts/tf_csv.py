@@ -13,10 +13,17 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from datasets.layouts.annotations import Annotation, Object
-from datasets.layouts.labels import check_labels
 from datasets.layouts.picture_files import PictureFinder, with_slashes, without_annotation
 from datasets.layouts.source import AnnotatedImage, Options, Source
-from datasets.layouts.values import class_name, number, refuse_relative, shortened, side, text
+from datasets.layouts.values import (
+    class_name,
+    learn_labels,
+    number,
+    refuse_relative,
+    shortened,
+    side,
+    text,
+)
 from runtime import files
 from runtime.errors import InputError
 
@@ -55,7 +62,9 @@ def open_source(options: Options) -> Source:
     images = images_of(table, options.annotations, options)
     return Source(
         images,
-        labels=functools.partial(learn_labels, table.annotations, where=options.annotations),
+        labels=functools.partial(
+            learn_labels, table.annotations.values(), where=options.annotations
+        ),
         left_out=table.left_out,
         findings=without_annotation(images.values()),
     )
@@ -69,20 +78,6 @@ def images_of(table: Table, path: str, options: Options) -> dict[str, AnnotatedI
         where = finder.path(name) if options.with_images else name
         images[name] = AnnotatedImage(f"{path}, {name}", annotation, where)
     return images
-
-
-def learn_labels(
-    annotations: Mapping[str, Annotation | InputError], *, where: str
-) -> tuple[str, ...]:
-    """The class names of annotations, sorted.
-
-    Raises:
-      InputError: there is none, or one is no class's.
-    """
-    read = [item for item in annotations.values() if isinstance(item, Annotation)]
-    return check_labels(
-        sorted({thing.name for item in read for thing in item.objects}), where=where
-    )
 
 
 def read_table(path: str) -> Table:

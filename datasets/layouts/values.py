@@ -8,10 +8,11 @@ characters, which would reach the terminal, and class names in NFC, because some
 import math
 import reprlib
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datasets.layouts.annotations import Annotation
+from datasets.layouts.labels import check_labels
 from runtime.errors import InputError
 
 Box = tuple[float, float, float, float]
@@ -79,14 +80,16 @@ def side(value: object, *, where: str) -> int:
     return round(pixels)
 
 
-def around(points: Iterable[Sequence[object]], *, where: str) -> Box:
+def around(points: object, *, where: str) -> Box:
     """The box (ymin, xmin, ymax, xmax) around points (x, y).
 
     Raises:
       InputError: there is none, or one is no pair of numbers.
     """
     pairs = []
-    for point in _items(points, where=where):
+    if not isinstance(points, list | tuple):
+        raise InputError(f"{where} has {shortened(points)} in place of a list of points.")
+    for point in points:
         if not isinstance(point, list | tuple) or len(point) != 2:
             raise InputError(f"{where} has the point {shortened(point)}; it must be x and y.")
         pairs.append([number(v, where=f"{where}: a coordinate") for v in point])
@@ -94,12 +97,6 @@ def around(points: Iterable[Sequence[object]], *, where: str) -> Box:
         raise InputError(f"{where} has no points: correct or remove it.")
     xs, ys = zip(*pairs, strict=True)
     return min(ys), min(xs), max(ys), max(xs)
-
-
-def _items(values: object, *, where: str) -> Iterable[Any]:
-    if not isinstance(values, list | tuple):
-        raise InputError(f"{where} has {shortened(values)} in place of a list of points.")
-    return values
 
 
 def mapping(value: object, *, where: str) -> Mapping[str, Any]:
@@ -138,3 +135,28 @@ def refuse_relative(annotations: Iterable[Annotation | InputError], *, where: st
             f"{where}: every coordinate is 1 or less, so the boxes are shares of the images' "
             "sides: multiply them by width and height, since boxes are read in pixels."
         )
+
+
+def learn_labels(annotations: Iterable[Annotation | InputError], *, where: str) -> tuple[str, ...]:
+    """The class names of annotations, sorted.
+
+    Raises:
+      InputError: there is none, or one is no class's.
+    """
+    read = [item for item in annotations if isinstance(item, Annotation)]
+    names = sorted({thing.name for item in read for thing in item.objects})
+    if not names:
+        raise InputError(
+            f"{where} names no class, since no object was read: annotate images first."
+        )
+    return check_labels(names, where=where)
+
+
+def joined(one: Annotation | InputError, other: Annotation | InputError) -> Annotation | InputError:
+    """The objects of both annotations of one image, each once; the first error of the two."""
+    if isinstance(one, InputError):
+        return one
+    if isinstance(other, InputError):
+        return other
+    there = {*one.objects}
+    return one._replace(objects=one.objects + tuple(t for t in other.objects if t not in there))

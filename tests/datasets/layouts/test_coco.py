@@ -273,10 +273,8 @@ def test_base_name_of_two_images_finds_neither(tmp_path):
     tables = {"images": images, "categories": CATEGORIES, "annotations": []}
     (tmp_path / "i.json").write_text(json.dumps(tables))
     source = open_source(Options(str(tmp_path), str(tmp_path / "i.json")))
-    assert [image.path for image in source.images.values()] == [
-        f"{tmp_path}/day1/a.jpg",
-        f"{tmp_path}/day2/a.jpg",
-    ]
+    for image in source.images.values():
+        assert "and 2 images are called a.jpg" in str(image.path)
 
 
 def test_images_beside_that_have_no_annotation_are_found(tmp_path):
