@@ -56,6 +56,7 @@ LAYOUTS = {
         "Label Studio", "datasets.layouts.labelstudio", is_file=True, has_splits=False
     ),
     "labelme": Layout("LabelMe", "datasets.layouts.labelme", has_splits=False),
+    "via": Layout("VIA", "datasets.layouts.via", is_file=True, has_splits=False),
     "shapes": Layout("VOC", "datasets.layouts.voc_source"),  # of scripts/make_shapes_devkit.py
 }
 
