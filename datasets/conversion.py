@@ -13,11 +13,12 @@ from typing import NamedTuple, cast
 
 import tensorflow as tf
 
+from datasets.class_selection import read_selection, select
 from datasets.conversion_stats import ConversionStats, RelativeBoxes, relative_boxes
 from datasets.layouts import registry
 from datasets.layouts.annotations import Annotation
 from datasets.layouts.image_file import Header, check_picture
-from datasets.layouts.labels import read_labels
+from datasets.layouts.labels import check_labels, read_labels
 from datasets.layouts.orientation import DrawnOn, drawn_on, orientation, turned_back
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.records.features import encode_example
@@ -71,6 +72,8 @@ def convert(
         report=report,
     )
     source = registry.open_source(conversion.dataset_name, options)
+    if chosen := read_selection(conversion.classes):
+        source = select(source, chosen)
     return convert_source(source, conversion, report=report, progress=progress)
 
 
@@ -112,6 +115,7 @@ def convert_source(
 def _settle_labels(source: Source) -> tuple[str, ...]:
     """The labels, which every object's class is among."""
     labels = source.labels if isinstance(source.labels, tuple) else source.labels()
+    check_labels(labels, where="The data set")
     some = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
     known = {*labels}
     for image in source.images.values():

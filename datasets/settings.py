@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from datasets.class_selection import read_selection
 from datasets.layouts.registry import LAYOUTS
 from runtime.errors import InputError
 from runtime.settings import check, require, setting
@@ -40,6 +41,11 @@ class Conversion:
         "",
         "Class names, one a line; from the annotations when empty (VOC's 20, or sorted by name).",
     )
+    classes: str = setting(
+        "",
+        "Classes to take, with ; between them; NEW=OLD,OLD renames and merges: "
+        "'car=car,truck;person'. Objects of others are left out.",
+    )
     num_shards: int = setting(0, "Number of record files; 0 chooses by size.", minimum=0)
     skip_bad: int = setting(
         0, "Leave out up to so many images that are missing or damaged.", minimum=0
@@ -51,6 +57,11 @@ class Conversion:
 
     def __post_init__(self):
         layout = LAYOUTS.get(self.dataset_name)
+        if read_selection(self.classes) and self.labels_file:
+            raise InputError(
+                f"--classes={self.classes} and --labels_file={self.labels_file} both name the "
+                "classes: give one of them."
+            )
         is_file = layout is not None and layout.is_file
         if not (is_file and self.dry_run):
             require(self, "dataset_dir")

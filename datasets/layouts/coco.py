@@ -169,7 +169,8 @@ def _read_categories(
         if place in left_out:
             del names[category]
     ordered = dict(sorted(names.items(), key=lambda item: (isinstance(item[0], str), item[0])))
-    check_labels(list(ordered.values()), where=where)
+    # A conversion refuses a class called background too, unless --classes calls it otherwise.
+    check_labels([n for n in ordered.values() if n.lower() != "background"], where=where)
     return ordered, left_out
 
 
