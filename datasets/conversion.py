@@ -124,8 +124,8 @@ def _settle_labels(source: Source) -> tuple[str, ...]:
             if item.name not in known:
                 raise InputError(
                     f"{image.place}, object {number}: class {item.name!r} is not among the "
-                    f"{len(labels)} labels ({some}): add it to the labels file, or leave "
-                    "--labels_file out to take the annotations' classes."
+                    f"{len(labels)} labels ({some}): add it to the labels file, leave "
+                    "--labels_file out to take the annotations' classes, or pick some by --classes."
                 )
     return labels
 
