@@ -2,7 +2,7 @@
 
   tf_convert_data.py --dataset_dir=VOCdevkit/VOC2007 --split=trainval \\
     --output_name=voc_2007_trainval --output_dir=tfrecords
-  tf_convert_data.py --dataset_name=coco --coco_annotations=instances_val2017.json \\
+  tf_convert_data.py --dataset_name=coco --annotations=instances_val2017.json \\
     --dataset_dir=val2017 --output_name=coco_val --output_dir=tfrecords
 
 Writes OUTPUT_NAME_NNN.tfrecord, their offset indexes, labels.txt and, last, the manifest

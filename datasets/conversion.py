@@ -9,16 +9,17 @@ here.
 
 import concurrent.futures
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import tensorflow as tf
 
+from datasets.class_selection import read_selection, select
 from datasets.conversion_stats import ConversionStats, RelativeBoxes, relative_boxes
 from datasets.layouts import registry
 from datasets.layouts.annotations import Annotation
 from datasets.layouts.image_file import Header, check_picture
-from datasets.layouts.labels import read_labels
+from datasets.layouts.labels import check_labels, read_labels
 from datasets.layouts.orientation import DrawnOn, drawn_on, orientation, turned_back
 from datasets.layouts.other_formats import as_png, format_of
 from datasets.layouts.source import AnnotatedImage, Options, Source
@@ -67,7 +68,7 @@ def convert(
         raise InputError(f"--dataset_dir={folder} is not a folder: pass the images' one.")
     options = Options(
         folder,
-        annotations=conversion.coco_annotations,
+        annotations=conversion.annotation_file,
         split=conversion.split,
         labels=read_labels(conversion.labels_file) if conversion.labels_file else None,
         with_images=with_images,
@@ -76,6 +77,8 @@ def convert(
     if conversion.layout != conversion.dataset_name:
         report(f"Layout: {conversion.layout}.")
     source = registry.open_source(conversion.layout, options)
+    if chosen := read_selection(conversion.classes):
+        source = select(source, chosen)
     return convert_source(source, conversion, report=report, progress=progress)
 
 
@@ -88,6 +91,7 @@ def convert_source(
 ) -> ConversionStats:
     """As `convert`, of images that are opened already, in whatever layout."""
     labels = _settle_labels(source)
+    source = _settle_crowds(source, learn=conversion.learn_crowds, report=report)
     tally = ConversionStats(labels, report=report)
     for left_out in source.left_out.items():
         tally.leave_out(*left_out)
@@ -116,17 +120,47 @@ def convert_source(
 def _settle_labels(source: Source) -> tuple[str, ...]:
     """The labels, which every object's class is among."""
     labels = source.labels if isinstance(source.labels, tuple) else source.labels()
+    check_labels(labels, where="The data set")
     some = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
+    known = {*labels}
     for image in source.images.values():
         objects = () if isinstance(image.annotation, InputError) else image.annotation.objects
         for number, item in enumerate(objects, start=1):
-            if item.name not in labels:
+            if item.name not in known:
                 raise InputError(
                     f"{image.place}, object {number}: class {item.name!r} is not among the "
-                    f"{len(labels)} labels ({some}): add it to the labels file, or leave "
-                    "--labels_file out to take the annotations' classes."
+                    f"{len(labels)} labels ({some}): add it to the labels file, leave "
+                    "--labels_file out to take the annotations' classes, or pick some by --classes."
                 )
     return labels
+
+
+def _settle_crowds(source: Source, *, learn: bool, report: Callable[[str], None]) -> Source:
+    """Says that nothing but crowds is there, or makes objects of them with `learn`."""
+    objects = [
+        item
+        for image in source.images.values()
+        if isinstance(image.annotation, Annotation)
+        for item in image.annotation.objects
+    ]
+    if learn:
+        return source._replace(images={k: _uncrowded(i) for k, i in source.images.items()})
+    if objects and all(item.crowd for item in objects):
+        report(
+            f"WARNING: all {len(objects)} objects are crowds (iscrowd 1), as some tools mark every "
+            "mask, and crowds are not trained on: --learn_crowds takes them for objects."
+        )
+    return source
+
+
+def _uncrowded(image: AnnotatedImage) -> AnnotatedImage:
+    if isinstance(image.annotation, InputError):
+        return image
+    objects = tuple(
+        item._replace(crowd=False, difficult=False) if item.crowd else item
+        for item in image.annotation.objects
+    )
+    return image._replace(annotation=image.annotation._replace(objects=objects))
 
 
 def _count(source: Source, tally: ConversionStats, *, skip_bad: int) -> None:
@@ -145,7 +179,8 @@ def _examples(
     ids: Iterator[str], source: Source, tally: ConversionStats, *, skip_bad: int
 ) -> Iterator[bytes]:
     """Serialized examples in the order of `ids`, made by a few threads some images ahead."""
-    for image_id, made in in_threads(lambda i: _try_make(source.images[i], tally.labels), ids):
+    classes = {name: k for k, name in enumerate(tally.labels, start=1)}
+    for image_id, made in in_threads(lambda i: _try_make(source.images[i], classes), ids):
         if isinstance(made, InputError):
             tally.skip(image_id, made, limit=skip_bad)
             continue
@@ -168,17 +203,17 @@ def in_threads(work: Callable, items: Iterator) -> Iterator[tuple]:
             yield item, future.result()
 
 
-def _try_make(image: AnnotatedImage, labels: tuple[str, ...]) -> _Converted | InputError:
+def _try_make(image: AnnotatedImage, classes: Mapping[str, int]) -> _Converted | InputError:
     for part in (image.annotation, image.path):
         if isinstance(part, InputError):
             return part
     try:
-        return _make(image, labels)
+        return _make(image, classes)
     except InputError as error:
         return error
 
 
-def _make(image: AnnotatedImage, labels: tuple[str, ...]) -> _Converted:
+def _make(image: AnnotatedImage, classes: Mapping[str, int]) -> _Converted:
     path, annotation = cast(str, image.path), cast(Annotation, image.annotation)
     encoded, header, was = _read_picture(path)
     turn = orientation(encoded)
@@ -193,7 +228,7 @@ def _make(image: AnnotatedImage, labels: tuple[str, ...]) -> _Converted:
         channels=header.channels,
         filename=os.path.basename(path),
         boxes=boxes.boxes[boxes.keep],
-        labels=[labels.index(item.name) + 1 for item in kept],
+        labels=[classes[item.name] for item in kept],
         names=[item.name for item in kept],
         difficult=[item.difficult for item in kept],
         truncated=[item.truncated for item in kept],

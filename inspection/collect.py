@@ -106,6 +106,9 @@ def inspect(
     for _, checked in in_threads(look, iter(items)):
         collected.add(checked)
     defects = [*extra, *collected.defects, *collected.zero_based()]
+    if collected.names and collected.num_crowds == len(collected.names):
+        what = f"all {collected.num_crowds} objects are crowds (iscrowd 1), never trained on"
+        defects.append(Defect("all_crowds", title, None, what))
     if labels is None:
         defects += _similar_labels(collected.names)
     columns = collected.columns()
@@ -124,7 +127,7 @@ def inspect(
 
 class _Collector:
     def __init__(self) -> None:
-        self.num_pictures = self.record_bytes = 0
+        self.num_pictures = self.record_bytes = self.num_crowds = 0
         self.defects: list[Defect] = []
         self.names: list[str] = []
         self.suspects: list[Checked] = []
@@ -137,6 +140,7 @@ class _Collector:
         self._add_picture(checked)
         for thing in checked.objects:
             self.names.append(thing.name)
+            self.num_crowds += thing.crowd
             self._rows.append((*thing.box, *checked.size, self.num_pictures, thing.difficult))
         self.num_pictures += 1
         self._add_bases(checked)

@@ -43,6 +43,7 @@ KINDS = {
     "inverted_box": Severity.HARM,
     "box_outside": Severity.HARM,
     "shared_by_splits": Severity.HARM,
+    "all_crowds": Severity.HARM,
     "left_out": Severity.DOUBT,
     "box_without_area": Severity.DOUBT,
     "box_reaches_out": Severity.DOUBT,

@@ -96,7 +96,7 @@ class InspectSettings:
         takes_folder = layout is None or layout.is_file
         refuse_unless(takes_folder, self, "dataset_dir", needs=f"records or {kinds}")
 
-    @property
+    @functools.cached_property
     def layout(self) -> str:
         """Name of the layout of `input`."""
         return registry.recognise(self.input)

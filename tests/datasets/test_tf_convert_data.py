@@ -81,7 +81,7 @@ def test_truncated_jpeg_ends_in_one_sentence(voc, tmp_path):
         (["--dataset_dir=.", "--dataset_name=kitti"], "--dataset_name=kitti is no layout"),
         (["--dataset_dir=.", "--coco_annotations=x"], "belongs to --dataset_name=coco"),
         (["--dataset_dir=.", "--dataset_name=coco", "--split=a"], "--split=a: a COCO file is one"),
-        (["--dataset_name=coco", "--dry_run"], "--coco_annotations is missing"),
+        (["--dataset_name=coco", "--dry_run"], "--annotations is missing"),
     ],
 )
 @pytest.mark.slow

@@ -54,3 +54,47 @@ def test_file_that_is_no_text_is_bad_input(tmp_path):
 def test_label_must_be_one_line(name):
     with pytest.raises(InputError, match="one line of text"):
         check_labels([name], where="x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "item {\n name: \"cat\"\n id: 1\n}\nitem {\n  id: 2\n  name: 'a } dog'\n}\n",
+        '# mine\nitem: { id: 2, name: "a } dog" } item{id:1 name:"cat"} item{id:0 name:"none"}',
+        'item{name:"/m/01yrx" id:1 display_name:"cat"} item{name:"a } dog" id:2 display_name:"x"}',
+    ],
+)
+def test_label_map_is_read(tmp_path, text):
+    path = tmp_path / "labels.pbtxt"
+    path.write_text(text)
+    assert read_labels(str(path)) == ("cat", "a } dog")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.pbtxt", 'item{name:"cat" id:2}', "has no id 1 and larger ones"),
+        (
+            "a.pbtxt",
+            'item{name:"cat" id:1} item{name:"dog" id:1}',
+            "item 'dog' has the id '1': give",
+        ),
+        ("a.pbtxt", 'item{name:"cat"}', "item 'cat' has the id ''"),
+        ("a.pbtxt", "item{}", "item '' has the id ''"),
+        ("a.pbtxt", "model {}", "is no label map"),
+        ("data.yaml", "names: [a, b]", "is YAML: write the class names into a text file"),
+        ("a.JSON", "[]", "is JSON"),
+        ("a.txt", "a\x1b[31m", "take the control character out"),
+    ],
+)
+def test_other_formats_are_refused_by_their_names(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_labels(str(tmp_path / name))
+
+
+def test_huge_label_map_takes_linear_time(tmp_path):
+    path = tmp_path / "a.pbtxt"
+    path.write_text("item {" * 20_000 + "x" * 20_000)
+    with pytest.raises(InputError, match="names no class"):
+        read_labels(str(path))
