@@ -71,7 +71,13 @@ def test_picture_without_objects_is_valid(read):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("", "has no <size>"),
+        ("", "has no <filename>, <size> or <object>: it is not a VOC annotation"),
+        (f"{SIZE}<boxes>{BOX}</boxes>", "has a <bndbox> in <boxes>, which is no <object>"),
+        (
+            f"{SIZE}<object><name>a</name><bndbox><xmin>0.1</xmin><ymin>0.2</ymin>"
+            "<xmax>1</xmax><ymax>0.9</ymax></bndbox></object>",
+            "has boxes from 0 to 1, shares of the image",
+        ),
         (f"{SIZE}<object>{BOX}</object>", "object 1 has no <name>"),
         (f"{SIZE}<object><name> </name>{BOX}</object>", "object 1 has no <name>"),
         (f"{SIZE}<object><name>a</name></object>", r"object 1 \(a\) has no <bndbox>"),
@@ -84,7 +90,6 @@ def test_picture_without_objects_is_valid(read):
         (f"{SIZE}<object><name>a</name>{BOX.replace('30', 'nan')}</object>", "<xmax> is 'nan'"),
         (f"{SIZE}<object><name>a</name>{BOX.replace('30', '1e999')}</object>", "<xmax> is '1e999'"),
         ("<size><width>-1</width><height>2</height></size>", "<width> is -1"),
-        ("<size><width>1</width></size>", "<height> is ''"),
         (f"{SIZE}<object><name>a</name><difficult>?</difficult>{BOX}</object>", "must be 0 or 1"),
     ],
 )
@@ -94,11 +99,71 @@ def test_broken_rule_names_file_and_object(read, content, message):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<annotation>", b"\xff\xd8\xff\xe0 a JPEG", b"<a>&undefined;</a>", b"\0" * 9]
+    "content", [b"", b"<annotation>", b"no XML", b"<a>&undefined;</a>", b"\0" * 9]
 )
 def test_malformed_xml_is_bad_input(read, content):
     with pytest.raises(InputError, match=r"a\.xml is not well-formed XML"):
         read(content)
+
+
+OBJECT = f"<object><name>cat</name>{BOX}</object>"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{SIZE}<objects>{OBJECT}</objects>",
+        f"{SIZE}{OBJECT.replace('object>', 'Object>').replace('bndbox', 'BndBox')}",
+        OBJECT,
+        f"<size><width></width><height/></size>{OBJECT}",
+    ],
+)
+def test_object_is_read_in_the_dialects_of_tools(read, content):
+    found = read(content)
+    assert [(one.name, one.box) for one in found.objects] == [("cat", (2.0, 1.0, 15.0, 30.0))]
+    assert (found.width, found.height) == ((40, 20) if SIZE in content else (0, 0))
+
+
+def test_namespace_is_no_part_of_a_tag(read):
+    found = read(f"{SIZE}{OBJECT}", head='<annotation xmlns="http://example.org/voc">')
+    assert [one.name for one in found.objects] == ["cat"]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0.06", True), ("0.0", False), ("-1", True)])
+def test_any_number_but_0_is_truncated(read, text, expected):
+    (one,) = read(
+        f"{SIZE}{OBJECT.replace('</name>', f'</name><truncated>{text}</truncated>')}"
+    ).objects
+    assert one.truncated is expected
+
+
+def test_difficult_is_read_in_capitals(read):
+    (one,) = read(f"{SIZE}{OBJECT.replace('</name>', '</name><Difficult>1</Difficult>')}").objects
+    assert one.difficult
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "shift_jis", "windows-1251", "utf-8"])
+def test_declared_encoding_is_read_also_where_expat_does_not_know_it(read, encoding):
+    name = {"gb2312": "汽车", "shift_jis": "くるま", "windows-1251": "машина"}.get(encoding, "é")
+    text = f'\n <?xml version="1.0" encoding="{encoding}"?><annotation>{SIZE}'
+    text += f"{OBJECT.replace('cat', name)}</annotation>"
+    assert read(text.encode(encoding)).objects[0].name == name
+
+
+def test_undeclared_encoding_is_told_as_such(read):
+    with pytest.raises(InputError, match=r"declares no encoding and is not in UTF-8: save it"):
+        read(f"<annotation>{OBJECT.replace('cat', 'é')}</annotation>".encode("latin-1"))
+
+
+def test_codec_that_is_no_encoding_is_refused(read):
+    with pytest.raises(InputError, match="not well-formed XML"):
+        read(b'<?xml version="1.0" encoding="bz2"?><annotation/>')
+
+
+def test_entity_bomb_in_a_foreign_encoding_is_refused(read):
+    text = '<?xml version="1.0" encoding="gb2312"?>' + BOMB
+    with pytest.raises(InputError, match="DOCTYPE"):
+        read(text.encode("gb2312"))
 
 
 BOMB = (

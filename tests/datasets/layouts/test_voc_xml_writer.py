@@ -2,7 +2,7 @@
 
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets.layouts.annotations import Annotation, Object
@@ -37,7 +37,8 @@ DEVKIT = """\
 </annotation>
 """
 NUMBERS = st.floats(-1e6, 1e6).map(lambda value: value + 0.0)
-BOXES = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+# Boxes from 0 to 1 are refused, as shares of the image.
+BOXES = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS).filter(lambda box: max(box) > 1)
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
 
 
@@ -48,6 +49,7 @@ def test_file_looks_as_the_devkits():
     assert written.decode() == DEVKIT
 
 
+@settings(deadline=None)  # the first example may fall into a busy second
 @given(box=BOXES, name=NAMES, truncated=st.booleans(), crowd=st.booleans())
 def test_reader_gives_back_what_was_written(tmp_path_factory, box, name, truncated, crowd):
     thing = Object(name, box, difficult=crowd, truncated=truncated, crowd=crowd)
