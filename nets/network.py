@@ -14,7 +14,7 @@ from nets.parameters import SSDParameters
 from nets.variables import WeightHook
 
 Shapes = Mapping[str, Sequence[int]]
-SLIM_CHECKPOINT_ANCHORS = (
+SLIM_ANCHORS_NOTE = (
     "NOTE: the checkpoint does not name its anchors; --anchors=coco is assumed, as "
     "SSD-Tensorflow's checkpoints have them. Pass --anchors=voc if it was made for these."
 )
@@ -99,9 +99,7 @@ class Network(NamedTuple):
     preprocessing: str = "ssd_vgg"
     rgb_means: tuple[float, float, float] | None = None
     input_scale: float = 1 / 58  # brings RGB minus mean to about unit variance
-    undescribed: CheckpointDefaults = CheckpointDefaults(
-        "coco", anchors_note=SLIM_CHECKPOINT_ANCHORS
-    )
+    undescribed: CheckpointDefaults = CheckpointDefaults("coco", anchors_note=SLIM_ANCHORS_NOTE)
     has_batch_norm: bool = False
     read_depth_multiplier: Callable[[Shapes, str], float] | None = None
     imports: ImportRules = ImportRules()

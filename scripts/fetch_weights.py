@@ -51,12 +51,11 @@ def fetch(settings: FetchSettings) -> str:
     Raises:
       InputError: they did not arrive, or are others.
     """
-    source, path = (
-        weights.SOURCES[settings.name],
-        weights.path_of(settings.name, settings.output_dir),
-    )
+    source = weights.SOURCES[settings.name]
+    path = weights.path_of(settings.name, settings.output_dir)
     if is_whole(path, source):
         return path
+    archive = "What Keras fetched"
     if not source.url:
         tensors = from_keras()
     else:
@@ -64,6 +63,8 @@ def fetch(settings: FetchSettings) -> str:
         archive = os.path.join(settings.output_dir, os.path.basename(url))
         download.fetch(url, archive, sha256=source.sha256)
         tensors = from_archive(archive, source)
+    if not has_needed(tensors, source):
+        raise InputError(f"{archive} does not hold {source.title}: remove it and run this again.")
     with files.explain_write_errors(path):
         os.makedirs(settings.output_dir, exist_ok=True)
         checkpoints.write(f"{path}.temp", tensors)
@@ -71,8 +72,6 @@ def fetch(settings: FetchSettings) -> str:
             files.put_in_place(f"{path}.temp{ending}", f"{path}{ending}")
     if source.url:
         os.remove(archive)
-    if not is_whole(path, source):
-        raise InputError(f"{path} does not hold {source.title}: remove it and run this again.")
     return path
 
 
@@ -82,8 +81,13 @@ def is_whole(path: str, source: weights.Source) -> bool:
         there = checkpoints.read(path) if os.path.exists(f"{path}.index") else {}
     except InputError:
         return False
-    return bool(there) and all(
-        name in there and there[name].shape == shape for name, shape in source.needed.items()
+    return has_needed(there, source)
+
+
+def has_needed(tensors: dict[str, np.ndarray], source: weights.Source) -> bool:
+    """Whether these are the weights that the source has, as far as some of them tell."""
+    return all(
+        name in tensors and tensors[name].shape == shape for name, shape in source.needed.items()
     )
 
 
