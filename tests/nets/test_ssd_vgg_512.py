@@ -1,5 +1,8 @@
 """SSD-512: RECIPE's table, and the variables that published checkpoints have."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -30,10 +33,13 @@ def test_first_square_of_the_first_and_last_layer(preset, first, last):
 
 @pytest.mark.parametrize("preset", PARAMETERS.anchor_sizes)
 def test_sizes_are_those_of_caffes_rule(preset):
-    """From the second on, hundredths of the image in equal steps."""
+    """From the second on, hundredths of the image in equal steps, each with the next's mean."""
     share, step = {"voc": (15, 15), "coco": (10, 16)}[preset]
     later = [(share + step * k) / 100 * 512 for k in range(7)]
-    assert PARAMETERS.anchor_sizes[preset][1:] == pytest.approx(later)
+    squares = PARAMETERS.anchor_sizes[preset]
+    assert [own for own, _ in squares[1:]] == pytest.approx(later[:6])
+    between = [math.sqrt(own * following) for own, following in itertools.pairwise(later)]
+    assert [mean for _, mean in squares[1:]] == pytest.approx(between)
 
 
 def test_block12_shrinks_two_cells_to_one():
