@@ -15,7 +15,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -55,6 +55,7 @@ class Dataset:
         alike.
       fingerprint: of the shards' content, wherever they lie: by the manifest's checksums, or by
         their sizes where there is none; "" where nobody looked.
+      objects: of each label, objects that are not difficult; () where nobody counted.
     """
 
     name: str
@@ -64,16 +65,17 @@ class Dataset:
     num_samples: int
     pools: tuple[Pool, ...] = ()
     fingerprint: str = ""
+    objects: tuple[int, ...] = ()
 
 
 class _Part(NamedTuple):
-    """One record set; `ids` are those of its classes, as the records have them."""
+    """One record set; `objects` counts those of each class, by its id in the records."""
 
     shards: tuple[str, ...]
     sums: tuple[str, ...]
     labels: tuple[str, ...] | None
     num_images: int
-    ids: Collection[int]
+    objects: Mapping[int, int]
 
 
 def get_dataset(
@@ -116,6 +118,10 @@ def get_dataset(
         labels=labels,
         num_samples=sum(part.num_images for part in parts),
         fingerprint=fingerprint(itertools.chain.from_iterable(part.sums for part in parts)),
+        objects=tuple(
+            sum(part.objects.get(k + labels_offset, 0) for part in parts)
+            for k in range(1, len(labels) + 1)
+        ),
     )
 
 
@@ -131,8 +137,11 @@ def _read_part(folder: str, name: str, split_flag: str) -> _Part:
     check_shards(manifest, folder)
     paths = tuple(os.path.join(folder, shard.name) for shard in manifest.shards)
     sums = tuple(shard.sha256 for shard in manifest.shards)
-    ids = range(1, len(manifest.labels) + 1)
-    return _Part(paths, sums, manifest.labels, manifest.num_images, ids)
+    counts = {
+        k: manifest.classes.get(name, {}).get("objects", 0)
+        for k, name in enumerate(manifest.labels, start=1)
+    }
+    return _Part(paths, sums, manifest.labels, manifest.num_images, counts)
 
 
 def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
@@ -152,7 +161,7 @@ def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
     counts = count_records(folder, name, found[name])
     paths = tuple(os.path.join(folder, file) for file in found[name])
     sums = tuple(str(shard_size(path)) for path in paths)
-    return _Part(paths, sums, _labels_of(counts), counts.num_images, list(counts.objects))
+    return _Part(paths, sums, _labels_of(counts), counts.num_images, counts.objects)
 
 
 def _labels_of(counts: Counts) -> tuple[str, ...] | None:
@@ -198,7 +207,7 @@ def _check_order(recorded: tuple[str, ...], *, labels: tuple[str, ...], labels_f
 def _check_ids(
     parts: list[_Part], *, labels: tuple[str, ...], labels_offset: int, name: str
 ) -> None:
-    ids = [label - labels_offset for part in parts for label in part.ids]
+    ids = [label - labels_offset for part in parts for label in part.objects]
     wrong = sorted({label for label in ids if not 1 <= label <= len(labels)})
     if wrong:
         raise InputError(

@@ -110,4 +110,5 @@ def _join(found: Sequence[Dataset], *, name: str, split: str, weights: Sequence[
             for each, slots in zip(found, slots_of(weights), strict=bool(weights))
         ),
         fingerprint=fingerprint(each.fingerprint for each in found),
+        objects=tuple(map(sum, zip(*(each.objects for each in found), strict=True))),
     )

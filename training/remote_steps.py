@@ -44,6 +44,11 @@ def check(settings: TrainSettings) -> None:
                 "and no moment at which the weights stand still; remove the flag. "
                 "eval_ssd_network.py --wait_for_checkpoints scores such a training."
             )
+    if settings.epochs is not None:
+        raise InputError(
+            f"--epochs={settings.epochs} does not go with parameter servers, where every worker "
+            "takes steps of its own: give --max_number_of_steps."
+        )
     if settings.jit:
         raise InputError(
             "--jit=True does not go with parameter servers: XLA compiles for variables of the same "

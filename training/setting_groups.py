@@ -67,6 +67,12 @@ class RunSettings:
     max_number_of_steps: int | None = setting(
         None, "Step at which training ends; endless by default.", common=True, minimum=1
     )
+    epochs: float | None = setting(
+        None,
+        "Length of the training in passes over the images, instead of max_number_of_steps.",
+        common=True,
+        above=0,
+    )
     seed: int | None = setting(
         None,
         "Random seed; chosen at random if not given.",

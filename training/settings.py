@@ -1,6 +1,7 @@
 """The settings of a training: the flags of `train_ssd_network.py`, with their defaults."""
 
 import dataclasses
+import math
 import re
 from typing import Any
 
@@ -46,6 +47,7 @@ class TrainSettings(
         from runtime import hardware  # TensorFlow comes with it
 
         hardware.check_memory_fraction(self.gpu_memory_fraction)
+        self._check_length()
         self._check_distribution()
         self._check_data_service()
         self._check_evaluation()
@@ -64,11 +66,25 @@ class TrainSettings(
         """The step at which the run ends."""
         return self.max_number_of_steps or MAX_STEPS
 
+    def in_steps(self, num_samples: int) -> "TrainSettings":
+        """The settings with --epochs as a number of steps, once the images are counted."""
+        if self.epochs is None:
+            return self
+        steps = math.ceil(self.epochs * num_samples / self.global_batch_size)
+        return dataclasses.replace(self, epochs=None, max_number_of_steps=steps)
+
     @property
     def global_batch_size(self) -> int:
         """Images a step over all clones of all workers that train synchronously."""
         workers = 1 if self.num_ps_tasks else self.num_replicas or 1
         return self.batch_size * self.accumulate_steps * self.num_clones * workers
+
+    def _check_length(self) -> None:
+        if self.epochs is not None and self.max_number_of_steps is not None:
+            raise InputError(
+                f"--epochs={self.epochs} and --max_number_of_steps={self.max_number_of_steps} "
+                "both say how long to train: give one of them."
+            )
 
     def _check_distribution(self) -> None:
         if self.master:

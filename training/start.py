@@ -25,7 +25,7 @@ from nets import pretrained
 from runtime import files, hardware
 from runtime.errors import InputError
 from runtime.settings import changed, idle, to_flagfile
-from training import initial_weights
+from training import initial_weights, preflight
 from training import state as train_state
 from training.initial_weights import InitialWeights, find_initial_weights
 from training.settings import ResolvedSettings, TrainSettings
@@ -250,6 +250,7 @@ def announce(
     for warning in (
         initial_weights.without_effect(settings, found and found.path),
         train_state.warn_of_schedule(settings, num_samples=dataset.num_samples),
+        *preflight.warnings(settings, dataset),
         *idle(settings),
     ):
         if warning:

@@ -21,7 +21,7 @@ from runtime import hardware
 from runtime.errors import InputError
 from runtime.signals import StopRequest
 from runtime.watchdog import ProcessTimer, Watchdog
-from training import evaluations, initial_weights, remote_steps
+from training import evaluations, initial_weights, preflight, remote_steps
 from training import start as run_start
 from training import state as train_state
 from training.evaluations import EvaluationOutcome, Evaluations
@@ -80,6 +80,8 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
             strategy = deployment.strategy()
         # Not watched: records without a manifest are read from end to end, however long it takes.
         dataset = _dataset(settings)
+        settings = settings.in_steps(dataset.num_samples)
+        preflight.refuse_useless(settings, dataset)
         if deployment.is_chief:
             evaluations.check_split(settings, dataset.labels)
         return _train(settings, dataset, deployment, strategy, servers)
@@ -205,6 +207,8 @@ def _dry_run(settings: TrainSettings) -> bool:
     """Prints where each variable would start from; writes nothing."""
     origin = initial_weights.find_initial_weights(settings)
     dataset = _dataset(settings)
+    settings = settings.in_steps(dataset.num_samples)
+    preflight.refuse_useless(settings, dataset)
     _, description = train_state.resolve(
         settings, dataset.labels, None, origin, num_samples=dataset.num_samples
     )
