@@ -4,10 +4,12 @@
     --output_name=voc_2007_trainval --output_dir=tfrecords
   tf_convert_data.py --dataset_name=coco --annotations=instances_val2017.json \\
     --dataset_dir=val2017 --output_name=coco_val --output_dir=tfrecords
+  tf_convert_data.py --dataset_name=yolo --dataset_dir=my_yolo --holdout=.2 \\
+    --output_name=mine --output_dir=tfrecords
 
 Writes OUTPUT_NAME_NNN.tfrecord, their offset indexes, labels.txt and, last, the manifest
-OUTPUT_NAME.json. `--dry_run` only reads and counts the annotations. Exit codes: 0 done, 1 internal
-error, 2 invalid input.
+OUTPUT_NAME.json; with `--holdout`, those of OUTPUT_NAME_train and OUTPUT_NAME_val. `--dry_run` only
+reads and counts the annotations. Exit codes: 0 done, 1 internal error, 2 invalid input.
 """
 
 import sys
@@ -58,12 +60,15 @@ def say(line: str) -> None:
 
 def print_result(tally: "ConversionStats", conversion: Conversion) -> None:
     """Prints the table per class and where the records are."""
-    print(tally.table())
+    written = tally.parts or {conversion.output_name: tally}
+    for name, part in written.items():
+        if tally.parts:
+            print(f"{name}:")
+        print(part.table())
     for line in tally.summary():
         print(line)
-    if not conversion.dry_run:
-        place = f"{conversion.output_name} ({tally.num_images} images) in {conversion.output_dir}"
-        print(f"written: {place}")
+    for name, part in written.items() if not conversion.dry_run else ():
+        print(f"written: {name} ({part.num_images} images) in {conversion.output_dir}")
 
 
 if __name__ == "__main__":

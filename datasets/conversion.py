@@ -8,12 +8,15 @@ here.
 """
 
 import concurrent.futures
+import copy
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import tensorflow as tf
 
+from datasets import holdout
 from datasets.class_selection import read_selection, select
 from datasets.conversion_stats import ConversionStats, RelativeBoxes, relative_boxes
 from datasets.layouts import registry
@@ -25,7 +28,7 @@ from datasets.layouts.other_formats import as_png, format_of
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.records.features import encode_example
 from datasets.records.output_folder import check_output
-from datasets.records.shards import choose_num_shards, write_shards
+from datasets.records.shards import RecordSet, choose_num_shards, write_sets
 from datasets.settings import Conversion
 from runtime import files
 from runtime.errors import InputError
@@ -57,10 +60,23 @@ def convert(
       progress: wraps the list of image ids to show how far the work is.
 
     Returns:
-      The counts; `ConversionStats.table()` prints them.
+      The counts; `ConversionStats.table()` prints them. With `holdout` those of both parts, which
+      its `parts` has by the names of their records.
 
     Raises:
       InputError: a rule is broken by the input, an image or the output folder.
+    """
+    source = open_source(conversion, report=report)
+    if chosen := read_selection(conversion.classes):
+        source = select(source, chosen)
+    return convert_source(source, conversion, report=report, progress=progress)
+
+
+def open_source(conversion: Conversion, *, report: Callable[[str], None] = print) -> Source:
+    """What `convert` would convert, before `--classes`; its `splits` are those that are there.
+
+    Raises:
+      InputError: there is nothing that can be read.
     """
     folder, with_images = conversion.dataset_dir, not conversion.dry_run
     is_file = registry.LAYOUTS[conversion.layout].is_file
@@ -76,10 +92,7 @@ def convert(
     )
     if conversion.layout != conversion.dataset_name:
         report(f"Layout: {conversion.layout}.")
-    source = registry.open_source(conversion.layout, options)
-    if chosen := read_selection(conversion.classes):
-        source = select(source, chosen)
-    return convert_source(source, conversion, report=report, progress=progress)
+    return registry.open_source(conversion.layout, options)
 
 
 def convert_source(
@@ -92,29 +105,74 @@ def convert_source(
     """As `convert`, of images that are opened already, in whatever layout."""
     labels = _settle_labels(source)
     source = _settle_crowds(source, learn=conversion.learn_crowds, report=report)
-    tally = ConversionStats(labels, report=report)
+    sources = _divide(source, conversion, report=report)
+    tallies = {name: ConversionStats(labels, report=report) for name in sources}
+    first, *others = tallies.values()
     for left_out in source.left_out.items():
-        tally.leave_out(*left_out)
+        first.leave_out(*left_out)
+    for other in others:
+        other.notes = copy.deepcopy(first.notes)
     if conversion.dry_run:
-        _count(source, tally, skip_bad=conversion.skip_bad)
-        return tally
-    place = {"output_dir": conversion.output_dir, "name": conversion.output_name}
-    check_output(**place)
-    paths = [image.path for image in source.images.values() if isinstance(image.path, str)]
-    num_shards = choose_num_shards(
-        num_examples=len(source.images),
-        num_bytes=sum(map(files.size, paths)),
-        requested=conversion.num_shards,
-    )
-    write_shards(
-        _examples(progress(list(source.images)), source, tally, skip_bad=conversion.skip_bad),
-        labels=labels,
-        num_shards=num_shards,
-        num_examples=len(source.images),
-        describe=lambda: (tally.classes, tally.notes | dict(source.notes)),
-        **place,
-    )
-    return tally
+        for name, part in sources.items():
+            _count(part, tallies, name, skip_bad=conversion.skip_bad)
+    else:
+        _write(sources, tallies, conversion, progress=progress)
+    return ConversionStats(labels, report=report, parts=tallies) if others else first
+
+
+def _divide(
+    source: Source, conversion: Conversion, *, report: Callable[[str], None]
+) -> dict[str, Source]:
+    """By the name of their records, the data set, or with `holdout` its two parts."""
+    name = conversion.output_name
+    if not conversion.holdout:
+        return {name: source}
+    found = holdout.divide(source.images, share=conversion.holdout, seed=conversion.split_seed)
+    counts = ", ".join(f"{len(ids)} images in {name}_{k}" for k, ids in found.sides.items())
+    report(f"--holdout={conversion.holdout:g}: {counts}.")
+    if source.splits and not conversion.split:
+        report("The data set's own splits are not used: leave --holdout out and give --split.")
+    if found.together:
+        report(f"Versions of another image, which stay on its side: {found.together}.")
+    if found.moved:
+        report(f"Images that changed sides for a class that lacked there: {len(found.moved)}.")
+    if found.lacking:
+        report(f"WARNING: classes on one side only: {', '.join(found.lacking)}.")
+    share = {"share": conversion.holdout, "split_seed": conversion.split_seed}
+    notes = {**source.notes, "holdout": {**share, "moved": found.moved}}
+    return {
+        f"{name}_{side}": source._replace(images={i: source.images[i] for i in ids}, notes=notes)
+        for side, ids in found.sides.items()
+    }
+
+
+def _write(
+    sources: Mapping[str, Source],
+    tallies: Mapping[str, ConversionStats],
+    conversion: Conversion,
+    *,
+    progress: Callable[[Sequence[str]], Iterator[str]],
+) -> None:
+    for name in sources:
+        check_output(output_dir=conversion.output_dir, name=name)
+    sets = []
+    for name, source in sources.items():
+        paths = [image.path for image in source.images.values() if isinstance(image.path, str)]
+        num_shards = choose_num_shards(
+            num_examples=len(source.images),
+            num_bytes=sum(map(files.size, paths)),
+            requested=conversion.num_shards,
+        )
+        examples = _examples(progress, source, tallies, name, skip_bad=conversion.skip_bad)
+        describe = functools.partial(_described, tallies[name], source)
+        sets.append(RecordSet(name, examples, num_shards, len(source.images), describe))
+    labels = next(iter(tallies.values())).labels
+    write_sets(sets, output_dir=conversion.output_dir, labels=labels)
+
+
+def _described(tally: ConversionStats, source: Source) -> tuple[dict, dict]:
+    """What the manifest tells of the records, when all are written."""
+    return tally.classes, tally.notes | dict(source.notes)
 
 
 def _settle_labels(source: Source) -> tuple[str, ...]:
@@ -163,26 +221,48 @@ def _uncrowded(image: AnnotatedImage) -> AnnotatedImage:
     return image._replace(annotation=image.annotation._replace(objects=objects))
 
 
-def _count(source: Source, tally: ConversionStats, *, skip_bad: int) -> None:
+def _count(
+    source: Source, tallies: Mapping[str, ConversionStats], name: str, *, skip_bad: int
+) -> None:
     """Counts by the sizes that annotations claim; where one is 0, unknown, no box is clipped."""
     for image_id, image in source.images.items():
         annotation = image.annotation
         if isinstance(annotation, InputError):
-            tally.skip(image_id, annotation, limit=skip_bad)
+            _skip(image_id, annotation, tallies, name, skip_bad=skip_bad)
             continue
         height, width = annotation.height or 10**6, annotation.width or 10**6
         boxes = relative_boxes(annotation, height=height, width=width)
-        tally.add(image_id, annotation, boxes)
+        tallies[name].add(image_id, annotation, boxes)
+
+
+def _skip(
+    image_id: str,
+    error: InputError,
+    tallies: Mapping[str, ConversionStats],
+    name: str,
+    *,
+    skip_bad: int,
+) -> None:
+    """Leaves an image of one part out; the limit is that of all parts together."""
+    earlier = sum(len(tally.notes["skipped"]) for k, tally in tallies.items() if k != name)
+    tallies[name].skip(image_id, error, limit=skip_bad, earlier=earlier)
 
 
 def _examples(
-    ids: Iterator[str], source: Source, tally: ConversionStats, *, skip_bad: int
+    progress: Callable[[Sequence[str]], Iterator[str]],
+    source: Source,
+    tallies: Mapping[str, ConversionStats],
+    name: str,
+    *,
+    skip_bad: int,
 ) -> Iterator[bytes]:
-    """Serialized examples in the order of `ids`, made by a few threads some images ahead."""
-    classes = {name: k for k, name in enumerate(tally.labels, start=1)}
+    """Serialized examples in the order of the images, made by a few threads some images ahead."""
+    tally = tallies[name]
+    classes = {label: k for k, label in enumerate(tally.labels, start=1)}
+    ids = progress(list(source.images))
     for image_id, made in in_threads(lambda i: _try_make(source.images[i], classes), ids):
         if isinstance(made, InputError):
-            tally.skip(image_id, made, limit=skip_bad)
+            _skip(image_id, made, tallies, name, skip_bad=skip_bad)
             continue
         tally.add(made.filename, made.annotation, made.boxes)
         tally.add_turn(made.filename, made.turn, made.drawn_on)

@@ -5,7 +5,8 @@ counts that VOC publishes. An image counts for a class when it has a counted obj
 """
 
 import collections
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -51,15 +52,33 @@ class ConversionStats:
         boxes), `turned_back` and `maybe_turned` (file name -> EXIF's orientation), `skipped`
         (image id -> error), and, where there are such, `left_out` (place -> reason) of the layout
         and `encoded_anew` (file name -> the format it was in).
+      parts: where the images were divided, the counts of each part, by the name of its records.
     """
 
-    def __init__(self, labels: Sequence[str], *, report: Callable[[str], None]):
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        report: Callable[[str], None],
+        parts: Mapping[str, "ConversionStats"] = MappingProxyType({}),
+    ):
         self.labels = tuple(labels)
+        self.parts = parts
         self.num_images = 0
         self.classes = {name: {"pictures": 0, "objects": 0, "difficult": 0} for name in labels}
         kinds = "clipped_boxes", "dropped_boxes", "turned_back", "maybe_turned", "skipped"
         self.notes = {key: {} for key in kinds}
         self._report = report
+        for part in parts.values():
+            self._add_part(part)
+
+    def _add_part(self, part: "ConversionStats") -> None:
+        self.num_images += part.num_images
+        for name, counts in part.classes.items():
+            for key, count in counts.items():
+                self.classes[name][key] += count
+        for key, noted in part.notes.items():
+            self.notes.setdefault(key, {}).update(noted)
 
     @property
     def num_objects(self) -> int:
@@ -100,13 +119,19 @@ class ConversionStats:
             self.notes.setdefault("encoded_anew", {})
             self._note("encoded_anew", filename, was, f"{filename} is {was}: encoded anew as PNG")
 
-    def skip(self, image_id: str, error: InputError, *, limit: int) -> None:
+    def skip(self, image_id: str, error: InputError, *, limit: int, earlier: int = 0) -> None:
         """Notes an image that is left out.
+
+        Args:
+          image_id: the image's.
+          error: what is wrong with it.
+          limit: how many may be left out.
+          earlier: how many were, of other parts.
 
         Raises:
           InputError: it is one more than `limit`.
         """
-        number = len(self.notes["skipped"]) + 1
+        number = earlier + len(self.notes["skipped"]) + 1
         if number > limit:
             sentence = str(error).rstrip(".")
             raise InputError(

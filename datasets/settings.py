@@ -7,7 +7,7 @@ from datasets.class_selection import read_selection
 from datasets.layouts import registry
 from datasets.layouts.registry import LAYOUTS
 from runtime.errors import InputError
-from runtime.settings import check, require, setting
+from runtime.settings import OnlyWith, check, require, setting
 
 
 def listed_names() -> str:
@@ -51,6 +51,16 @@ class Conversion:
         "",
         "Classes to take, with ; between them; NEW=OLD,OLD renames and merges: "
         "'car=car,truck;person'. Objects of others are left out.",
+    )
+    holdout: float = setting(
+        0.0,
+        "Share of the images to hold out, such as .2, for records NAME_train and NAME_val; a hash "
+        "of split_seed and the image's id decides.",
+        minimum=0,
+        below=1,
+    )
+    split_seed: int = setting(
+        0, "Another number holds out other images.", only_with=OnlyWith("holdout")
     )
     num_shards: int = setting(0, "Number of record files; 0 chooses it by size.", minimum=0)
     skip_bad: int = setting(0, "Skip up to so many images that are missing or damaged.", minimum=0)

@@ -77,7 +77,7 @@ def open_source(options: Options) -> Source:
     if options.with_images and not options.split:
         unused = (path for path in reader.pictures if path not in reader.used)
         left_out |= {f"{folder}/{path}": "is in no XML file" for path in unused}
-    return Source(images, reader.learn_labels, left_out=left_out)
+    return Source(images, reader.learn_labels, left_out=left_out, splits=reader.splits)
 
 
 def _cvat_files(folder: str, paths: Sequence[str]) -> list[str]:
@@ -107,6 +107,11 @@ class _Reader:
             parts = path.split("/")
             for at in range(len(parts)):
                 self._by_end.setdefault("/".join(parts[at:]), []).append(path)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that some image is in."""
+        return tuple(sorted({*self._splits.values()} - {""}))
 
     def learn_labels(self) -> tuple[str, ...]:
         """The task's labels in its order, and others that occur, sorted."""
@@ -149,7 +154,7 @@ class _Reader:
         called = tree.split_called(split)
         ids = [i for i in self.images if not split or self._splits[i] in (split, called)]
         if not ids:
-            there = ", ".join(sorted({*self._splits.values()} - {""})) or "none"
+            there = ", ".join(self.splits) or "none"
             raise InputError(f"{flag}={split}: no image is in it (splits there: {there}).")
         return ids
 

@@ -76,6 +76,7 @@ def open_source(options: Options) -> Source:
         labels=functools.partial(_learn_labels, splits, where=folder),
         left_out=left_out,
         notes={"coco_ids": ids} if ids else {},
+        splits=tuple(filter(None, found)),
     )
 
 

@@ -76,6 +76,7 @@ class Source(NamedTuple):
       left_out: what was found and is not among the images: place -> reason.
       findings: gives what else the layout's files tell; asked by inspections alone.
       notes: what the manifest keeps.
+      splits: names of the splits that the data set has by itself, each a value of `--split`.
     """
 
     images: Mapping[str, AnnotatedImage]
@@ -83,3 +84,4 @@ class Source(NamedTuple):
     left_out: Mapping[str, str] = MappingProxyType({})
     findings: Callable[[], Iterable[Finding]] = tuple
     notes: Mapping[str, object] = MappingProxyType({})
+    splits: tuple[str, ...] = ()

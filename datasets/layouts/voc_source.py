@@ -64,6 +64,7 @@ def open_source(options: Options) -> Source:
         labels=functools.partial(_learn_labels, voc_dir, contents, images, options),
         left_out=unannotated | contents.left_out,
         findings=functools.partial(_find, voc_dir, contents, options.split, unannotated),
+        splits=tuple(list_splits(voc_dir)),
     )
 
 

@@ -96,7 +96,8 @@ def open_source(options: Options) -> Source:
         )
     images, left_out, missing = {}, {}, 0
     in_splits = {*itertools.chain(*description.splits.values())}
-    for image_id in _ids(found, description, options):
+    splits = _splits(found, description)
+    for image_id in _ids(found, splits, options):
         picture, label = found.pictures[image_id], found.labels.get(image_id)
         path = f"{folder}/{picture}"
         if label is None and not (description.is_ultralytics and picture in in_splits):
@@ -113,16 +114,22 @@ def open_source(options: Options) -> Source:
         check_labels(list(names.values()), where=folder),
         left_out=left_out | dict(_left_out(folder, paths, found, description)),
         notes={"images_without_label_file": missing} if missing else {},
+        splits=tuple(sorted(splits)),
     )
 
 
-def _ids(found: _Files, description: Description, options: Options) -> list[str]:
-    """Ids of the images of the split."""
+def _splits(found: _Files, description: Description) -> dict[str, set[str]]:
+    """Paths of the images of each split."""
     splits = {split: {*paths} for split, paths in description.splits.items() if paths}
     if not splits:
         for path in found.pictures.values():
             splits.setdefault(tree.split_of(path), set()).add(path)
         splits.pop("", None)
+    return splits
+
+
+def _ids(found: _Files, splits: Mapping[str, set[str]], options: Options) -> list[str]:
+    """Ids of the images of the split."""
     there = ", ".join(sorted(splits))
     if not options.split:
         if splits:

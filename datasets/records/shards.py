@@ -8,6 +8,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -38,6 +39,24 @@ def choose_num_shards(*, num_examples: int, num_bytes: int, requested: int = 0) 
     return requested or max(1, by_size, math.ceil(num_examples / SHARD_RECORDS))
 
 
+class RecordSet(NamedTuple):
+    """A data set to be written.
+
+    Attributes:
+      name: of its files; other data sets in the folder are left alone.
+      examples: serialized records, in their order; drawn while writing.
+      num_shards: how many files.
+      num_examples: how many examples there will be at most; they are spread evenly.
+      describe: called after the last example; returns the manifest's (classes, notes).
+    """
+
+    name: str
+    examples: Iterable[bytes]
+    num_shards: int
+    num_examples: int
+    describe: Callable[[], tuple[dict, dict]]
+
+
 def write_shards(
     examples: Iterable[bytes],
     *,
@@ -48,31 +67,50 @@ def write_shards(
     num_examples: int,
     describe: Callable[[], tuple[dict, dict]],
 ) -> Manifest:
+    """Writes one data set, as `write_sets` does."""
+    records = RecordSet(name, examples, num_shards, num_examples, describe)
+    (written,) = write_sets([records], output_dir=output_dir, labels=labels)
+    return written
+
+
+def write_sets(
+    sets: Sequence[RecordSet], *, output_dir: str, labels: Sequence[str]
+) -> list[Manifest]:
     """Writes `NAME_NNN.tfrecord`, their `.index`, `labels.txt` and `NAME.json`, all or nothing.
 
     Args:
-      examples: serialized records, in their order; drawn while writing.
+      sets: what belongs together: none is moved into its place before all are complete.
       output_dir: made if it is not there; other data sets in it are left alone.
       labels: class names; other data sets in `output_dir` may have others.
-      num_examples: how many examples there will be at most; they are spread evenly.
-      describe: called after the last example; returns the manifest's (classes, notes).
 
     Raises:
       InputError: a bad name, another conversion of this name is running, no examples, or writing
         failed. A data set that was there before stays, unless moving the new one into its place
         failed: then neither is readable.
     """
-    labels = check_labels(labels, where=f"The data set {name}")
-    check_output(output_dir=output_dir, name=name)
+    names = " and ".join(each.name for each in sets)
+    labels = check_labels(labels, where=f"The data set {names}")
+    for each in sets:
+        check_output(output_dir=output_dir, name=each.name)
     try:
-        with partial_folder(output_dir, name) as folder:
-            shards = _write_all(examples, folder, name, num_shards, num_examples)
-            classes, notes = describe()
-            written = Manifest(name, labels, classes, shards, notes)
-            move_in(written, folder=folder, output_dir=output_dir)
+        with contextlib.ExitStack() as stack:
+            made = []
+            for each in sets:
+                folder = stack.enter_context(partial_folder(output_dir, each.name))
+                made.append((folder, _write_set(each, folder, labels)))
+            for folder, written in made:
+                move_in(written, folder=folder, output_dir=output_dir)
     except (OSError, tf.errors.OpError) as error:
-        raise InputError(f"Writing {name} to {output_dir} failed: {error}.") from error
-    return written
+        raise InputError(f"Writing {names} to {output_dir} failed: {error}.") from error
+    return [written for _, written in made]
+
+
+def _write_set(records: RecordSet, folder: str, labels: tuple[str, ...]) -> Manifest:
+    shards = _write_all(
+        records.examples, folder, records.name, records.num_shards, records.num_examples
+    )
+    classes, notes = records.describe()
+    return Manifest(records.name, labels, classes, shards, notes)
 
 
 def _write_all(
