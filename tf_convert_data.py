@@ -13,7 +13,6 @@ reads and counts the annotations. Exit codes: 0 done, 1 internal error, 2 invali
 """
 
 import sys
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from datasets.settings import Conversion
@@ -22,8 +21,6 @@ from runtime.settings import define_flags, from_flags
 
 if TYPE_CHECKING:
     from datasets.conversion_stats import ConversionStats
-
-PLAIN_LINE_EVERY = 1000
 
 
 def main() -> None:
@@ -34,23 +31,10 @@ def main() -> None:
     import tensorflow as tf
 
     from datasets.conversion import convert
+    from runtime import progress
 
     tf.config.set_visible_devices([], "GPU")  # images are checked on the CPU
-    print_result(convert(conversion, report=say, progress=show), conversion)
-
-
-def show(image_ids: Sequence[str]) -> Iterator[str]:
-    """Yields the ids, with a progress bar on a terminal and a line now and then elsewhere."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        yield from track(image_ids, "converting", console=Console(stderr=True), transient=True)
-        return
-    for number, image_id in enumerate(image_ids):
-        if number and number % PLAIN_LINE_EVERY == 0:
-            say(f"converting image {number} of {len(image_ids)}")
-        yield image_id
+    print_result(convert(conversion, report=say, progress=progress.shown), conversion)
 
 
 def say(line: str) -> None:

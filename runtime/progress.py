@@ -8,7 +8,7 @@ which TensorFlow traces and compiles, say how fast the rest will go.
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
 from rich import progress as rich_progress
@@ -20,6 +20,21 @@ _FORMATS: dict[str, Callable[[float], str]] = {
     "learning_rate": lambda value: f"{value:.2e}",
     "images_per_second": lambda value: f"{value:.1f} images/s",
 }
+
+_PLAIN_LINE_EVERY = 1000
+
+
+def shown(image_ids: Sequence[str]) -> Iterator[str]:
+    """The ids of images that are converted: with a bar on a terminal, else a line now and then."""
+    if sys.stderr.isatty():
+        console = Console(stderr=True)
+        yield from rich_progress.track(image_ids, "converting", console=console, transient=True)
+        return
+    for number, image_id in enumerate(image_ids):
+        if number and number % _PLAIN_LINE_EVERY == 0:
+            line = f"converting image {number} of {len(image_ids)}"
+            print(line, file=sys.stderr, flush=True)
+        yield image_id
 
 
 class Progress:

@@ -6,10 +6,11 @@ flag.
 """
 
 import dataclasses
+import shlex
 import textwrap
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -92,17 +93,23 @@ def setting(
 def define_flags(settings_class: type) -> None:
     """Defines an absl flag for every field; a tuple becomes a comma list."""
     _DEFINED.append(settings_class)
+    _define_in(flags.FLAGS, settings_class)
+
+
+def _define_in(values: flags.FlagValues, settings_class: type) -> None:
     hints = typing.get_type_hints(settings_class)
     for field in dataclasses.fields(settings_class):
         kind = _kind(hints[field.name])
         if typing.get_origin(kind) is tuple:
             items = [str(item) for item in typing.cast(tuple, field.default)]
-            flags.DEFINE_list(field.name, items, field.metadata["help"])
+            flags.DEFINE_list(field.name, items, field.metadata["help"], flag_values=values)
         elif field.metadata["choices"]:
             choices = field.metadata["choices"]
-            flags.DEFINE_enum(field.name, field.default, choices, field.metadata["help"])
+            flags.DEFINE_enum(
+                field.name, field.default, choices, field.metadata["help"], flag_values=values
+            )
         else:
-            _DEFINE[kind](field.name, field.default, field.metadata["help"])
+            _DEFINE[kind](field.name, field.default, field.metadata["help"], flag_values=values)
 
 
 def from_flags(settings_class: type) -> Any:
@@ -111,9 +118,38 @@ def from_flags(settings_class: type) -> Any:
     Raises:
       InputError: a value has the wrong form.
     """
-    hints = typing.get_type_hints(settings_class)
     names = [field.name for field in dataclasses.fields(settings_class)]
-    return settings_class(**{name: _read(name, _kind(hints[name])) for name in names})
+    return settings_class(**_read_all(flags.FLAGS, settings_class, names))
+
+
+def given_in(settings_class: type, text: str, *, flag: str) -> dict[str, Any]:
+    """The settings that a text of flags gives, such as "--batch_size=16 --augment=False", by name.
+
+    Args:
+      settings_class: whose fields the flags are.
+      text: as a shell would read it.
+      flag: what messages call it.
+
+    Raises:
+      InputError: a flag is unknown or has a wrong value, or there is something else in the text.
+    """
+    values = flags.FlagValues()
+    _define_in(values, settings_class)
+    try:
+        rest = values(["", *shlex.split(text)])
+    except (flags.Error, ValueError) as error:
+        raise InputError(f"{flag}={text}: {str(error).strip().rstrip('.')}.") from error
+    if len(rest) > 1:
+        raise InputError(f"{flag}={text}: {rest[1]!r} is no --flag=value.")
+    names = [f.name for f in dataclasses.fields(settings_class) if values[f.name].present]
+    return _read_all(values, settings_class, names)
+
+
+def _read_all(
+    values: flags.FlagValues, settings_class: type, names: Sequence[str]
+) -> dict[str, Any]:
+    hints = typing.get_type_hints(settings_class)
+    return {name: _read(name, _kind(hints[name]), values[name].value) for name in names}
 
 
 def to_flagfile(settings: Any) -> list[str]:
@@ -295,8 +331,7 @@ def _kind(hint: Any) -> Any:
     return hint
 
 
-def _read(name: str, kind: Any) -> Any:
-    value = flags.FLAGS[name].value
+def _read(name: str, kind: Any, value: Any) -> Any:
     if typing.get_origin(kind) is not tuple:
         return value
     try:

@@ -20,7 +20,10 @@ ALLOWED = {
     "detection": {*LEAVES, "model", "runtime"},
     "evaluation": {*LEAVES, "model", "runtime"},
     "export": {*LEAVES, "model", "runtime"},
-    "training": {*LEAVES, "deployment", "evaluation", "model", "runtime", "tf_utils"},
+    "training": {
+        *(*LEAVES, "deployment", "detection", "evaluation", "export", "inspection", "model"),
+        *("runtime", "tf_utils"),
+    },
 }
 PACKAGES = set(ALLOWED) - {"tf_utils"}
 SCRIPTS = {path.stem for path in ROOT.glob("*.py")} - {"tf_utils"}

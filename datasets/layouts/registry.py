@@ -102,6 +102,11 @@ def recognise(path: str) -> str:
     return next((name for name in LAYOUTS if _load(name).recognises(path)), "pascalvoc")
 
 
+def is_recognised(path: str) -> bool:
+    """Whether a folder or file looks like some layout."""
+    return any(_load(name).recognises(path) for name in LAYOUTS)
+
+
 def listed(layouts: Iterable[Layout]) -> str:
     """Kinds of layouts as words, each once: "a VOC folder, a CSV file or a COCO file"."""
     *kinds, last = dict.fromkeys(f"a {layout.kind}" for layout in layouts)
