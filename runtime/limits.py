@@ -23,5 +23,5 @@ MAX_PATHS = 1_000_000  # files of a folder among which an image is looked for
 
 # Models and clusters.
 MAX_WEIGHT_BYTES = 1 << 32
-MAX_DEPTH_MULTIPLIER = 16.0
+MAX_DEPTH_MULTIPLIER = 4.0
 MAX_HOSTS = 100_000
