@@ -356,8 +356,8 @@ def _last_kept(train_dir: str) -> float:
     """
     path = tf.io.gfile.join(train_dir, "checkpoint")
     if tf.io.gfile.exists(path):
-        with tf.io.gfile.GFile(path) as file:
-            found = re.search(r"^last_preserved_timestamp: ([\d.]+)$", file.read(), re.MULTILINE)
+        text = files.read(path).decode("utf-8", "replace")
+        found = re.search(r"^last_preserved_timestamp: (\d+(\.\d+)?)$", text, re.MULTILINE)
         if found and float(found.group(1)) <= time.time():
             return float(found.group(1))
     saved = (_saved_at(tf.io.gfile.join(train_dir, f"ckpt-{s}")) for s in list_steps(train_dir))

@@ -126,6 +126,18 @@ def size(path: str) -> int:
         return 0
 
 
+def identity(folder: str) -> tuple[int, int] | None:
+    """What a local folder is known by whatever its name becomes; None where nothing has its name.
+
+    Of a remote folder, which only has its name, it is always None.
+    """
+    try:
+        found = os.stat(folder) if is_local(folder) else None
+    except OSError:
+        found = None
+    return (found.st_dev, found.st_ino) if found else None
+
+
 def sync(path: str) -> None:
     """Forces a file's content, or a folder's list of names, onto the disk."""
     if not is_local(path):
@@ -249,6 +261,8 @@ def replacing(path: str, *, ending: str = ".temp") -> Iterator[str]:
     at once, each needs an `ending` of its own.
     """
     temporary = path + ending
+    if os.path.islink(temporary) and os.path.isfile(temporary):
+        os.remove(temporary)  # writing would go through it
     try:
         yield temporary
         put_in_place(temporary, path)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from runtime import limits
+from runtime.errors import spelt_out
 
 _ENCODED = "image/encoded"
 _FORMAT = "image/format"
@@ -255,7 +256,7 @@ def _or_zeros(values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
 
 def _one_text(feature: tf.train.Feature) -> str:
-    return b"".join(feature.bytes_list.value).decode("utf-8", "replace")
+    return spelt_out(b"".join(feature.bytes_list.value).decode("utf-8", "replace"))
 
 
 def _either(features, keys: tuple[str, str], kind: str) -> tuple:

@@ -16,6 +16,7 @@ from runtime.files import (
     remove_tree,
     size,
     sync,
+    write,
 )
 
 
@@ -141,3 +142,11 @@ def test_cache_is_kept_whole_and_refused_without_a_trace(tmp_path):
     assert not keep_beside(str(tmp_path / "folder"), b"2")
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["a", "folder"]
     assert (tmp_path / "a").read_bytes() == b"2"
+
+
+def test_writing_goes_through_no_link(tmp_path):
+    (tmp_path / "precious").write_text("content")
+    (tmp_path / "a.temp").symlink_to("precious")
+    write(str(tmp_path / "a"), b"new")
+    assert (tmp_path / "precious").read_text() == "content"
+    assert (tmp_path / "a").read_text() == "new"

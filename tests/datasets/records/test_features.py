@@ -236,3 +236,7 @@ def test_parsing_maps_over_a_data_set():
     records = tf.data.Dataset.from_tensor_slices([encode(), without_objects()])
     counts = [len(parsed["labels"]) for parsed in records.map(parse_example).as_numpy_iterator()]
     assert counts == [2, 0]
+
+
+def test_control_characters_of_a_file_name_are_spelt_out():
+    assert read_contents(encode(filename="a\x1b[2J.jpg")).filename == r"a\x1b[2J.jpg"
