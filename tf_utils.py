@@ -6,6 +6,7 @@ return is described in `optimization/`.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from nets import analysis, nets_factory, pretrained
@@ -221,6 +222,8 @@ def get_init_fn(
             plan, reader.get_tensor, network=network, is_described="description" in there
         )
         for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise InputError(f"{name} holds NaN or infinity")
             variables[name].assign(value)
 
     return plan, init_fn

@@ -21,7 +21,7 @@ from datasets.class_selection import read_selection, select
 from datasets.conversion_stats import ConversionStats, RelativeBoxes, relative_boxes
 from datasets.layouts import registry
 from datasets.layouts.annotations import Annotation
-from datasets.layouts.image_file import Header, check_picture
+from datasets.layouts.image_file import Header, check_picture, read_image_bytes
 from datasets.layouts.labels import check_labels, read_labels
 from datasets.layouts.orientation import DrawnOn, drawn_on, orientation, turned_back
 from datasets.layouts.other_formats import as_png, format_of
@@ -30,7 +30,7 @@ from datasets.records.features import encode_example
 from datasets.records.output_folder import check_output
 from datasets.records.shards import RecordSet, choose_num_shards, write_sets
 from datasets.settings import Conversion
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError
 
 _AT_ONCE = 64
@@ -295,6 +295,11 @@ def _try_make(image: AnnotatedImage, classes: Mapping[str, int]) -> _Converted |
 
 def _make(image: AnnotatedImage, classes: Mapping[str, int]) -> _Converted:
     path, annotation = cast(str, image.path), cast(Annotation, image.annotation)
+    if len(annotation.objects) > limits.MAX_OBJECTS:
+        raise InputError(
+            f"{image.place}: {len(annotation.objects)} objects are more than {limits.MAX_OBJECTS}: "
+            "remove some, or the image."
+        )
     encoded, header, was = _read_picture(path)
     turn = orientation(encoded)
     annotation, view = _of_stored(annotation, header, turn, path=path)
@@ -334,7 +339,7 @@ def _of_stored(
 
 def _read_picture(path: str) -> tuple[bytes, Header, str]:
     """An image as records hold it, and the format that it was in before; "" where it stays."""
-    encoded = files.read(path)
+    encoded = read_image_bytes(path)
     try:
         was = format_of(encoded)
         encoded = as_png(encoded) if was else encoded

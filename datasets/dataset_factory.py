@@ -20,12 +20,18 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from datasets.layouts.labels import read_labels
+from datasets.layouts.labels import check_labels, read_labels
 from datasets.layouts.voc import VOC_LABELS
 from datasets.order import Pool
 from datasets.records.foreign import Counts, count_records
 from datasets.records.index import shard_size
-from datasets.records.manifest import check_shards, find_partial, find_shards, read_manifest
+from datasets.records.manifest import (
+    check_records,
+    check_shards,
+    find_partial,
+    find_shards,
+    read_manifest,
+)
 from runtime.errors import InputError
 
 
@@ -135,6 +141,7 @@ def _read_part(folder: str, name: str, split_flag: str) -> _Part:
     if manifest is None:
         return _read_foreign(folder, name, split_flag)
     check_shards(manifest, folder)
+    check_records(manifest, folder)
     paths = tuple(os.path.join(folder, shard.name) for shard in manifest.shards)
     sums = tuple(shard.sha256 for shard in manifest.shards)
     counts = {
@@ -161,7 +168,10 @@ def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
     counts = count_records(folder, name, found[name])
     paths = tuple(os.path.join(folder, file) for file in found[name])
     sums = tuple(str(shard_size(path)) for path in paths)
-    return _Part(paths, sums, _labels_of(counts), counts.num_images, counts.objects)
+    labels = _labels_of(counts)
+    if labels:
+        check_labels(labels, where=f"The records of {name} in {folder}")
+    return _Part(paths, sums, labels, counts.num_images, counts.objects)
 
 
 def _labels_of(counts: Counts) -> tuple[str, ...] | None:
@@ -170,7 +180,8 @@ def _labels_of(counts: Counts) -> tuple[str, ...] | None:
         1 <= k <= len(VOC_LABELS) and VOC_LABELS[k - 1] == name for k, name in counts.names.items()
     ):
         return VOC_LABELS
-    if counts.names and list(counts.names) == list(range(1, max(counts.objects) + 1)):
+    last = max(counts.objects, default=0)
+    if counts.names and len(counts.names) == last and list(counts.names) == [*range(1, last + 1)]:
         return tuple(counts.names.values())
     return None
 

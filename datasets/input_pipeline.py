@@ -58,6 +58,7 @@ def training_batches(
     shuffle: bool = True,
     use_difficult: bool = True,
     labels_offset: int = 0,
+    num_classes: int | None = None,
     num_readers: int = 4,
     num_threads: int | None = None,
 ) -> tf.data.Dataset:
@@ -76,6 +77,7 @@ def training_batches(
       shuffle: a new permutation every epoch; otherwise the order of the records.
       use_difficult: keep objects marked difficult; crowds never are.
       labels_offset: subtracted from the records' labels.
+      num_classes: without the background; a label beyond them is an error.
       num_readers: records read at a time.
       num_threads: images prepared at a time; None lets tf.data decide.
     """
@@ -88,7 +90,9 @@ def training_batches(
 
     @tf.autograph.experimental.do_not_convert
     def load(record: tf.Tensor, sample: tf.Tensor):
-        example = features.parse_example(record, labels_offset=labels_offset)
+        example = features.parse_example(
+            record, labels_offset=labels_offset, num_classes=num_classes
+        )
         boxes, labels = example["boxes"], example["labels"]
         keep = ~example["crowd" if use_difficult else "difficult"]
         boxes, labels = tf.boolean_mask(boxes, keep), tf.boolean_mask(labels, keep)

@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from runtime.errors import InputError
+from runtime import limits
+from runtime.errors import InputError, one_line
 
 WORKER, PS = "worker", "ps"
+_SHOWN = 300  # letters of what was given
 _FIRST_PORT, _PORTS = 12000, 20000
 _REPEATED = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
@@ -123,12 +125,12 @@ def _from_tf_config(text: str, names: JobNames) -> ClusterMembership:
         config = json.loads(text)
         cluster, task = config.get("cluster", {}), config.get("task", {})
         chief, workers, servers = (
-            tuple(map(str, cluster.get(job, ()))) for job in ("chief", names.worker, names.ps)
+            _hosts(cluster.get(job, [])) for job in ("chief", names.worker, names.ps)
         )
         kind, index = task.get("type", names.worker), int(task.get("index", 0))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
-            f"TF_CONFIG={text} is not a cluster ({error}): it must look like "
+            f"TF_CONFIG={text[:_SHOWN]} is not a cluster ({one_line(error)}): it must look like "
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}.'
         ) from error
     if kind not in ("chief", *names) or (kind == names.ps and not servers):
@@ -148,6 +150,16 @@ def _from_tf_config(text: str, names: JobNames) -> ClusterMembership:
         return place
     job = PS if kind == names.ps else WORKER
     return place._replace(job=job, num_ps_tasks=len(servers), ps_hosts=servers)
+
+
+def _hosts(values: object) -> tuple[str, ...]:
+    """Addresses in TF_CONFIG. Raises ValueError where they are none."""
+    if not isinstance(values, list) or len(values) > limits.MAX_HOSTS:
+        raise ValueError(f"a job is not a list of at most {limits.MAX_HOSTS} addresses")
+    for value in values:
+        if not isinstance(value, str) or not value.isprintable():
+            raise ValueError(f"{str(value)[:_SHOWN]!r} is no address")
+    return tuple(values)
 
 
 def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> ClusterMembership:

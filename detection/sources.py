@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from datasets.layouts.decoding import read_picture
 from datasets.layouts.image_file import (
     PICTURE_ENDINGS,
     is_folder,
     pictures_in,
     printable,
-    read_picture,
 )
 from runtime import files
 from runtime.errors import InputError, one_line
@@ -72,7 +72,7 @@ class PictureFiles:
         for path, name, stem in zip(self.paths, self.names, self.stems, strict=True):
             try:
                 yield Frame(name, stem, read_picture(path))
-            except (ValueError, tf.errors.OpError, cv2.error) as error:
+            except (ValueError, tf.errors.OpError, cv2.error, MemoryError) as error:
                 yield Frame(name, stem, None, _first_line(error))
 
 
@@ -147,7 +147,10 @@ def open_source(text: str) -> PictureFiles | Video:
     if is_stream(text):
         return Video(text, name=text)
     if printable(text) != text:
-        raise InputError(f"--input={printable(text)}: the name is not UTF-8: rename it.")
+        raise InputError(
+            f"--input={printable(text)}: the name is not UTF-8 or has control characters: "
+            "rename it."
+        )
     try:
         return _open_path(text)
     except tf.errors.OpError as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
+from datasets.records.features import ObjectRules
 from datasets.records.source import RecordSource
 from evaluation.pictures import RunPictures
 from evaluation.predictions import Predictions, run_detector
@@ -70,7 +71,8 @@ def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
         devkit.check_names(labels=dataset.labels)
     make_folders(settings)
     detector = _load(path, settings, dataset)
-    source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
+    rules = ObjectRules(len(dataset.labels), settings.labels_offset)
+    source = RecordSource(dataset.shards, skip_bad=settings.skip_bad, rules=rules)
     run = run_detector(detector, source, settings, on_batch=on_batch)
     shown = RunPictures(run, source, dataset.labels, labels_offset=settings.labels_offset)
     result = score_and_write(

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from datasets.layouts.image_file import pictures_in, read_picture
+from datasets.layouts.decoding import read_picture
+from datasets.layouts.image_file import pictures_in
 from model.detector import Detector
 from model.exported import TFLITE
 from runtime import files

@@ -16,12 +16,12 @@ import numpy as np
 
 from datasets.conversion import in_threads
 from datasets.layouts.annotations import annotation_of
+from datasets.layouts.image_file import read_image_bytes
 from datasets.layouts.source import AnnotatedImage, Source
 from datasets.records.features import read_contents
 from datasets.records.index import RecordError
 from datasets.records.reader import RecordReader
 from inspection.defects import Checked, Defect, Item, Severity, check, kind_title
-from runtime import files
 from runtime.errors import InputError
 
 MAX_SHARE_WITHOUT_AREA = 0.01
@@ -208,7 +208,7 @@ def source_items(source: Source) -> list[Item]:
 def _item(image_id: str, image: AnnotatedImage) -> Item:
     if isinstance(image.path, InputError):
         return Item(image_id, image.place, image.annotation, _refuse(image.path))
-    load = functools.partial(files.read, image.path)
+    load = functools.partial(read_image_bytes, image.path)
     return Item(os.path.basename(image.path), image.place, image.annotation, load)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from metrics.voc import Detections, concatenate
+from runtime import files, limits
 from runtime.errors import InputError
 
 _FIELDS = "image_id score xmin ymin xmax ymax"
@@ -157,10 +158,8 @@ def _read_class(path: str, number: int, image_numbers: Mapping[str, int]) -> Det
 
 
 def _read_text(path: str) -> str:
-    with tf.io.gfile.GFile(path, "rb") as file:
-        content = file.read()
     try:
-        return content.decode()
+        return files.read(path, most=limits.MAX_TABLE_BYTES).decode()
     except UnicodeDecodeError:
         raise InputError(f"{path} is no text: it must have lines of {_FIELDS}.") from None
 

@@ -11,7 +11,10 @@ believed: the folder's listing and a full read decide which checkpoint is the ne
 """
 
 import contextlib
+import glob
+import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -27,7 +30,7 @@ _DATA = ".data-00000-of-00001"
 _FOREIGN = re.compile(r".+\.index|.+\.ckpt(-\d+)?")  # the second is TensorFlow's older form
 _LEFTOVER = re.compile(rf"ckpt-\d+(_temp|(\.index|{_DATA})\.temp)")  # of `save` and `replace_best`
 _OTHERS_STAY = "; earlier checkpoints are untouched"
-_UNREADABLE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
+_UNREADABLE = (tf.errors.OpError, OSError, IndexError, ValueError, RuntimeError)
 
 
 class Header(NamedTuple):
@@ -148,6 +151,7 @@ def read(path: str) -> dict[str, np.ndarray]:
       InputError: a file is missing, cut short or changed.
     """
     with explain_read_errors(path):
+        _check_regular(path)
         reader = tf.train.load_checkpoint(path)
         return {
             name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()
@@ -161,10 +165,23 @@ def read_header(path: str) -> Header:
       InputError: as `read`, as far as these parts tell.
     """
     with explain_read_errors(path):
+        _check_regular(path)
         reader = tf.train.load_checkpoint(path)
         names = reader.get_variable_to_shape_map().keys()
         described = "description" in names
-        return Header(set(names), reader.get_tensor("description").decode() if described else None)
+        text = text_in(np.asarray(reader.get_tensor("description"))) if described else None
+        return Header(set(names), text)
+
+
+def text_in(tensor: np.ndarray) -> str:
+    """A string that a checkpoint holds. Raises InputError where it is something else."""
+    try:
+        return tensor.item().decode()
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"A text in the checkpoint cannot be read ({one_line(error)}): use another checkpoint "
+            "or a fresh copy of this one."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -305,6 +322,14 @@ def step_of(path: str) -> int:
     return int(match.group(1)) if match else 0
 
 
+def _check_regular(path: str) -> None:
+    """Raises OSError where a checkpoint's file is a pipe or device, which TensorFlow waits for."""
+    if files.is_local(path):
+        for each in (path, f"{path}.index", *glob.glob(f"{glob.escape(path)}.data-*")):
+            if os.path.exists(each) and not os.path.isdir(each):
+                files.check_regular(each)
+
+
 def _temporary(train_dir: str, step: int) -> str:
     return tf.io.gfile.join(train_dir, f"ckpt-{step}_temp")
 
@@ -319,20 +344,21 @@ def _orphans(train_dir: str) -> list[str]:
 
 
 def _saved_at(path: str) -> float:
-    """When a checkpoint was saved, in seconds since 1970."""
-    return tf.io.gfile.stat(f"{path}.index").mtime_nsec / 1e9
+    """When a checkpoint was saved, in seconds since 1970; not in the future."""
+    return min(tf.io.gfile.stat(f"{path}.index").mtime_nsec / 1e9, time.time())
 
 
 def _last_kept(train_dir: str) -> float:
     """When the last checkpoint was saved that stays for good; else just before the first was.
 
-    It stands where TensorFlow's own CheckpointManager has it.
+    It stands where TensorFlow's own CheckpointManager has it. A time in the future, of a clock that
+    was set back since, says nothing.
     """
     path = tf.io.gfile.join(train_dir, "checkpoint")
     if tf.io.gfile.exists(path):
-        with tf.io.gfile.GFile(path) as file:
-            found = re.search(r"^last_preserved_timestamp: ([\d.]+)$", file.read(), re.MULTILINE)
-        if found:
+        text = files.read(path).decode("utf-8", "replace")
+        found = re.search(r"^last_preserved_timestamp: (\d+(\.\d+)?)$", text, re.MULTILINE)
+        if found and float(found.group(1)) <= time.time():
             return float(found.group(1))
     saved = (_saved_at(tf.io.gfile.join(train_dir, f"ckpt-{s}")) for s in list_steps(train_dir))
     return min(saved, default=0.0) - 1.0

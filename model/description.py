@@ -8,19 +8,33 @@ evaluation, detection and export alike, unless the user says otherwise.
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from datasets.layouts.labels import read_labels
+from datasets.layouts.labels import check_labels, read_labels
+from datasets.layouts.values import shortened
+from model.checkpoints import text_in
 from nets import nets_factory
+from nets.detections import SCORES
 from nets.parameters import AnchorSizes
 from preprocessing import preprocessing_factory
 from preprocessing.preprocessing_factory import Preprocessing
-from runtime.errors import InputError
+from runtime import limits
+from runtime.errors import InputError, one_line
+from runtime.hardware import PRECISIONS
 
 FORMAT = 1
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("model_name", "anchors", "precision", "score"), str),
+    **dict.fromkeys(("depth_multiplier", "input_scale"), float),
+    "labels": list,
+    "preprocessing_name": str | None,
+    "half_pixel_centers": bool,
+}
+_KNOWN = {"precision": PRECISIONS, "score": SCORES}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,15 +65,31 @@ class Description:
 
     def __post_init__(self):
         _ = self.anchor_sizes  # which refuses what it cannot read
-        if not self.depth_multiplier > 0:
+        if not 0 < self.depth_multiplier <= limits.MAX_DEPTH_MULTIPLIER:
             raise InputError(
-                f"--depth_multiplier={self.depth_multiplier} must be above 0: 1 is full width."
+                f"--depth_multiplier={self.depth_multiplier} must be above 0 and at most "
+                f"{limits.MAX_DEPTH_MULTIPLIER:g}: 1 is full width."
             )
 
     @functools.cached_property
     def anchor_sizes(self) -> AnchorSizes:
         """What `anchors` says, read once: sides of each layer's two square anchors, pixels."""
         return nets_factory.get_network(self.model_name).parameters.sizes_of(self.anchors)
+
+    def check_shapes(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Raises InputError where weights of these shapes are of other classes; see `from_shapes`.
+
+        A network of as many classes as a hostile description says could take all memory.
+        """
+        try:
+            told, _ = nets_factory.get_network(self.model_name).read_shapes(shapes)
+        except (KeyError, ValueError):  # told when they are loaded, with their names
+            return
+        if told != self.num_classes:
+            raise InputError(
+                f"The checkpoint describes itself as one of {self.num_classes} classes with "
+                f"background, and its weights are of {told}: use a fresh copy of it."
+            )
 
     @property
     def num_classes(self) -> int:
@@ -142,13 +172,46 @@ class Description:
         """The inverse of `to_json`.
 
         Raises:
-          InputError: written by a newer version of this project.
+          InputError: written by a newer version of this project, or not by this project.
         """
-        values = json.loads(text)
-        if values.pop("format") != FORMAT:
-            raise InputError("The checkpoint comes from a newer version: update this project.")
-        values.pop("image_size", None)  # told by model_name
-        return cls(**{**values, "labels": tuple(values["labels"])})
+        try:
+            values = dict(json.loads(text))
+            if (version := values.pop("format")) == FORMAT:
+                values.pop("image_size", None)  # told by model_name
+                return cls(**_typed(values))
+        except InputError:
+            raise
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InputError(
+                f"The description in the checkpoint cannot be understood ({one_line(error)}): use "
+                "another checkpoint or a fresh copy of this one."
+            ) from error
+        raise InputError(
+            f"The checkpoint is of format {shortened(version)} and not {FORMAT}, from a newer "
+            "version: update this project."
+        )
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> "Description":
+        """The description in a checkpoint. Raises InputError as `from_json`."""
+        return cls.from_json(text_in(tensors["description"]))
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a description, of their types. Raises ValueError where one is not."""
+    found = {}
+    for name, value in values.items():
+        kind = _KINDS[name]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = is_number and math.isfinite(value) if kind is float else isinstance(value, kind)
+        if not fits:
+            raise ValueError(f"{name} is {shortened(value)}")
+        if name in _KNOWN and value not in _KNOWN[name]:
+            raise ValueError(f"{name} is {shortened(value)}, which is unknown")
+        found[name] = value
+    if not found["input_scale"]:
+        raise ValueError("input_scale is 0")
+    return {**found, "labels": check_labels(found["labels"], where="The checkpoint")}
 
 
 class CheckpointOverrides(NamedTuple):
@@ -192,7 +255,8 @@ class CheckpointOverrides(NamedTuple):
           InputError: it disagrees with what the user says, or is not of this network.
         """
         if "description" in tensors:
-            description = Description.from_json(tensors["description"].item().decode())
+            description = Description.from_tensors(tensors)
+            description.check_shapes({name: value.shape for name, value in tensors.items()})
         else:
             name = self.model_name or nets_factory.recognise(tensors)
             known = nets_factory.get_network(name).undescribed

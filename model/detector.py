@@ -149,7 +149,7 @@ class Detector(tf.Module):
         """Sets every weight from a map of names.
 
         Raises:
-          InputError: a weight is missing or has another shape.
+          InputError: a weight is missing, has another shape, or is not finite.
         """
         for name, variable in self.variables_by_name.items():
             if name not in tensors or tensors[name].shape != tuple(variable.shape):
@@ -157,6 +157,11 @@ class Detector(tf.Module):
                 raise InputError(
                     f"The checkpoint's {name} is {there}, the network's is "
                     f"{tuple(variable.shape)}: it belongs to another network or class count."
+                )
+            if not np.isfinite(tensors[name]).all():
+                raise InputError(
+                    f"The checkpoint's {name} holds NaN or infinity, as after a training that "
+                    "diverged: use an earlier checkpoint."
                 )
             variable.assign(tensors[name])
         self._detect = self._compile(frozen=False)

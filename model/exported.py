@@ -5,26 +5,32 @@ decode, suppress. The last two are the checkpoint's own, and what comes of them 
 about 1e-5 (of the image, in float32).
 """
 
+import io
 import json
 import os
+import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 import tensorflow as tf
 
+from datasets.layouts.values import number, shortened
 from model.description import CheckpointOverrides, Description
 from model.detector import PictureDetections, unpad
 from nets import detections
 from nets.detections import PaddedDetections
-from runtime.errors import InputError
+from runtime import files, limits
+from runtime.errors import InputError, one_line
 
 # Files of an export_dir; the first marks it as one.
 ABOUT = "export.json"
 ANCHORS = "anchors.npy"
 TFLITE = "model.tflite"
 ONNX = "model.onnx"
+FILES = {"saved_model": "saved_model.pb", "tflite": TFLITE, "onnx": ONNX}
 
 # Runs the bare network: RGB f32[B, S, S, 3], 0 to 255 -> logits f32[B, A, C], offsets f32[B, A, 4].
 Network = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -52,13 +58,7 @@ class ExportedDetector:
         Raises:
           InputError: no export there, or not of this format.
         """
-        try:
-            with tf.io.gfile.GFile(os.path.join(folder, ABOUT)) as file:
-                about = json.load(file)
-            with tf.io.gfile.GFile(os.path.join(folder, ANCHORS), "rb") as file:
-                anchors = np.load(file)
-        except (tf.errors.OpError, ValueError) as error:
-            raise InputError(f"{folder} holds no export of export_ssd_network.py.") from error
+        about, anchors = _read_about(folder), _read_anchors(folder)
         there = [name for name in NETWORKS if name in about["formats"]]
         if not there or format not in (None, *there):
             or_give = f", or give {folder}/model.ckpt" if "slim" in about["formats"] else ""
@@ -72,7 +72,7 @@ class ExportedDetector:
         self.preprocessing = self.description.make_preprocessing()
         self.step, self.thresholds = about["step"], about["thresholds"]
         self._means = np.float32(about["rgb_means"])
-        self._network = NETWORKS[format or there[0]](folder, self._means)
+        self._network = _load(format or there[0], folder, self._means)
         score = self.description.score
 
         def postprocess(logits: tf.Tensor, offsets: tf.Tensor, **thresholds) -> PaddedDetections:
@@ -135,6 +135,47 @@ def is_export(path: str) -> bool:
     return tf.io.gfile.exists(os.path.join(path, ABOUT))
 
 
+def _read_about(folder: str) -> dict[str, Any]:
+    """What export.json says. Raises InputError where it is none."""
+    path = os.path.join(folder, ABOUT)
+    try:
+        about = json.loads(files.read(path))
+        kinds = {
+            "formats": list,
+            "description": dict,
+            "image_size": list,
+            "step": int,
+            "thresholds": dict,
+            "rgb_means": list,
+            "prior_scaling": list,
+        }
+        for key, kind in kinds.items():
+            if not isinstance(about[key], kind):
+                raise ValueError(f"{key} is {shortened(about[key])}")
+        for key in ("image_size", "rgb_means", "prior_scaling"):
+            np.array(about[key], np.float32)
+        if not all(isinstance(name, str) for name in about["formats"]):
+            raise ValueError(f"formats is {shortened(about['formats'])}")
+        for name, value in about["thresholds"].items():
+            number(value, where=name)
+        return about
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{folder} holds no export of export_ssd_network.py ({one_line(error)})."
+        ) from error
+
+
+def _read_anchors(folder: str) -> np.ndarray:
+    path = os.path.join(folder, ANCHORS)
+    try:
+        anchors = np.load(io.BytesIO(files.read(path)))  # which takes no pickled objects
+        if anchors.ndim != 2 or anchors.shape[1] != 4 or anchors.dtype.kind != "f":
+            raise ValueError("they are not f32[A, 4]")
+        return anchors
+    except (ValueError, EOFError, MemoryError, AttributeError, OSError) as error:
+        raise InputError(f"{path} holds no anchors ({one_line(error)}): export anew.") from error
+
+
 def resize(
     image: np.ndarray, size: tuple[int, int], *, half_pixel_centers: bool = True
 ) -> np.ndarray:
@@ -152,7 +193,23 @@ def resize(
     return pixels
 
 
+def _load(format: str, folder: str, means: np.ndarray) -> Network:
+    try:
+        return NETWORKS[format](folder, means)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a runtime says of a file that is none of its own
+        raise InputError(
+            f"{os.path.join(folder, FILES[format])} cannot be loaded ({one_line(error)}): export "
+            "it anew."
+        ) from error
+
+
 def _saved_model(folder: str, means: np.ndarray) -> Network:
+    print(
+        f"{folder} is a SavedModel, a program that runs with your rights: load none of a stranger.",
+        file=sys.stderr,
+    )
     model = tf.saved_model.load(folder)  # its functions live as long as this does
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -163,8 +220,7 @@ def _saved_model(folder: str, means: np.ndarray) -> Network:
 
 
 def _tflite(folder: str, _: np.ndarray) -> Network:
-    with tf.io.gfile.GFile(os.path.join(folder, TFLITE), "rb") as file:
-        content = file.read()
+    content = files.read(os.path.join(folder, TFLITE), most=limits.MAX_WEIGHT_BYTES)
     with warnings.catch_warnings():
         # TensorFlow asks to use the package ai_edge_litert instead, with the same interface.
         warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated.*")

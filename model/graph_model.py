@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError
 
 NAME = "model.json"
 _TYPES = {"float32": np.float32, "int32": np.int32, "bool": np.bool_}
 _QUANTIZED = {"uint8": np.uint8, "uint16": np.uint16, "float16": np.float16}
-_LARGEST = 1 << 32  # bytes of a model: more is damage
 
 
 def read(path: str) -> dict[str, np.ndarray]:
@@ -44,7 +43,7 @@ def _read_group(group: dict[str, Any], folder: str) -> dict[str, np.ndarray]:
     for name in group["paths"]:
         if os.path.basename(name) != name:
             raise ValueError(f"the shard {name!r} lies elsewhere")
-        shards.append(files.read(os.path.join(folder, name), _LARGEST))
+        shards.append(files.read(os.path.join(folder, name), most=limits.MAX_WEIGHT_BYTES))
     data, found, offset = b"".join(shards), {}, 0
     for entry in group["weights"]:
         value, offset = _decode(entry, data, offset)
@@ -60,7 +59,7 @@ def _decode(entry: dict[str, Any], data: bytes, offset: int) -> tuple[np.ndarray
     dtype = np.dtype(_QUANTIZED[coded["dtype"]] if coded else _TYPES[entry["dtype"]])
     count = math.prod(entry["shape"])
     end = offset + count * dtype.itemsize
-    if not 0 <= count <= _LARGEST or end > len(data):
+    if not 0 <= count <= limits.MAX_WEIGHT_BYTES or end > len(data):
         raise ValueError(f"{entry['name']} ends at byte {end} of {len(data)}")
     value = np.frombuffer(data, dtype.newbyteorder("<"), count, offset).reshape(entry["shape"])
     if coded:

@@ -42,7 +42,9 @@ def locked(train_dir: str) -> Iterator[None]:
         return
     try:
         os.makedirs(train_dir, exist_ok=True)
-        lock = open(os.path.join(train_dir, ".lock"), "w")  # noqa: SIM115 (closed below)
+        # Behind a link there may be a file with content, and in its place a pipe, which blocks.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        lock = os.fdopen(os.open(os.path.join(train_dir, ".lock"), flags, 0o666), "w")
     except OSError as error:
         raise InputError(
             f"--train_dir={train_dir} cannot be written ({error.strerror}): choose another folder."
@@ -76,8 +78,7 @@ def read_number(train_dir: str, flag: str) -> int | None:
     path = tf.io.gfile.join(train_dir, FLAGS)
     if not tf.io.gfile.exists(path):
         return None
-    with tf.io.gfile.GFile(path) as file:
-        match = re.search(rf"^--{flag}=(\d+)$", file.read(), re.MULTILINE)
+    match = re.search(rf"^--{flag}=(\d{{1,18}})$", files.read_text(path), re.MULTILINE)
     return int(match.group(1)) if match else None
 
 
@@ -94,7 +95,12 @@ def last_step(folder: str) -> int | None:
 
 def best_of(history: list[Line]) -> Line:
     """The line of the highest score, the first of equals; no score is the lowest of all."""
-    return max(history, key=lambda line: -1.0 if line[METRIC] is None else line[METRIC])
+
+    def score(line: Line) -> float:
+        value = line.get(METRIC)
+        return value if isinstance(value, int | float) else -1.0
+
+    return max(history, key=score)
 
 
 def has_converged(history: list[Line], patience: int) -> bool:

@@ -3,17 +3,29 @@
 Everything else that is raised is a defect of ours and keeps its traceback; it ends with 1.
 """
 
+import re
+
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED_EARLY = 75  # a checkpoint is saved: run the same command again
 EXIT_INTERRUPTED = 130  # by Ctrl-C, as shells count it; a training that has begun saves: 75
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class InputError(ValueError):
     """A flag, file or data set breaks a rule that its user can correct.
 
     The message is one sentence: what, the value, the rule and the remedy. Scripts print it on
-    stderr without a traceback and exit with 2 (`cli.run`).
+    stderr without a traceback and exit with 2 (`cli.run`). Control characters, which a hostile
+    name would send to the terminal, are spelt out.
     """
+
+    def __init__(self, sentence: str = ""):
+        super().__init__(spelt_out(sentence))
+
+
+def spelt_out(text: str) -> str:
+    r"""A text with its control characters, but for tabs and ends of lines, as `\x1b`."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def one_line(error: BaseException) -> str:

@@ -9,12 +9,14 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 import tensorflow as tf
 
+from runtime import limits
 from runtime.errors import InputError, one_line
 
 _NO_ROOM = (
@@ -38,32 +40,102 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
+def open_regular(path: str) -> int:
+    """The descriptor of a local file to be read; devices and pipes would never end.
+
+    Raises:
+      OSError: it cannot be opened, or is not a regular file.
+    """
+    # Without O_NONBLOCK the call itself waits for somebody who writes into a pipe.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not a regular file", path)
+
+
+def check_regular(path: str) -> None:
+    """Raises OSError where a library is to open a local file that is not there or not regular."""
+    if is_local(path):
+        os.close(open_regular(path))
+
+
 def opened(path: str, *, buffering: int = -1) -> IO[bytes]:
-    """A file to be read; a local one without TensorFlow, whose files cost more, most to seek in."""
-    return open(path, "rb", buffering) if is_local(path) else tf.io.gfile.GFile(path, "rb")
+    """A file to be read; a local one without TensorFlow, whose files cost more, most to seek in.
+
+    Raises:
+      OSError: it cannot be opened, or is not a regular file.
+      tf.errors.OpError: a remote one cannot be opened, at the latest when it is read.
+    """
+    if not is_local(path):
+        return tf.io.gfile.GFile(path, "rb")
+    return os.fdopen(open_regular(path), "rb", buffering)
 
 
-def read(path: str, limit: int = -1) -> bytes:
-    """A file's bytes, or the first `limit` of them.
+def read(path: str, *, most: int = limits.MAX_TEXT_BYTES, remedy: str = "no such file is") -> bytes:
+    """All of a file, whose size is looked at first.
+
+    Args:
+      path: of a regular file.
+      most: bytes that it may have.
+      remedy: the end of the sentence where it has more.
+
+    Raises:
+      InputError: it cannot be read, or is too large.
+    """
+    data = read_start(path, most + 1) if size(path) <= most else None
+    if data is None or len(data) > most:  # the latter of one that grows
+        raise InputError(f"{path} is larger than {most} bytes: {remedy}.")
+    return data
+
+
+def read_start(path: str, count: int) -> bytes:
+    """The first `count` bytes of a file, or all that it has.
 
     Raises:
       InputError: it cannot be read.
     """
     try:
         with opened(path) as file:
-            return file.read(limit)
+            return file.read(count)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:  # a zero byte in the name
+        raise InputError(f"{path!r} cannot be read ({error}).") from error
     except tf.errors.OpError as error:
         raise InputError(f"{path} cannot be read ({error.message}).") from error
+
+
+def read_text(path: str, *, most: int = limits.MAX_TEXT_BYTES) -> str:
+    """All of a text file, with or without a byte order mark.
+
+    Raises:
+      InputError: as `read`, or it is not UTF-8.
+    """
+    try:
+        return read(path, most=most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error}): save it as UTF-8.") from error
 
 
 def size(path: str) -> int:
     """A file's size in bytes; 0 where it cannot be told, as for a dangling link."""
     try:
         return os.stat(path).st_size if is_local(path) else tf.io.gfile.stat(path).length
-    except (OSError, tf.errors.OpError):
+    except (OSError, ValueError, tf.errors.OpError):
         return 0
+
+
+def identity(folder: str) -> tuple[int, int] | None:
+    """What a local folder is known by whatever its name becomes; None where nothing has its name.
+
+    Of a remote folder, which only has its name, it is always None.
+    """
+    try:
+        found = os.stat(folder) if is_local(folder) else None
+    except OSError:
+        found = None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def sync(path: str) -> None:
@@ -189,6 +261,8 @@ def replacing(path: str, *, ending: str = ".temp") -> Iterator[str]:
     at once, each needs an `ending` of its own.
     """
     temporary = path + ending
+    if os.path.islink(temporary) and os.path.isfile(temporary):
+        os.remove(temporary)  # writing would go through it
     try:
         yield temporary
         put_in_place(temporary, path)

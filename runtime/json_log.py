@@ -1,4 +1,7 @@
-"""Logs of JSON lines: whole lines only, one object a line, floats unrounded."""
+"""Logs of JSON lines: whole lines only, one object a line, floats unrounded.
+
+A line that is none, as a broken disk or a text editor leaves it, is named and left out.
+"""
 
 import json
 import math
@@ -7,18 +10,25 @@ from typing import Any
 
 import tensorflow as tf
 
+from runtime import files, limits
 from runtime.files import write_text
 
+Line = dict[str, Any]
 
-def read_lines(folder: str, name: str) -> list[dict[str, Any]]:
+
+def _print(sentence: str) -> None:
+    print(sentence, flush=True)
+
+
+def read_lines(folder: str, name: str) -> list[Line]:
     """The whole lines of a log of JSON objects; none where there is no log."""
-    return [json.loads(line) for line in _whole_lines(tf.io.gfile.join(folder, name))]
+    return [values for _, values in _read(tf.io.gfile.join(folder, name))]
 
 
 def replace_line(folder: str, name: str, values: Mapping[str, Any]) -> None:
     """Adds one line to a log of JSON objects, in place of that of the same step if there is one."""
-    lines = _whole_lines(tf.io.gfile.join(folder, name))
-    kept = [line for line in lines if json.loads(line)["step"] != values["step"]]
+    lines = _read(tf.io.gfile.join(folder, name))
+    kept = [line for line, there in lines if there["step"] != values["step"]]
     write_text(folder, name, [*kept, json.dumps(dict(values))])
 
 
@@ -26,20 +36,34 @@ class MetricsLog:
     """metrics.jsonl and evaluations.jsonl: one JSON object per line, floats unrounded.
 
     Each line is handed to the operating system at once: it can be watched, and is there after
-    whatever ends the process. A resumed run carries on without a gap or a repeat: lines after the
-    restored step are cut off, and so is a last line that a crash tore.
+    whatever ends the process. A resumed run carries on without a repeat: lines after the restored
+    step are cut off, and so is a last line that a crash tore.
 
     Attributes:
       earlier: the lines that were kept.
     """
 
-    def __init__(self, train_dir: str, *, step: int, name: str):
+    def __init__(self, train_dir: str, *, step: int, name: str, every: int | None = None):
+        """Opens the log, and cuts it to the restored step.
+
+        Args:
+          train_dir: where it is.
+          step: that is restored.
+          name: of the log.
+          every: steps between two lines, where that is known: a gap before `step` is told.
+        """
         self._path = tf.io.gfile.join(train_dir, name)
-        lines = [(line, json.loads(line)) for line in _whole_lines(self._path)]
-        kept = [(line, values) for line, values in lines if values["step"] <= step]
+        kept = [(line, v) for line, v in _read(self._path) if v["step"] <= step]
         write_text(train_dir, name, [line for line, _ in kept])
         self.earlier = [values for _, values in kept]
+        if every:
+            self._tell_gap(step, every)
         self._file = tf.io.gfile.GFile(self._path, "a")
+
+    def _tell_gap(self, step: int, every: int) -> None:
+        before, last = ([0, 0] + [line["step"] for line in self.earlier])[-2:]
+        if step - last >= max(every, last - before):
+            _print(f"WARNING: {self._path} has no line between the steps {last} and {step}.")
 
     def write(self, values: Mapping[str, float]) -> None:
         """Adds one line; `values` holds "step". JSON has no NaN: what is not finite is null."""
@@ -52,9 +76,24 @@ class MetricsLog:
         self._file.close()
 
 
+def _read(path: str) -> list[tuple[str, Line]]:
+    """The whole lines, as they are and what they hold."""
+    found = []
+    for number, line in enumerate(_whole_lines(path), start=1):
+        try:
+            values = json.loads(line)
+            if isinstance(values["step"], bool) or not isinstance(values["step"], int):
+                raise ValueError("its step is no whole number")
+        except (ValueError, TypeError, KeyError, RecursionError):
+            _print(f"WARNING: {path}, line {number} is no line of this log: left out.")
+            continue
+        found.append((line, values))
+    return found
+
+
 def _whole_lines(path: str) -> list[str]:
     if not tf.io.gfile.exists(path):
         return []
-    with tf.io.gfile.GFile(path) as file:
-        lines = file.read().split("\n")
+    data = files.read(path, most=limits.MAX_TABLE_BYTES)
+    lines = data.decode("utf-8", "replace").split("\n")
     return [line for line in lines[:-1] if line]

@@ -29,7 +29,7 @@ from datasets.layouts.labels import read_labels  # noqa: E402
 from model import checkpoints, graph_model  # noqa: E402
 from model.description import Description  # noqa: E402
 from nets import foreign_weights, object_detection_api  # noqa: E402
-from runtime import files  # noqa: E402
+from runtime import files, limits  # noqa: E402
 from runtime.errors import InputError, one_line  # noqa: E402
 from runtime.settings import define_flags, from_flags, refuse_unless, require, setting  # noqa: E402
 
@@ -114,12 +114,14 @@ def read_keras(path: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     def visit(name: str, node: Any) -> None:
         layer = re.match(rf"(?:(?:{'|'.join(KERAS_GROUPS)})/)?([^/]+)/", name)
         if isinstance(node, h5py.Dataset) and layer and not name.startswith("optimizer"):
+            _check_node(node, sum(value.nbytes for each in arrays.values() for value in each))
             arrays.setdefault(layer.group(1), []).append(np.asarray(node))
 
     try:
+        files.check_regular(path)
         with h5py.File(path) as file:
             file.visititems(visit)
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"--input={path} cannot be read as HDF5 ({error}).") from error
     pairs = {}
     for layer, values in arrays.items():
@@ -127,6 +129,16 @@ def read_keras(path: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             bias, kernel = sorted(values, key=lambda value: value.ndim)
             pairs[layer] = (kernel, bias)
     return pairs
+
+
+def _check_node(node: Any, taken: int) -> None:
+    """Raises ValueError where a data set of HDF5 is no array of numbers in the file itself."""
+    if node.external or node.is_virtual:
+        raise ValueError(f"{node.name} is kept in another file")
+    if node.shape is None or node.dtype.kind not in "fiu":
+        raise ValueError(f"{node.name} holds no numbers")
+    if taken + node.nbytes > limits.MAX_WEIGHT_BYTES:  # a few bytes can claim any shape
+        raise ValueError(f"it has more than {limits.MAX_WEIGHT_BYTES} bytes of weights")
 
 
 def convert(settings: WeightSettings) -> dict[str, Any]:

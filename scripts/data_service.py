@@ -49,7 +49,12 @@ def main() -> None:
             f"--port={own}: the ports {own} and {next_one} cannot be used ({error.message}): "
             "choose others."
         ) from error
-    print(f"Serves at grpc://{settings.host}:{own}.", flush=True)
+    print(
+        f"Serves at grpc://{settings.host}:{own}.\n"
+        f"It listens on all interfaces: whoever reaches the ports {own} and {next_one} can run "
+        "code here.",
+        flush=True,
+    )
     with StopRequest() as interrupts:
         while not interrupts.received:
             time.sleep(_POLL_SECS)

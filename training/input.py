@@ -48,6 +48,7 @@ def make_pipeline(
             shuffle=settings.shuffle,
             use_difficult=settings.use_difficult,
             labels_offset=settings.labels_offset,
+            num_classes=len(dataset.labels),
             num_readers=settings.num_readers,
             num_threads=settings.num_preprocessing_threads,
         )

@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 import tf_utils
+from datasets.layouts.values import shortened
+from model.checkpoints import text_in
 from model.description import Description
 from model.detector import Detector
 from nets import losses, nets_factory
@@ -19,7 +21,7 @@ from optimization.loss_scale import LossScale
 from optimization.optimizers import Optimizer, Rule
 from optimization.schedules import Schedule
 from runtime import hardware
-from runtime.errors import InputError
+from runtime.errors import InputError, one_line
 from training.initial_weights import InitialWeights, check_fits
 from training.settings import ResolvedSettings, TrainSettings
 from training.step import StepOptions, TrainStep, is_decayed
@@ -303,8 +305,20 @@ def _read_earlier(
             f"--train_dir={settings.train_dir} holds a checkpoint that is not one of a training of "
             "this program: use another folder for the training."
         )
-    description = Description.from_json(earlier["description"].item().decode())
-    return description, json.loads(earlier["training"].item())
+    try:
+        facts = dict(json.loads(text_in(earlier["training"])))
+        if unknown := facts.keys() - {*_IMMUTABLE_ON_RESUME, "num_samples", "fingerprint"}:
+            raise ValueError(f"it has {shortened(min(unknown))}")
+        for name, kind in (("seed", int), ("batch_norm", str | None)):
+            if name in facts and not isinstance(facts[name], kind):
+                raise ValueError(f"{name} is {shortened(facts[name])}")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"--train_dir={settings.train_dir}: what the checkpoint says of its training cannot be "
+            f"understood ({one_line(error)}): restore it from a copy, or start over with "
+            "--overwrite."
+        ) from error
+    return Description.from_tensors(earlier), facts
 
 
 def _refuse_changes(before: dict, now: dict, settings: ResolvedSettings) -> None:

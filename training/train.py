@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
+from datasets.records.features import ObjectRules
 from datasets.records.graph_source import GraphRecordSource
 from datasets.records.source import RecordSource
 from deployment import model_deploy, parameter_server
@@ -271,7 +272,10 @@ def _steps(
     """Who takes the steps: this process, from a source, or workers that it hands them to."""
     settings = start.settings
     if servers is None:
-        source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
+        rules = ObjectRules(
+            len(dataset.labels), settings.labels_offset, len(state.detector.anchors)
+        )
+        source = RecordSource(dataset.shards, skip_bad=settings.skip_bad, rules=rules)
         return source, LocalSteps(start, state, dataset, source, strategy)
     return None, RemoteSteps(
         state,

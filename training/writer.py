@@ -72,7 +72,12 @@ class RunWriter(NullWriter):
         """
         self._settings, self._tensors, self._summaries = settings, tensors, summaries
         with _written(settings.train_dir):
-            self._log = json_log.MetricsLog(settings.train_dir, step=start, name=train_dir.METRICS)
+            self._log = json_log.MetricsLog(
+                settings.train_dir,
+                step=start,
+                name=train_dir.METRICS,
+                every=settings.log_every_n_steps,
+            )
             self._events = tf.summary.create_file_writer(settings.train_dir)
         self._progress = Progress(
             settings.max_number_of_steps,
@@ -82,6 +87,7 @@ class RunWriter(NullWriter):
         )
         self._saved = self._summarised = self._logged = time.monotonic()
         self._saved_step = self._logged_step = start
+        self._folder = files.identity(settings.train_dir)
 
     def __enter__(self) -> "RunWriter":
         self._progress.__enter__()
@@ -124,6 +130,11 @@ class RunWriter(NullWriter):
         tensors = {name: np.asarray(tf.convert_to_tensor(t)) for name, t in self._tensors().items()}
         if self._settings.check_numerics:
             require_finite(tensors, step)
+        if files.identity(self._settings.train_dir) != self._folder:
+            raise InputError(
+                f"--train_dir={self._settings.train_dir} is no longer the folder in which this run "
+                "began: it was moved or removed; move it back and run again."
+            )
         checkpoints.save(self._settings.train_dir, step, tensors)
         with _written(self._settings.train_dir):
             checkpoints.keep_newest(

@@ -22,6 +22,7 @@ from datasets.layouts.labels import check_labels
 from datasets.layouts.picture_files import PictureFinder, without_annotation
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.layouts.values import class_name, joined, mapping, refuse_relative, shortened
+from runtime import limits
 from runtime.errors import InputError
 
 
@@ -145,6 +146,10 @@ def _read_categories(
         raise InputError(
             f"{where} names no class, since its list of categories is empty: export it anew "
             "together with its classes."
+        )
+    if len(tables["categories"]) > limits.MAX_CLASSES:
+        raise InputError(
+            f"{where} has {len(tables['categories'])} categories, more than {limits.MAX_CLASSES}."
         )
     names: dict[Id, str] = {}
     parents = set()

@@ -19,11 +19,10 @@ from datasets.layouts.image_file import is_folder
 from datasets.layouts.labels import check_labels
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.layouts.voc_xml import parse_xml
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError
 
 _START = 4096  # bytes of a file that tell whether it is CVAT's
-_MAX_XML_BYTES = 500_000_000
 _TRUE = ("1", "true", "yes")
 
 
@@ -45,7 +44,7 @@ def _first_xml(folder: str) -> list[str]:
 
 def _is_cvat(path: str) -> bool:
     try:
-        start = files.read(path, _START)
+        start = files.read_start(path, _START)
     except InputError:
         return False
     return re.search(rb"<annotations[\s/>]", start) is not None
@@ -129,7 +128,7 @@ class _Reader:
           InputError: it is broken, holds a video's tracks, or an image that another has too.
         """
         path = os.path.join(self._folder, name)
-        root = parse_xml(path, limit=_MAX_XML_BYTES, kind="file of CVAT")
+        root = parse_xml(path, most=limits.MAX_CVAT_BYTES, kind="file of CVAT")
         if root.find("track") is not None:
             raise InputError(
                 f"{path} holds the tracks of a video, not boxes of images: export the task as "

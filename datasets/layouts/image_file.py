@@ -7,6 +7,7 @@ decoders differ in how they take it.
 """
 
 import os
+import re
 import struct
 from typing import NamedTuple
 
@@ -14,10 +15,9 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from runtime import files
-from runtime.errors import InputError, one_line
+from runtime import files, limits
+from runtime.errors import InputError, one_line, spelt_out
 
-MAX_PIXELS = 100_000_000
 # What tells images from other files in a folder; where an image has several, the first is taken.
 PICTURE_ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"),
@@ -27,6 +27,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN = 0xDA
+_MARKS = re.compile(rb"\xff+")
 _JPEG_END = b"\xff\xd9"
 
 
@@ -37,6 +38,11 @@ class Header(NamedTuple):
     height: int
     width: int
     channels: int
+
+
+def read_image_bytes(path: str) -> bytes:
+    """An image file's bytes. Raises InputError as `files.read`."""
+    return files.read(path, most=limits.MAX_IMAGE_BYTES, remedy="no image is")
 
 
 def check_picture(data: bytes) -> Header:
@@ -59,16 +65,16 @@ def check_picture(data: bytes) -> Header:
 
 
 def check_header_limits(data: bytes) -> None:
-    """Checks that decoding takes bounded memory, whatever an image's header claims.
+    """Checks that decoding a record's image takes bounded memory, whatever its header claims.
 
     Raises:
-      ValueError: too many pixels, a broken header, or none of JPEG, PNG, GIF and BMP.
+      ValueError: too many pixels, a broken header, or none of JPEG, PNG and BMP. A GIF's frames
+        may be larger than the size that its header claims, and are as many as it likes.
     """
-    if data.startswith((b"GIF8", b"BM")):
-        at, sides = (6, "<HH") if data[:1] == b"G" else (18, "<ii")
+    if data.startswith(b"BM"):
         if len(data) < 26:
             raise ValueError("was cut off inside its header: copy it anew")
-        width, height = map(abs, struct.unpack_from(sides, data, at))
+        width, height = map(abs, struct.unpack_from("<ii", data, 18))
     else:
         _, height, width, _ = read_header(data, whole=False)
     check_size(height, width)
@@ -76,8 +82,10 @@ def check_header_limits(data: bytes) -> None:
 
 def check_size(height: int, width: int) -> None:
     """Raises ValueError where an image has more pixels than decoding is allowed."""
-    if height * width > MAX_PIXELS:
-        raise ValueError(f"claims {width} x {height} pixels, more than {MAX_PIXELS}: scale it down")
+    if height * width > limits.MAX_PIXELS:
+        raise ValueError(
+            f"claims {width} x {height} pixels, more than {limits.MAX_PIXELS}: scale it down"
+        )
 
 
 def read_header(data: bytes, *, whole: bool = True) -> Header:
@@ -117,13 +125,12 @@ def _read_jpeg(data: bytes, *, whole: bool) -> Header:
     """Walks the segments up to the first scan; thumbnails inside them are jumped over."""
     header = None
     position = 2
-    while True:
-        if data[position] != 0xFF:
+    for _ in range(limits.MAX_JPEG_SEGMENTS):
+        marks = _MARKS.match(data, position)
+        if not marks:
             raise ValueError("has a broken JPEG header: export it anew")
+        position = marks.end() - 1  # others before it are fill bytes
         marker = data[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
         (length,) = struct.unpack_from(">H", data, position + 2)
         if marker in _JPEG_FRAMES:
             height, width, channels = struct.unpack_from(">HHB", data, position + 5)
@@ -131,6 +138,8 @@ def _read_jpeg(data: bytes, *, whole: bool) -> Header:
         position += 2 + length
         if marker == _JPEG_SCAN:
             break
+    else:
+        raise ValueError("has a broken JPEG header: export it anew")
     if header is None:
         raise ValueError("has no JPEG frame before its first scan: export it anew")
     if whole and data.find(_JPEG_END, position) < 0:
@@ -139,8 +148,8 @@ def _read_jpeg(data: bytes, *, whole: bool) -> Header:
 
 
 def printable(name: str) -> str:
-    r"""A file's name with the bytes that are not UTF-8 spelled out, as in `caf\xe9.jpg`."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    r"""A file's name with what is not UTF-8 or a control character spelled out: `caf\xe9.jpg`."""
+    return spelt_out(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def names_in(folder: str) -> list[str]:
@@ -168,28 +177,6 @@ def is_folder(path: str) -> bool:
     return os.path.isdir(path) if files.is_local(path) else tf.io.gfile.isdir(path)
 
 
-def read_picture(path: str) -> np.ndarray:
-    """Reads an image file as uint8[H, W, 3] RGB.
-
-    Raises:
-      ValueError: the file is empty, truncated or not a supported image, or its path is not UTF-8.
-      tf.errors.OpError: the file cannot be opened.
-    """
-    if printable(path) != path:
-        raise ValueError("its name is not UTF-8: rename it")
-    with tf.io.gfile.GFile(path, "rb") as file:
-        data = np.frombuffer(file.read(), np.uint8)
-    if not data.size:
-        raise ValueError("the file is empty")
-    if data[:2].tobytes() == b"\xff\xd8":  # JPEG: OpenCV turns it upright and makes it 8-bit RGB
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-    else:
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("the file is truncated or not a supported image")
-    return pixels if data[:2].tobytes() == b"\xff\xd8" else to_rgb(pixels)
-
-
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
     """OpenCV's pixels (grey or BGR, u8 or u16) -> uint8[H, W, 3] RGB, without transparency.
 
@@ -197,7 +184,7 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
       ValueError: another type of number.
     """
     if pixels.dtype == np.uint16:
-        pixels = np.round(pixels / 257.0).astype(np.uint8)
+        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
     if pixels.dtype != np.uint8:
         raise ValueError(f"its pixels are {pixels.dtype}: only 8 and 16 bits are known")
     if pixels.ndim == 2:

@@ -9,10 +9,9 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError
 
-MAX_BYTES = 4_000_000_000
 _HEAD_BYTES = 1 << 18
 _TOKEN = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)|[{}\[\],:]', re.DOTALL)
 
@@ -63,7 +62,7 @@ def format_of(path: str) -> str:
     if files.is_local(path) and not os.path.isfile(path):
         return ""
     try:
-        return _format(read_keys(files.read(path, _HEAD_BYTES)))
+        return _format(read_keys(files.read_start(path, _HEAD_BYTES)))
     except InputError:
         return ""
 
@@ -152,9 +151,7 @@ def read_json(path: str, *, layout: str, flag: str = "--annotations") -> Any:
         raise InputError(f"{flag} is missing: give the JSON file of {title}.")
     if files.is_local(path) and os.path.exists(path) and not os.path.isfile(path):
         raise InputError(f"{flag}={path} is not a regular file: pass the JSON file of {title}.")
-    if files.size(path) > MAX_BYTES:
-        raise InputError(f"{path} is larger than {MAX_BYTES} bytes: split it into several files.")
-    data = files.read(path)
+    data = files.read(path, most=limits.MAX_TABLE_BYTES, remedy="split it into several files")
     try:
         made = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -8,11 +8,12 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-import tensorflow as tf
-
+from runtime import files, limits
 from runtime.errors import InputError
 
 _LABEL_MAP = re.compile(r"(\s|#[^\n]*\n)*item\s*:?\s*\{")
+# Control characters, halves of characters, and what XML, such as of detections, cannot hold.
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _TOKEN = re.compile(r"""#[^\n]*|"([^"\n]*)"|'([^'\n]*)'|[{}]|\w+""")
 _OTHERS = {
     ".json": "JSON",
@@ -29,13 +30,7 @@ def read_labels(path: str) -> tuple[str, ...]:
     Raises:
       InputError: the file is missing or empty, or breaks a rule of `check_labels`.
     """
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            text = file.read().decode("utf-8-sig")
-    except tf.errors.OpError as error:
-        raise InputError(f"The labels file {path} cannot be read ({error.message}).") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"The labels file {path} is not UTF-8 text: save it as UTF-8.") from error
+    text = files.read_text(path)
     text = unicodedata.normalize("NFC", text)  # as the layouts' class names are
     where = f"The labels file {path}"
     if _LABEL_MAP.match(text):
@@ -88,13 +83,20 @@ def check_labels(names: Sequence[str], *, where: str) -> tuple[str, ...]:
     """
     if not names:
         raise InputError(f"{where} names no class: give one name a line.")
+    if len(names) > limits.MAX_CLASSES:
+        raise InputError(f"{where} names {len(names)} classes, more than {limits.MAX_CLASSES}.")
     seen = {}
     for number, name in enumerate(names, start=1):
-        if not name or len(name.splitlines()) != 1 or name != name.strip():
+        if (
+            not isinstance(name, str)
+            or not name
+            or len(name.splitlines()) != 1
+            or name != name.strip()
+        ):
             raise InputError(f"{where}: class {number} is {name!r}; a class is one line of text.")
-        if any(unicodedata.category(letter) == "Cc" for letter in name):
+        if _NO_TEXT.search(name):
             raise InputError(
-                f"{where}: class {number} is {name!r}: take the control character out."
+                f"{where}: class {number} is {name!a}: take the control character out."
             )
         if name.lower() == "background":
             raise InputError(

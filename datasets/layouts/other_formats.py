@@ -1,9 +1,10 @@
-"""Images that records cannot hold as they are: BMP, GIF, WebP and TIFF, encoded anew as PNG.
+"""Images that records cannot hold as they are: BMP, GIF, WebP, TIFF and PNM, encoded anew as PNG.
 
 That loses no pixel, beyond 16 bits of which 8 are kept, transparency, and the further images of an
 animation. What a header claims is checked before anything is decoded.
 """
 
+import re
 import struct
 
 import cv2
@@ -13,16 +14,20 @@ from datasets.layouts.image_file import check_size, to_rgb
 
 _WIDTH, _HEIGHT, _SHORT = 256, 257, 3  # tags of TIFF, and a type of their values
 _MOST_TAGS = 1000
+_BLANK = rb"(?:\s|#[^\n]*\n)+"  # of PBM, PGM and PPM, between the first three fields
+_PNM = re.compile(rb"P[1-6]" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})\s")
 
 
 def format_of(data: bytes) -> str:
-    """What an image file is in: "BMP", "GIF", "WebP" or "TIFF"; "" for all others."""
+    """What an image file is in: "BMP", "GIF", "WebP", "TIFF" or "PNM"; "" for all others."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
     if data[:4] in (b"II*\0", b"MM\0*"):
         return "TIFF"
     if data[:6] in (b"GIF87a", b"GIF89a"):
         return "GIF"
+    if _PNM.match(data):
+        return "PNM"
     return "BMP" if data[:2] == b"BM" else ""
 
 
@@ -32,7 +37,12 @@ def read_size(data: bytes) -> tuple[int, int]:
     Raises:
       ValueError: another format, or a broken header.
     """
-    readers = {"WebP": _size_of_webp, "TIFF": _size_of_tiff, "GIF": _size_of_gif}
+    readers = {
+        "WebP": _size_of_webp,
+        "TIFF": _size_of_tiff,
+        "GIF": _size_of_gif,
+        "PNM": _size_of_pnm,
+    }
     try:
         height, width = readers.get(format_of(data), _size_of_bmp)(data)
     except (struct.error, IndexError, KeyError) as error:
@@ -67,6 +77,13 @@ def _size_of_bmp(data: bytes) -> tuple[int, int]:
 def _size_of_gif(data: bytes) -> tuple[int, int]:
     width, height = struct.unpack_from("<HH", data, 6)
     return height, width
+
+
+def _size_of_pnm(data: bytes) -> tuple[int, int]:
+    sides = _PNM.match(data)
+    if not sides:
+        raise IndexError
+    return int(sides[2]), int(sides[1])
 
 
 def _size_of_webp(data: bytes) -> tuple[int, int]:

@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from datasets.layouts.image_file import PICTURE_ENDINGS
 from datasets.layouts.source import AnnotatedImage, Finding
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError
-
-_MAX_FILES = 1_000_000
 
 
 def with_slashes(name: str) -> str:
@@ -71,7 +69,7 @@ class PictureFinder:
     @functools.cached_property
     def _by_base(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = collections.defaultdict(list)
-        for path in itertools.islice(walk(self._folder), _MAX_FILES):
+        for path in itertools.islice(walk(self._folder), limits.MAX_PATHS):
             found[os.path.basename(path)].append(path)
         return found
 

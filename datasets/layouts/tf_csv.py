@@ -24,10 +24,9 @@ from datasets.layouts.values import (
     side,
     text,
 )
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError
 
-MAX_BYTES = 4_000_000_000
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 _NEEDED = ("filename", "class", *_SIDES)
 _HEAD_BYTES = 1 << 12
@@ -90,12 +89,7 @@ def read_table(path: str) -> Table:
         raise InputError("--annotations is missing: give the CSV file of the boxes.")
     if files.is_local(path) and os.path.exists(path) and not os.path.isfile(path):
         raise InputError(f"--annotations={path} is not a regular file: pass the CSV file.")
-    if files.size(path) > MAX_BYTES:
-        raise InputError(f"{path} is larger than {MAX_BYTES} bytes: split it into several files.")
-    try:
-        content = files.read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error}): save it as UTF-8.") from error
+    content = files.read_text(path, most=limits.MAX_TABLE_BYTES)
     separator, columns = _read_header(content, where=path)
     objects: dict[str, list[Object]] = {}
     sizes: dict[str, tuple[int, int]] = {}

@@ -11,7 +11,6 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 
 from datasets.layouts.image_file import PICTURE_ENDINGS, is_folder, names_in, printable
-from runtime import files
 from runtime.errors import InputError
 
 IMAGE_FOLDERS = (
@@ -32,7 +31,10 @@ def list_names(folder: str) -> list[str]:
     names = sorted(n for n in (name.rstrip("/") for name in names_in(folder)) if n[:1] != ".")
     for name in names:
         if printable(name) != name:
-            raise InputError(f"{folder}/{printable(name)} has a name that is not UTF-8: rename it.")
+            raise InputError(
+                f"{folder}/{printable(name)} has a name that is not UTF-8 or has control "
+                "characters: rename it."
+            )
     return names
 
 
@@ -155,15 +157,3 @@ def check_folder(path: str, *, flag: str, kind: str) -> str:
     if not folder or not is_folder(folder):
         raise InputError(f"{flag}={path} is not a folder: pass a {kind}.")
     return folder
-
-
-def read_text(path: str) -> str:
-    """A text file.
-
-    Raises:
-      InputError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return files.read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error}): save it as UTF-8.") from error

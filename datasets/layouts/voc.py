@@ -15,6 +15,7 @@ from datasets.layouts import tree
 from datasets.layouts.annotations import Annotation, Object
 from datasets.layouts.image_file import is_folder
 from datasets.layouts.voc_xml import read_annotation
+from runtime import files
 from runtime.errors import InputError
 
 __all__ = [
@@ -228,7 +229,7 @@ def read_split(voc_dir: str, split: str, *, flag: str = "--split") -> list[str]:
     if by_folder:
         return [i for i in annotated if tree.split_of(i) == called]
     ids = {}
-    for number, line in enumerate(tree.read_text(path).splitlines(), start=1):
+    for number, line in enumerate(files.read_text(path).splitlines(), start=1):
         if line.strip():
             image_id = _picture_id(line, annotated)
             _add_id(ids, image_id, annotated, number=number, path=path)

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from datasets.layouts.annotations import Annotation, Object
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError
-
-MAX_XML_BYTES = 10_000_000
 
 _DECLARED = re.compile(rb"<\?xml[^>]*encoding\s*=\s*['\"]([A-Za-z][A-Za-z0-9._-]{0,40})['\"]")
 _OF_EXPAT = (b"utf-8", b"utf8", b"utf-16", b"iso-8859-1", b"us-ascii", b"ascii")
@@ -69,22 +67,19 @@ def read_annotation(path: str) -> Annotation:
 
 
 def parse_xml(
-    path: str, *, limit: int = MAX_XML_BYTES, kind: str = "VOC annotation"
+    path: str, *, most: int = limits.MAX_XML_BYTES, kind: str = "VOC annotation"
 ) -> ElementTree.Element:
     """The root of an XML file, which is not trusted.
 
     Args:
       path: of the file.
-      limit: bytes that it may have.
+      most: bytes that it may have.
       kind: what it is, for messages.
 
     Raises:
       InputError: it cannot be read, is too large, declares a DOCTYPE or is not well-formed.
     """
-    data = files.read(path, limit + 1)
-    if len(data) > limit:
-        raise InputError(f"{path} is larger than {limit} bytes: no {kind} is.")
-    data = data.lstrip()  # blanks before the declaration
+    data = files.read(path, most=most, remedy=f"no {kind} is").lstrip()
     declared = _DECLARED.match(data)
     try:
         # Expat knows few encodings, Python all.

@@ -19,7 +19,7 @@ from datasets.layouts.labels import check_labels
 from datasets.layouts.orientation import shown_size
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.layouts.yolo_data import Description, describe, has_names, is_yaml
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError
 
 _LABEL_FOLDERS = ("labels", "label", "txt")
@@ -54,7 +54,7 @@ def recognises(path: str) -> bool:
 
 
 def _holds_numbers(path: str) -> bool:
-    words = files.read(path, _START).split()[:5]
+    words = files.read_start(path, _START).split()[:5]
     try:
         return len([float(word) for word in words]) == 5
     except ValueError:
@@ -150,7 +150,7 @@ def _read(
     """An image's objects in pixels; in shares where nobody looks at images."""
     try:
         return yolo_labels.read_annotation(
-            tree.read_text(label) if label else "",
+            files.read_text(label) if label else "",
             names=names,
             filename=os.path.basename(path),
             size=_size_of(path) if options.with_images else (1, 1),
@@ -163,9 +163,9 @@ def _read(
 
 def _size_of(path: str) -> tuple[int, int]:
     """(height, width); 1 x 1 of an image that is broken, which is found out later."""
-    for limit in (_HEADER, -1):
+    for count in (_HEADER, limits.MAX_IMAGE_BYTES):
         try:
-            return shown_size(files.read(path, limit))
+            return shown_size(files.read_start(path, count))
         except ValueError:
             continue
     return 1, 1

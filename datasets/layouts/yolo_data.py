@@ -12,12 +12,11 @@ from typing import NamedTuple
 import yaml
 
 from datasets.layouts import tree
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError, one_line
 
 _NAMES_FILES = ("classes.txt", "obj.names", "_darknet.labels")
 _YAML = (".yaml", ".yml")
-_MAX_YAML_BYTES = 1_000_000
 
 
 class Description(NamedTuple):
@@ -101,9 +100,7 @@ def _find_yaml(folder: str, paths: Sequence[str]) -> tuple[str, dict]:
 
 def _read_yaml(path: str) -> dict:
     """A YAML file's table; all values are text, as a class may be called "no" or "1.0"."""
-    text = files.read(path, _MAX_YAML_BYTES + 1)
-    if len(text) > _MAX_YAML_BYTES:
-        raise InputError(f"{path} is larger than {_MAX_YAML_BYTES} bytes: no description is.")
+    text = files.read(path, most=limits.MAX_YAML_BYTES, remedy="no description is")
     try:
         data = yaml.load(text, Loader=yaml.BaseLoader)  # which makes no objects
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -133,7 +130,7 @@ def _read_names(folder: str, paths: Sequence[str]) -> dict[int, str]:
     """Class names of files with one a line, which must agree."""
     found: dict[int, str] = {}
     for path in paths:
-        lines = tree.read_text(os.path.join(folder, path)).splitlines()
+        lines = files.read_text(os.path.join(folder, path)).splitlines()
         names = {number: line.strip() for number, line in enumerate(lines) if line.strip()}
         if found and names != found:
             raise InputError(f"{folder}: {tree.listed(paths)} name different classes: keep one.")
@@ -168,7 +165,7 @@ class _Finder:
 
     def images_in(self, path: str) -> Iterator[str]:
         """Images that a text file lists."""
-        lines = tree.read_text(os.path.join(self._folder, path)).splitlines()
+        lines = files.read_text(os.path.join(self._folder, path)).splitlines()
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 end = next((end for end in _ends(line.strip()) if end in self._files), "")

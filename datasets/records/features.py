@@ -11,6 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from runtime import limits
+from runtime.errors import spelt_out
+
 _ENCODED = "image/encoded"
 _FORMAT = "image/format"
 _FILENAME = "image/filename"
@@ -104,7 +107,9 @@ def _serialise(values: dict[str, tuple[str, list]]) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str, tf.Tensor]:
+def parse_example(
+    serialized: tf.Tensor, *, labels_offset: int = 0, num_classes: int | None = None
+) -> dict[str, tf.Tensor]:
     """Parses one record inside a graph.
 
     Boxes are clipped to the image; those left without area are dropped with their labels.
@@ -112,6 +117,7 @@ def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str,
     Args:
       serialized: string scalar, a serialized `tf.train.Example`.
       labels_offset: subtracted from every label, as slim does.
+      num_classes: without the background, where nothing else checks the labels.
 
     Returns:
       encoded: string scalar, the image file's bytes.
@@ -122,10 +128,12 @@ def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str,
       crowd: bool[N].
 
     Raises:
-      tf.errors.InvalidArgumentError: the record has no image, or its lists differ in length.
+      tf.errors.InvalidArgumentError: the record has no image, its lists differ in length, a
+        coordinate is no finite number, or a label is no class's.
     """
     features = tf.io.parse_single_example(serialized, _FEATURES)
-    boxes = tf.clip_by_value(tf.stack([features[key] for key in _SIDES], axis=-1), 0.0, 1.0)
+    sides = tf.stack([features[key] for key in _SIDES], axis=-1)
+    boxes = tf.clip_by_value(sides, 0.0, 1.0)
     labels = _first_filled(features, _LABEL) - labels_offset
     count = tf.shape(boxes)[0]
     crowd = _or_zeros(features[_CROWD], count)
@@ -137,6 +145,11 @@ def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str,
         )
         for what, values in (("labels", labels), *flags)
     ]
+    finite = tf.reduce_all(tf.math.is_finite(sides))
+    checks.append(tf.debugging.Assert(finite, ["The record has a box that is no number"]))
+    if num_classes is not None:
+        known = tf.reduce_all((labels >= 1) & (labels <= num_classes))
+        checks.append(tf.debugging.Assert(known, ["The record has an object of no class"]))
     with tf.control_dependencies(checks):
         labels, crowd = tf.identity(labels), tf.identity(crowd)
         difficult = difficult + crowd
@@ -151,11 +164,40 @@ def parse_example(serialized: tf.Tensor, *, labels_offset: int = 0) -> dict[str,
     }
 
 
+class ObjectRules(NamedTuple):
+    """What the objects of a record have to keep to, to be learnt or scored.
+
+    Attributes:
+      num_classes: without the background.
+      labels_offset: subtracted from the labels, which then are 1 to num_classes.
+      max_objects: as many as there are anchors to learn them.
+    """
+
+    num_classes: int
+    labels_offset: int = 0
+    max_objects: int = limits.MAX_OBJECTS
+
+    def check(self, contents: Contents) -> None:
+        """Raises ValueError where a record breaks a rule."""
+        if len(contents.boxes) > self.max_objects:
+            raise ValueError(
+                f"it has {len(contents.boxes)} objects, and the network has anchors for "
+                f"{self.max_objects}: remove some, or the image"
+            )
+        for number, label in enumerate(contents.labels, start=1):
+            if not 1 <= label - self.labels_offset <= self.num_classes:
+                raise ValueError(
+                    f"its object {number} is of class {label - self.labels_offset}, and there are "
+                    f"{self.num_classes} classes: convert the data set again"
+                )
+
+
 def read_contents(serialized: bytes) -> Contents:
     """Reads a record's objects without TensorFlow's graph, for counting and for inspection.
 
     Raises:
-      ValueError: not a `tf.train.Example`, no image in it, or lists of different lengths.
+      ValueError: not a `tf.train.Example`, no image in it, lists of different lengths, more than
+        `limits.MAX_OBJECTS` objects, or a coordinate that is no finite number.
     """
     try:
         features = tf.train.Example.FromString(serialized).features.feature
@@ -164,6 +206,10 @@ def read_contents(serialized: bytes) -> Contents:
     if not features[_ENCODED].bytes_list.value:
         raise ValueError(f"it has no image under {_ENCODED!r}")
     columns = [features[key].float_list.value for key in _SIDES]
+    if max(map(len, columns)) > limits.MAX_OBJECTS:
+        raise ValueError(
+            f"it has {max(map(len, columns))} objects, more than {limits.MAX_OBJECTS}: remove some"
+        )
     labels = _either(features, _LABEL, "int64_list")
     names = tuple(
         name.decode("utf-8", "replace") for name in _either(features, _TEXT, "bytes_list")
@@ -175,9 +221,13 @@ def read_contents(serialized: bytes) -> Contents:
     lengths = {len(column) for column in (*columns, labels or names, difficult, truncated, crowd)}
     if len(lengths) > 1:
         raise ValueError(f"its boxes, labels and difficult flags differ in number ({lengths})")
+    boxes = np.array(columns, np.float32).T.reshape(-1, 4)
+    if not np.isfinite(boxes).all():
+        number = int(np.argmin(np.isfinite(boxes).all(axis=1)))
+        raise ValueError(f"the box of its object {number + 1} is {boxes[number].tolist()}")
     return Contents(
         filename=_one_text(features[_FILENAME]),
-        boxes=np.array(columns, np.float32).T.reshape(-1, 4),
+        boxes=boxes,
         labels=labels,
         names=names,
         difficult=tuple(bool(d or c) for d, c in zip(difficult, crowd, strict=True)),
@@ -206,7 +256,7 @@ def _or_zeros(values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
 
 def _one_text(feature: tf.train.Feature) -> str:
-    return b"".join(feature.bytes_list.value).decode("utf-8", "replace")
+    return spelt_out(b"".join(feature.bytes_list.value).decode("utf-8", "replace"))
 
 
 def _either(features, keys: tuple[str, str], kind: str) -> tuple:

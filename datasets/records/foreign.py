@@ -13,14 +13,16 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 
 import numpy as np
 import tensorflow as tf
 
 from datasets.records.features import Contents, read_contents
-from datasets.records.index import RecordError, shard_size
+from datasets.records.index import RecordError, load_or_build, shard_size
+from datasets.records.manifest import whole_number
 from datasets.records.reader import RecordReader
+from runtime import files, limits
 from runtime.errors import InputError
 from runtime.files import keep_beside
 
@@ -44,17 +46,17 @@ class Counts:
     names: dict[int, str]
 
 
-def count_records(folder: str, name: str, files: Sequence[str]) -> Counts:
-    """Counts the data set `name`, whose shards are `files` in `folder`, or recalls the counts.
+def count_records(folder: str, name: str, names: Sequence[str]) -> Counts:
+    """Counts the data set `name`, whose shards are `names` in `folder`, or recalls the counts.
 
     Raises:
       InputError: a shard cannot be indexed, or a record is no annotated image.
     """
-    paths = [os.path.join(folder, file) for file in files]
-    sizes = {file: shard_size(path) for file, path in zip(files, paths, strict=True)}
+    paths = [os.path.join(folder, file) for file in names]
+    sizes = {file: shard_size(path) for file, path in zip(names, paths, strict=True)}
     cache = os.path.join(folder, name + ".counts.json")
     counts = _recall(cache, sizes)
-    if counts is None:
+    if counts is None or counts.num_images != sum(len(load_or_build(path)) for path in paths):
         counts = _count(name, paths)
         fields = {"format": _FORMAT, "shards": sizes} | dataclasses.asdict(counts)
         keep_beside(cache, json.dumps(fields, indent=1).encode())
@@ -65,15 +67,13 @@ def _recall(path: str, sizes: dict[str, int]) -> Counts | None:
     if not tf.io.gfile.exists(path):
         return None
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            fields = json.loads(file.read())
+        fields = json.loads(files.read(path))
         if (fields["format"], fields["shards"]) != (_FORMAT, sizes):
             return None
-        objects, names = (
-            {int(k): v for k, v in fields[key].items()} for key in ("objects", "names")
-        )
-        return Counts(fields["num_images"], objects, names)
-    except (KeyError, TypeError, ValueError, AttributeError, tf.errors.OpError):
+        objects = {int(k): whole_number(v, what=k) for k, v in fields["objects"].items()}
+        names = {int(k): str(v) for k, v in fields["names"].items()}
+        return Counts(whole_number(fields["num_images"], what="num_images"), objects, names)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return None
 
 
@@ -94,6 +94,7 @@ def _count(name: str, paths: Sequence[str]) -> Counts:
             counted = _has_area(contents.boxes) & ~np.array(contents.difficult, bool)
             for label, one in zip(contents.labels, counted, strict=True):
                 objects[label] += int(one)
+            _check_number(objects, where=where)
             _add_names(names, contents, where=where)
         if error and bad == len(reader):
             raise error
@@ -122,6 +123,14 @@ def _check_ids(contents: Contents, *, where: str) -> None:
         raise InputError(
             f"{where}: objects have names ({contents.names[0]}) but no class ids: write the ids "
             "under image/object/class/label."
+        )
+
+
+def _check_number(objects: Sized, *, where: str) -> None:
+    if len(objects) > limits.MAX_CLASSES:
+        raise InputError(
+            f"{where}: up to here there are objects of {len(objects)} classes, more than "
+            f"{limits.MAX_CLASSES}: correct the class ids."
         )
 
 

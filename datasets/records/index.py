@@ -12,7 +12,7 @@ import google_crc32c
 import numpy as np
 import tensorflow as tf
 
-from runtime import files
+from runtime import files, limits
 from runtime.errors import InputError
 from runtime.files import keep_beside
 
@@ -29,6 +29,7 @@ class RecordError(InputError):
         super().__init__(f"{path}, byte {offset}: {what}.")
         self.path = path
         self.offset = offset
+        self.what = what
 
 
 def masked_crc(data: bytes) -> int:
@@ -96,30 +97,53 @@ def encode_index(offsets: np.ndarray, *, size: int) -> bytes:
 
 
 def load_index(path: str) -> np.ndarray | None:
-    """The stored offsets u64[N] of shard `path`; None when no index there fits the shard."""
+    """The stored offsets u64[N] of shard `path`; None when no index there fits the shard.
+
+    That the records between the offsets are as long as it says is seen when they are read.
+    """
     try:
-        with tf.io.gfile.GFile(index_path(path), "rb") as file:
-            data = file.read()
-    except tf.errors.OpError:
+        data = files.read(index_path(path), most=_HEADER.size + 8 * limits.MAX_RECORDS)
+    except InputError:
         return None
     head, body = data[: _HEADER.size], data[_HEADER.size :]
     expected = (_MAGIC, shard_size(path), len(body) // 8, google_crc32c.value(body))
     if len(head) < _HEADER.size or _HEADER.unpack(head) != expected or len(body) % 8:
         return None
     offsets = np.frombuffer(body, "<u8").astype(np.uint64)
-    ordered = (offsets[1:] > offsets[:-1]).all() and (offsets < shard_size(path)).all()
-    return offsets if ordered else None
+    bounds = np.append(offsets, np.uint64(shard_size(path)))
+    fits = (offsets < bounds[-1]).all() and (bounds[1:] >= bounds[:-1] + FRAME_BYTES).all()
+    return offsets if fits and bounds[0] == 0 else None
 
 
-def load_or_build(path: str) -> np.ndarray:
+def load_or_build(path: str, *, records: int | None = None) -> np.ndarray:
     """The offsets u64[N] of shard `path`; an index that had to be built is kept beside it.
 
     A folder that cannot be written to costs a scan at every start, nothing else.
+
+    Args:
+      path: of the shard.
+      records: how many there are, where that is known: an index of another number is not believed.
+
+    Raises:
+      RecordError: the shard is damaged, or has another number of records.
     """
     offsets = load_index(path)
-    if offsets is None:
-        offsets = build_index(path)
-        keep_beside(index_path(path), encode_index(offsets, size=shard_size(path)))
+    if offsets is None or records not in (None, len(offsets)):
+        offsets = rebuild(path)
+    if records not in (None, len(offsets)):
+        raise RecordError(
+            path,
+            0,
+            f"the shard has {len(offsets)} records, and {records} are expected: convert or copy "
+            "the data set again",
+        )
+    return offsets
+
+
+def rebuild(path: str) -> np.ndarray:
+    """Builds the index of a shard and keeps it beside it. Raises RecordError as `build_index`."""
+    offsets = build_index(path)
+    keep_beside(index_path(path), encode_index(offsets, size=shard_size(path)))
     return offsets
 
 

@@ -9,11 +9,15 @@ import dataclasses
 import json
 import os
 import re
+import reprlib
+from typing import Any
 
 import tensorflow as tf
 
 from datasets.layouts.labels import check_labels
-from runtime.errors import InputError
+from datasets.records.index import load_or_build
+from runtime import files
+from runtime.errors import InputError, one_line
 
 FORMAT = "ssd-records-1"
 
@@ -113,11 +117,11 @@ def read_manifest(folder: str, name: str) -> Manifest | None:
     if not tf.io.gfile.exists(path):
         return None
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return _parse(json.loads(file.read()), where=path)
-    except (KeyError, TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
+        return _parse(json.loads(files.read(path)), where=path)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{path} is not the manifest of a data set ({error}): convert again, or move it away."
+            f"{path} is not the manifest of a data set ({one_line(error)}): convert again, or "
+            "move it away."
         ) from error
 
 
@@ -139,13 +143,44 @@ def check_shards(manifest: Manifest, folder: str) -> None:
             )
 
 
+def check_records(manifest: Manifest, folder: str) -> None:
+    """Raises InputError unless the shards hold as many records as the manifest says."""
+    for shard in manifest.shards:
+        load_or_build(os.path.join(folder, shard.name), records=shard.records)
+
+
 def _parse(fields: dict, *, where: str) -> Manifest:
     if fields["format"] != FORMAT:
         raise ValueError(f"format is {fields['format']!r}, not {FORMAT!r}")
     return Manifest(
-        name=fields["name"],
-        labels=check_labels(fields["labels"], where=where),
-        classes=fields["classes"],
-        shards=tuple(Shard(**shard) for shard in fields["shards"]),
-        notes=fields["notes"],
+        name=_typed(fields["name"], str, what="name"),
+        labels=check_labels(_typed(fields["labels"], list, what="labels"), where=where),
+        classes={
+            label: {key: whole_number(value, what=f"{key} of {label}") for key, value in of.items()}
+            for label, of in fields["classes"].items()
+        },
+        shards=tuple(_shard(**shard) for shard in _typed(fields["shards"], list, what="shards")),
+        notes=_typed(fields["notes"], dict, what="notes"),
     )
+
+
+def _shard(*, name: str, size: int, records: int, sha256: str) -> Shard:
+    return Shard(
+        name=_typed(name, str, what="a shard's name"),
+        size=whole_number(size, what=f"the size of {name}"),
+        records=whole_number(records, what=f"the number of records of {name}"),
+        sha256=_typed(sha256, str, what=f"the checksum of {name}"),
+    )
+
+
+def _typed(value: Any, kind: type, *, what: str) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError(f"{what} is {reprlib.repr(value)}, not a {kind.__name__}")
+    return value
+
+
+def whole_number(value: object, *, what: str) -> int:
+    """A count as JSON has it. Raises ValueError where it is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{what} is {reprlib.repr(value)}; it must be a whole number from 0")
+    return value

@@ -20,13 +20,12 @@ from datasets.records.index import (
     load_or_build,
     masked_crc,
     read_length,
+    rebuild,
     shard_size,
 )
-from runtime import files
+from runtime import files, limits
 
 __all__ = ["RecordError", "RecordReader", "build_index"]
-
-MAX_RECORD_BYTES = 500_000_000  # what an untrusted record may claim of our memory
 
 
 class RecordReader:
@@ -81,7 +80,10 @@ class RecordReader:
 
 
 class _Shard:
-    """One shard: its offsets u64[N] and its open file."""
+    """One shard: its offsets u64[N] and its open file.
+
+    An index that does not fit the records is built anew, once.
+    """
 
     def __init__(self, path: str):
         self.path = path
@@ -89,21 +91,45 @@ class _Shard:
         self._size = shard_size(path)
         self._file = _LocalFile(path) if files.is_local(path) else _RemoteFile(path)
         self.close = self._file.close
+        self._lock, self._is_rebuilt = threading.Lock(), False
 
     def read(self, number: int) -> bytes:
+        try:
+            return self._read(number)
+        except _MisfitError as error:
+            with self._lock:
+                self._rebuild_once(error)
+            return self._read(number)
+
+    def _rebuild_once(self, error: RecordError) -> None:
+        if self._is_rebuilt:
+            return
+        self._is_rebuilt = True
+        offsets = rebuild(self.path)
+        if len(offsets) != len(self.offsets):
+            raise RecordError(
+                self.path,
+                0,
+                f"its index was of {len(self.offsets)} records, and there are {len(offsets)}: it "
+                "was built anew; run again",
+            ) from error
+        self.offsets = offsets
+
+    def _read(self, number: int) -> bytes:
         offset = int(self.offsets[number])
         last = number + 1 == len(self.offsets)
         end = self._size if last else int(self.offsets[number + 1])
-        if end - offset > MAX_RECORD_BYTES:
+        if end - offset > limits.MAX_RECORD_BYTES:
             raise RecordError(
                 self.path, offset, f"a record of {end - offset} bytes is no image: remove it"
             )
         raw = self._read_at(offset, end - offset)
-        length = read_length(raw[:12], path=self.path, offset=offset, limit=len(raw))
+        try:
+            length = read_length(raw[:12], path=self.path, offset=offset, limit=len(raw))
+        except RecordError as error:
+            raise _MisfitError(self.path, offset, error.what) from error
         if length + FRAME_BYTES != end - offset:
-            raise RecordError(
-                self.path, offset, "the index does not fit the shard: delete the index"
-            )
+            raise _MisfitError(self.path, offset, "the record ends before the next one begins")
         data = raw[12:-4]
         if masked_crc(data) != int.from_bytes(raw[-4:], "little"):
             raise RecordError(self.path, offset, "the record's data do not match their CRC")
@@ -116,10 +142,14 @@ class _Shard:
             raise RecordError(self.path, offset, f"reading failed ({error})") from error
 
 
+class _MisfitError(RecordError):
+    """The record or the index is wrong."""
+
+
 class _LocalFile:
     def __init__(self, path: str):
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._descriptor = files.open_regular(path)
         except OSError as error:
             raise RecordError(path, 0, f"the shard cannot be opened ({error.strerror})") from error
         self.close = weakref.finalize(self, os.close, self._descriptor)

@@ -1,6 +1,7 @@
 """Records by number for tf.data, that names the bad ones and, when asked to, skips them.
 
-A bad record is one whose CRC fails, that is no annotated image, or whose image does not decode.
+A bad record is one whose CRC fails, that is no annotated image, has objects
+that cannot be learnt, or whose image does not decode.
 In training the next good record takes its place, so that batches stay a function of (seed, step);
 in evaluation it is left out. Every record's header is looked at before its image is decoded for
 the first time, so that no claim of an untrusted file takes memory. Only with `skip_bad` is each
@@ -17,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.layouts.image_file import check_header_limits
-from datasets.records.features import read_contents
+from datasets.records.features import ObjectRules, read_contents
 from datasets.records.reader import RecordReader
 from runtime.errors import InputError
 
@@ -37,9 +38,18 @@ class RecordSource:
         shards: tuple[str, ...],
         *,
         skip_bad: int = 0,
+        rules: ObjectRules | None = None,
         report: Callable[[str], None] = print,
     ):
-        self._reader = RecordReader(shards)
+        """Opens the shards.
+
+        Args:
+          shards: paths, in the order of their records.
+          skip_bad: bad records that may be left out.
+          rules: what a record's objects have to keep to, or it is a bad one.
+          report: prints a line to the user.
+        """
+        self._reader, self._rules = RecordReader(shards), rules
         self._skip_bad, self._report = skip_bad, report
         self._looked_at = np.zeros(len(self._reader), bool)
         self._recent: collections.deque[int] = collections.deque(maxlen=_REMEMBERED)
@@ -117,6 +127,8 @@ class RecordSource:
         where = "{}, byte {}".format(*self.locate(number))
         try:
             contents = read_contents(data)
+            if self._rules:
+                self._rules.check(contents)
         except ValueError as error:
             raise InputError(f"{where}: this record is no annotated image: {error}.") from error
         try:

@@ -12,6 +12,7 @@ from datasets.layouts.voc import VOC_LABELS
 from datasets.records.features import parse_example
 from datasets.records.manifest import read_manifest
 from datasets.records.reader import RecordReader
+from runtime import limits
 from runtime.errors import InputError
 from tests.voc_folder import with_exif
 
@@ -267,3 +268,9 @@ def test_class_outside_the_split_does_not_matter_to_a_labels_file(voc, run, tmp_
     voc.add_split("train", "a\n")
     (tmp_path / "names").write_text("dog\n")
     assert run(labels_file=str(tmp_path / "names"), split="train").num_images == 1
+
+
+def test_more_objects_than_records_may_have_are_refused(voc, run):
+    voc.add("a", *[("cat", BOX)] * (limits.MAX_OBJECTS + 1))
+    with pytest.raises(InputError, match=r"a\.xml: 20001 objects are more than 20000"):
+        run()

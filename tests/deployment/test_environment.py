@@ -50,10 +50,21 @@ def test_tf_config_as_kubeflow_writes_it():
     assert read({"TF_CONFIG": text}) == [ClusterMembership("TF_CONFIG", 2, 1, hosts)]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"task": {"index": "x"}}', '{"cluster": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{", "[]", "[" * 100_000, '{"task": {"index": "x"}}', '{"cluster": 3}'),
+        *(f'{{"task": {{"index": {value}}}}}' for value in ("1e999", "[1]", "null")),
+        *(f'{{"cluster": {{"worker": {value}}}}}' for value in ('"a:1"', "[3]", '["a\\u0000:1"]')),
+        '{"cluster": {"worker": {"a:1": 2}}}',
+        json.dumps({"cluster": {"worker": ["a:1"] * 100_001}}),
+    ],
+    ids=lambda text: text[:50],
+)
 def test_malformed_tf_config_is_refused(text):
-    with pytest.raises(InputError, match="is not a cluster"):
+    with pytest.raises(InputError, match="is not a cluster") as caught:
         read({"TF_CONFIG": text})
+    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize("kind", ["ps", "evaluator"])

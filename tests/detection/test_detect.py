@@ -129,7 +129,7 @@ def test_file_whose_name_is_not_utf8_is_reported_and_passed_over(pictures, tmp_p
     os.rename(pictures / "1.png", os.fsencode(pictures) + b"/caf\xe9.png")
     summary, said = run(settings(pictures, tmp_path / "out", format=("jsonl", "csv", "voc_xml")))
     assert summary[:2] == (4, 1)
-    assert r"caf\xe9.png: its name is not UTF-8: rename it; skipped" in said
+    assert r"caf\xe9.png: its name is not UTF-8 or has control" in said
     assert [line["image"] for line in read(tmp_path / "out")] == [f"{k}.png" for k in (0, 2, 3, 4)]
 
 

@@ -5,6 +5,7 @@ import http.server
 import os
 import pathlib
 import re
+import struct
 import threading
 
 import cv2
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from datasets.layouts import image_file
-from datasets.layouts.image_file import read_picture
+from datasets.layouts.decoding import read_picture
 from detection import sources
 from detection.sources import PictureFiles, Video, open_source, unique_stems
 from preprocessing.ssd_vgg_preprocessing import decode
@@ -70,6 +71,39 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path):
     assert read_picture(write(tmp_path / "g.png", grey))[0, :, 0].tolist() == [0, 1, 128, 255]
     colour = np.full((4, 5, 3), (0, 0, 65535), np.uint16)  # BGR
     assert read_picture(write(tmp_path / "c.png", colour))[0, 0].tolist() == [255, 0, 0]
+
+
+def test_every_value_of_sixteen_bits_is_rounded():
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    expected = np.round(values / 257).astype(np.uint8)
+    np.testing.assert_array_equal(image_file.to_rgb(values)[..., 0], expected)
+
+
+def test_picture_with_too_many_pixels_is_skipped_before_it_is_decoded(tmp_path):
+    """Black compresses to little: a PNG of 0.1 MB decodes to 0.3 GB."""
+    write(tmp_path / "a.png", np.zeros((10_001, 10_001), np.uint8))
+    (tmp_path / "b.ppm").write_bytes(b"P6 # a comment\n10001 10001 255\n")
+    bomb = bytearray(cv2.imencode(".bmp", picture())[1].tobytes())
+    bomb[18:26] = struct.pack("<ii", 10_001, -10_001)
+    (tmp_path / "c.bmp").write_bytes(bomb)
+    write_rgb(tmp_path / "d.png", picture())
+    *bad, good = open_source(str(tmp_path))
+    told = "claims 10001 x 10001 pixels, more than 100000000: scale it down"
+    assert [frame.problem for frame in bad] == [told] * 3
+    assert good.image is not None
+
+
+def test_pipes_and_endless_files_are_skipped(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").symlink_to("/dev/zero")
+    with (tmp_path / "c.jpg").open("wb") as file:
+        file.truncate(30_000_000_000)
+    write_rgb(tmp_path / "d.png", picture())
+    *bad, good = open_source(str(tmp_path))
+    expected = ["cannot be read (not a regular file)"] * 2 + ["is larger than 500000000 bytes"]
+    for frame, what in zip(bad, expected, strict=True):
+        assert what in frame.problem
+    assert good.image is not None
 
 
 def test_transparency_is_dropped_as_in_training(tmp_path):
@@ -166,14 +200,17 @@ def test_name_that_is_not_utf8_is_reported(tmp_path, pattern):
     write_rgb(tmp_path / "b.png", picture())
     good, bad = open_source(str(tmp_path / pattern))
     assert (bad.image_name, bad.image) == (r"caf\xe9.png", None)
-    assert bad.problem == "its name is not UTF-8: rename it"
+    assert bad.problem == "its name is not UTF-8 or has control characters: rename it"
     assert (good.image_name, good.problem) == ("b.png", None)
 
 
 def test_input_whose_name_is_not_utf8_is_refused(tmp_path):
     path = os.fsencode(tmp_path) + b"/caf\xe9.png"
     os.rename(write_rgb(tmp_path / "a.png", picture()), path)
-    with pytest.raises(InputError, match=r"caf\\xe9\.png: the name is not UTF-8: rename it\."):
+    with pytest.raises(
+        InputError,
+        match=r"caf\\xe9\.png: the name is not UTF-8 or has control",
+    ):
         open_source(os.fsdecode(path))
 
 

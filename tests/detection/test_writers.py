@@ -12,7 +12,7 @@ import tensorflow as tf
 from datasets.conversion import Conversion, convert
 from datasets.dataset_factory import get_dataset
 from datasets.layouts import voc
-from datasets.layouts.image_file import read_picture
+from datasets.layouts.decoding import read_picture
 from datasets.records.features import parse_example
 from datasets.records.reader import RecordReader
 from detection import writers

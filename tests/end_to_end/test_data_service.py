@@ -27,6 +27,7 @@ def start(port: int) -> subprocess.Popen:
         text=True,
     )
     assert process.stdout.readline() == f"Serves at grpc://localhost:{port}.\n"
+    assert "listens on all interfaces" in process.stdout.readline()
     return process
 
 

@@ -380,3 +380,8 @@ def test_folder_without_an_export_is_refused(tmp_path, exported):
         ExportedDetector(str(tmp_path))
     with pytest.raises(InputError, match="not onnx"):
         ExportedDetector(exported, format="onnx")
+
+
+def test_saved_model_is_said_to_be_a_program(exported, capsys):
+    ExportedDetector(exported, format="saved_model")
+    assert "is a SavedModel, a program that runs with your rights" in capsys.readouterr().err

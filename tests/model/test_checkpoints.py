@@ -1,6 +1,7 @@
 """Checkpoints by name: round trip, atomicity, which is the newest and which are kept."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -246,6 +247,35 @@ def test_hours_are_counted_anew_where_nobody_knows_what_stayed(tmp_path):
     (tmp_path / "checkpoint").unlink()
     save_at(tmp_path, 6, 120.0)
     assert checkpoints.list_steps(str(tmp_path)) == [5, 6]
+
+
+def test_clock_that_was_set_back_keeps_nothing_for_good(tmp_path):
+    ahead = time.time() + 1e6
+    for step in range(3):
+        os.utime(f"{save(tmp_path, step)}.index", (ahead, ahead))
+    with (tmp_path / "checkpoint").open("a") as file:
+        file.write(f"last_preserved_timestamp: {ahead}\n")
+    for step in range(3, 8):
+        save(tmp_path, step)
+        checkpoints.keep_newest(str(tmp_path), 2, every_n_hours=1.0)
+    assert checkpoints.list_steps(str(tmp_path)) == [6, 7]
+
+
+@pytest.mark.parametrize("ending", [".index", ".data-00000-of-00001"])
+@pytest.mark.parametrize("reading", [checkpoints.read, checkpoints.read_header])
+def test_pipe_in_place_of_a_checkpoint_is_bad_input(tmp_path, ending, reading):
+    path = save(tmp_path, 1)
+    os.remove(path + ending)
+    os.mkfifo(path + ending)
+    with pytest.raises(InputError, match=r"cannot be read .*not a regular file"):
+        reading(path)
+
+
+@pytest.mark.parametrize("text", [b"\xff", 3.0])
+def test_header_whose_description_is_no_text_is_bad_input(tmp_path, text):
+    path = checkpoints.save(str(tmp_path), 1, {"description": tf.constant(text)})
+    with pytest.raises(InputError, match="text in the checkpoint cannot be read"):
+        checkpoints.read_header(path)
 
 
 def test_copy_is_alone_in_its_folder(tmp_path):

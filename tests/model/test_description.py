@@ -130,3 +130,43 @@ def test_hints_come_from_the_flags(tmp_path):
     )
     given.labels_file = None
     assert CheckpointOverrides.of_flags(given).labels is None
+
+
+BROKEN = {
+    "no JSON": "{",
+    "nothing": "",
+    "a list": "[]",
+    "a list of pairs": "[[1, 2]]",
+    "a number": "3",
+    "nested": "[" * 100_000,
+    "of no format": "{}",
+    "of a nested format": '{"format": [[1]]}',
+    "of labels alone": '{"format": 1, "labels": ["a"]}',
+}
+FORGED = {
+    **{f"labels {v}": {"labels": v} for v in ("cat", [], [1], ["a", "a"], ["\x1b"], None)},
+    **{f"width {v}": {"depth_multiplier": v} for v in ("1", 1000, -1, None, True, 1e999, [1])},
+    **{f"scale {v}": {"input_scale": v} for v in (0, "x", float("nan"))},
+    **{f"anchors {v}": {"anchors": v} for v in (3, "tiny", ["voc"], "1e999-2," * 6)},
+    **{f"network {v}": {"model_name": v} for v in (3, "other", ["ssd_300_vgg"])},
+    **{f"score {v}": {"score": v} for v in ("x", 1, ["softmax"])},
+    **{f"precision {v}": {"precision": v} for v in ("float8", 32)},
+    "preprocessing": {"preprocessing_name": 3},
+    "centres": {"half_pixel_centers": "no"},
+    "another field": {"size": 3},
+}
+
+
+@pytest.mark.parametrize("kind", [*BROKEN, *FORGED])
+def test_description_of_something_else_is_bad_input(kind):
+    forged = json.dumps(json.loads(KNOWN.to_json()) | FORGED.get(kind, {}))
+    with pytest.raises(InputError, match=r"checkpoint|--\w+=|labels|class"):
+        Description.from_json(BROKEN.get(kind, forged))
+
+
+@pytest.mark.parametrize(
+    "tensor", [np.array(b"\xff\xfe", object), np.float32(1), np.array([b"a", b"b"], object)]
+)
+def test_description_that_is_no_text_is_bad_input(tensor):
+    with pytest.raises(InputError, match="text in the checkpoint cannot be read"):
+        CheckpointOverrides().describe({"description": np.asarray(tensor)})

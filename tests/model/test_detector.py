@@ -56,6 +56,7 @@ def test_description_of_a_newer_version_is_refused():
         ({"model_name": "ssd_9"}, "ssd_9"),
         ({"anchors": "tiny"}, "--anchors=tiny"),
         ({"depth_multiplier": 0.0}, "--depth_multiplier=0.0"),
+        ({"depth_multiplier": 1000.0}, "--depth_multiplier=1000.0 must be above 0 and at most 4:"),
     ],
 )
 def test_description_refuses_what_does_not_exist(changes, said):
@@ -166,9 +167,25 @@ def test_checkpoint_that_does_not_describe_itself_is_what_the_user_says(detector
 
 
 def test_checkpoint_of_another_shape_is_refused_by_name(detector, tmp_path):
+    twice = 2 * DESCRIPTION.depth_multiplier
+    text = dataclasses.replace(DESCRIPTION, depth_multiplier=twice).to_json()
+    with pytest.raises(InputError, match=r"weights is .*, the network's is"):
+        Detector.from_checkpoint(save(detector, tmp_path, text))
+
+
+def test_checkpoint_of_more_classes_than_its_weights_is_refused(detector, tmp_path):
     path = save(detector, tmp_path, DESCRIPTION.to_json().replace('"dog"', '"dog", "cow"'))
-    with pytest.raises(InputError, match="conv_cls"):
+    with pytest.raises(InputError, match=r"as one of 4 classes with background, .* are of 3"):
         Detector.from_checkpoint(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(detector, value):
+    weights = {name: v.numpy() for name, v in detector.variables_by_name.items()}
+    last = list(weights)[-1]
+    weights[last].flat[-1] = value
+    with pytest.raises(InputError, match=f"{last} holds NaN or infinity"):
+        detector.load(weights)
 
 
 def test_bfloat16_keeps_float32_weights_and_comes_close(detector, tmp_path):

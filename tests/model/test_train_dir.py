@@ -136,3 +136,65 @@ def test_log_of_another_name_knows_the_lines_it_kept(tmp_path):
     assert log.earlier == [{"step": 1}]
     assert (tmp_path / "evaluations.jsonl").read_text() == '{"step": 1}\n'
     assert not (tmp_path / "metrics.jsonl").exists()
+
+
+GARBAGE = (
+    b"garbage",
+    b"[1]",
+    b"3",
+    b'{"loss": 1}',
+    b'{"step": "x"}',
+    b'{"step": true}',
+    b"\xff\xfe",
+)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_line_that_is_none_is_named_and_left_out(tmp_path, capsys, garbage):
+    path = tmp_path / train_dir.METRICS
+    path.write_bytes(b'{"step": 1}\n' + garbage + b'\n{"step": 2}\n')
+    log = json_log.MetricsLog(str(tmp_path), step=2, name=train_dir.METRICS)
+    log.close()
+    assert log.earlier == [{"step": 1}, {"step": 2}]
+    assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
+    told = f"WARNING: {path}, line 2 is no line of this log: left out.\n"
+    assert capsys.readouterr().out == told
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "told"),
+    [
+        ([1, 2, 3], 1, ""),
+        ([1, 2], 1, "between the steps 2 and 3"),
+        ([], 1, "between the steps 0 and 3"),
+        ([], 10, ""),
+        ([2], 2, ""),
+        ([1, 3, 9], 1, ""),
+    ],
+)
+def test_gap_before_the_restored_step_is_told(tmp_path, capsys, steps, every, told):
+    lines = "".join(json.dumps({"step": step}) + "\n" for step in steps)
+    (tmp_path / train_dir.METRICS).write_text(lines)
+    json_log.MetricsLog(str(tmp_path), step=3, name=train_dir.METRICS, every=every).close()
+    said = capsys.readouterr().out
+    assert told in said
+    assert bool(told) == bool(said)
+
+
+def test_score_of_something_else_is_no_score():
+    lines = [{"step": 1, train_dir.METRIC: 0.5}, {"step": 2, train_dir.METRIC: "x"}, {"step": 3}]
+    assert train_dir.best_of(lines) == lines[0]
+    assert train_dir.has_converged(lines, 2)
+
+
+def test_lock_empties_no_file_behind_a_link_and_waits_for_no_pipe(tmp_path):
+    (tmp_path / "precious").write_text("content")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to("../precious")
+    with train_dir.locked(str(tmp_path / "run")):
+        pass
+    assert (tmp_path / "precious").read_text() == "content"
+    (tmp_path / "run" / ".lock").unlink()
+    os.mkfifo(tmp_path / "run" / ".lock")
+    with pytest.raises(InputError, match="cannot be written"), train_dir.locked(f"{tmp_path}/run"):
+        pass

@@ -5,7 +5,19 @@ import os
 import pytest
 
 from runtime.errors import InputError
-from runtime.files import is_local, keep_beside, lock, locked, read, remove_tree, size, sync
+from runtime.files import (
+    is_local,
+    keep_beside,
+    lock,
+    locked,
+    read,
+    read_start,
+    read_text,
+    remove_tree,
+    size,
+    sync,
+    write,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +76,35 @@ def test_remote_folders_go_without_a_lock():
 def test_files_are_read_whole_or_up_to_a_limit(tmp_path, scheme):
     (tmp_path / "a").write_bytes(b"\xff\x00abc")
     path = f"{scheme}{tmp_path}/a"
-    assert (read(path), read(path, 2), size(path)) == (b"\xff\x00abc", b"\xff\x00", 5)
+    assert (read(path), read_start(path, 2), size(path)) == (b"\xff\x00abc", b"\xff\x00", 5)
+    assert read(path, most=5) == b"\xff\x00abc"
+    with pytest.raises(InputError, match=r"/a is larger than 4 bytes: no such file is\."):
+        read(path, most=4)
+
+
+@pytest.mark.parametrize("reading", [read, lambda path: read_start(path, 9), read_text])
+def test_only_regular_files_are_read(tmp_path, reading):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
+        with pytest.raises(InputError, match=rf"{path} cannot be read \(not a regular file\)"):
+            reading(str(path))
+    with pytest.raises(InputError, match=r"a\\x00b' cannot be read"):
+        reading("a\0b")
+
+
+def test_size_is_looked_at_before_anything_is_read(tmp_path):
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(30_000_000_000)
+    with pytest.raises(InputError, match="larger than 100000000 bytes"):
+        read(str(tmp_path / "a"))
+
+
+def test_text_of_another_encoding_is_refused(tmp_path):
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbfcaf\xc3\xa9")
+    assert read_text(str(tmp_path / "a")) == "café"
+    (tmp_path / "a").write_bytes(b"caf\xe9")
+    with pytest.raises(InputError, match="/a is not UTF-8 text"):
+        read_text(str(tmp_path / "a"))
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
@@ -102,3 +142,11 @@ def test_cache_is_kept_whole_and_refused_without_a_trace(tmp_path):
     assert not keep_beside(str(tmp_path / "folder"), b"2")
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["a", "folder"]
     assert (tmp_path / "a").read_bytes() == b"2"
+
+
+def test_writing_goes_through_no_link(tmp_path):
+    (tmp_path / "precious").write_text("content")
+    (tmp_path / "a.temp").symlink_to("precious")
+    write(str(tmp_path / "a"), b"new")
+    assert (tmp_path / "precious").read_text() == "content"
+    assert (tmp_path / "a").read_text() == "new"

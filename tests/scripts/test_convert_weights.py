@@ -1,5 +1,7 @@
 """Weights of other frameworks: the converted network computes what the original does."""
 
+import os
+
 import numpy as np
 import pytest
 import runs
@@ -166,3 +168,36 @@ def test_old_keras_files_are_read(tmp_path):
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.h5").write_text("not HDF5")
     assert "cannot be read as HDF5" in convert(tmp_path / "text.h5", "x", code=2).stderr
+
+
+def write_h5(path, **options):
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset("block1_conv1/kernel", **options)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"shape": (10**5, 10**5), "dtype": "f4", "chunks": (10**3, 10**3)}, "bytes of weights"),
+        ({"data": None, "dtype": "f4"}, "holds no numbers"),
+        ({"data": "text"}, "holds no numbers"),
+        ({"shape": (9,), "dtype": "f4", "external": "/etc/passwd"}, "is kept in another file"),
+    ],
+    ids=["bomb", "empty", "text", "external"],
+)
+def test_arrays_of_keras_are_numbers_in_the_file(tmp_path, options, said):
+    if "data" in options and options["data"] is None:
+        import h5py
+
+        options = {"data": h5py.Empty("f4")}
+    with pytest.raises(InputError, match=f"cannot be read as HDF5 .*{said}"):
+        convert_weights.read_keras(write_h5(tmp_path / "a.h5", **options))
+
+
+def test_pipe_is_no_file_of_keras(tmp_path):
+    os.mkfifo(tmp_path / "a.h5")
+    with pytest.raises(InputError, match=r"cannot be read as HDF5 .*not a regular file"):
+        convert_weights.read_keras(str(tmp_path / "a.h5"))

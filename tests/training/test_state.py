@@ -175,6 +175,18 @@ def test_run_of_which_less_is_known_goes_on(earlier):
     assert resolve(other, known, num_samples=12)[0].seed == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"{", b"[]x", b"3", b"[[1]]", b"\xff", b"[" * 100_000, b'{"odd": 1}'),
+        *(b'{"seed": "x"}', b'{"seed": [1]}', b'{"batch_norm": 3}'),
+    ],
+)
+def test_facts_that_cannot_be_understood_are_bad_input(earlier, text):
+    with pytest.raises(InputError, match="says of its training cannot be understood"):
+        resolve(SETTINGS, {**earlier, "training": np.asarray(text, object)})
+
+
 def test_checkpoint_of_something_else_is_not_gone_on_with():
     """Such as TensorFlow's own Checkpoint, whose files have the names of ours."""
     earlier = {"save_counter": np.int64(7)}

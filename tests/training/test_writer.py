@@ -66,3 +66,18 @@ def test_files_of_a_run_that_ends_well_are_closed(writer, tmp_path):
     assert open_files(tmp_path)
     take_a_step(writer, end=None)
     assert open_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("made_anew", [False, True])
+def test_folder_that_was_moved_away_gets_no_checkpoint(tmp_path, made_anew):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    settings = TrainSettings(train_dir=str(folder), dataset_dir="records")
+    with RunWriter(settings, start=0, tensors=lambda: {"a": tf.zeros([])}) as writer:
+        writer.save(1)
+        folder.rename(tmp_path / "moved")
+        if made_anew:
+            folder.mkdir()
+        with pytest.raises(InputError, match="is no longer the folder in which this run began"):
+            writer.save(2)
+        assert not made_anew or not list(folder.iterdir())

@@ -1,13 +1,15 @@
 """Headers of image files, and the files that must be refused."""
 
 import struct
+import time
 import zlib
 
 import cv2
 import numpy as np
 import pytest
 
-from datasets.layouts.image_file import MAX_PIXELS, Header, check_picture, read_header
+from datasets.layouts.image_file import Header, check_header_limits, check_picture, read_header
+from runtime import limits
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 40, 3), np.uint8)
 
@@ -84,7 +86,7 @@ def test_other_formats_are_refused(data):
 @pytest.mark.parametrize("size", [(40_000, 40_000), (2**31 - 1, 2**31 - 1)])
 def test_decompression_bomb_is_refused_before_decoding(size):
     data = png(width=size[0], height=size[1])
-    with pytest.raises(ValueError, match=f"more than {MAX_PIXELS}"):
+    with pytest.raises(ValueError, match=f"more than {limits.MAX_PIXELS}"):
         check_picture(data)
 
 
@@ -111,3 +113,24 @@ def test_garbage_after_a_jpeg_signature_is_a_value_error(seed):
     garbage = np.random.default_rng(seed).bytes(500)
     with pytest.raises(ValueError):
         check_picture(b"\xff\xd8" + garbage)
+
+
+@pytest.mark.parametrize("filling", [b"\xff" * 50_000_000, b"\xff\xe5\0\2" * 10_000_000])
+def test_header_of_nothing_is_passed_or_refused_within_a_second(filling):
+    jpeg = encode(".jpg")
+    began = time.monotonic()
+    try:
+        assert read_header(jpeg[:2] + filling + jpeg[2:]) == read_header(jpeg)
+    except ValueError as error:
+        assert "broken JPEG header" in str(error)  # noqa: PT017 (either is right)
+    assert time.monotonic() - began < 1
+
+
+def gif(*, screen=(8, 8), frame=(8, 8)):
+    sides = struct.pack("<HHBBB", *screen, 0x80, 0, 0) + bytes(6)
+    return b"GIF89a" + sides + b"," + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\2\2\x4c\1\0;"
+
+
+def test_gif_in_a_record_is_refused_since_its_frames_have_sizes_of_their_own():
+    with pytest.raises(ValueError, match="neither JPEG nor PNG"):
+        check_header_limits(gif(frame=(20_000, 20_000)))

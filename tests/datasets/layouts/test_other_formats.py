@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from datasets.conversion import Conversion, convert
-from datasets.layouts.image_file import MAX_PIXELS, check_picture
+from datasets.layouts.image_file import check_picture
 from datasets.layouts.orientation import shown_size
 from datasets.layouts.other_formats import as_png, format_of, read_size
 from inspection import inspect
 from inspection.settings import InspectSettings
+from runtime import limits
 from tests.voc_folder import annotation_xml, with_exif
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (20, 40, 3), np.uint8)
-FORMATS = {".bmp": "BMP", ".gif": "GIF", ".webp": "WebP", ".tiff": "TIFF"}
+FORMATS = {".bmp": "BMP", ".gif": "GIF", ".webp": "WebP", ".tiff": "TIFF", ".ppm": "PNM"}
 
 
 def encode(ending, pixels=PIXELS, *options):
@@ -74,7 +75,7 @@ def test_file_that_does_not_decode_is_refused():
 def test_too_many_pixels_are_refused_before_decoding():
     bomb = bytearray(encode(".bmp"))
     struct.pack_into("<ii", bomb, 18, 40_000, 40_000)
-    with pytest.raises(ValueError, match=f"more than {MAX_PIXELS}"):
+    with pytest.raises(ValueError, match=f"more than {limits.MAX_PIXELS}"):
         as_png(bytes(bomb))
 
 
@@ -92,11 +93,11 @@ def test_files_of_all_formats_are_converted_and_inspected(voc, tmp_path, capsys)
     lines = []
     tally = convert(Conversion(str(voc), output_dir=str(tmp_path)), report=lines.append)
     assert lines[0] == "a0.bmp is BMP: encoded anew as PNG"
-    assert tally.summary() == ["images encoded anew as PNG: 4"]
+    assert tally.summary() == ["images encoded anew as PNG: 5"]
     assert tally.notes["encoded_anew"]["a2.webp"] == "WebP"
     inspect.run(InspectSettings(input=str(voc)))
     said = capsys.readouterr().out
-    assert "note: other format: 4" in said
+    assert "note: other format: 5" in said
     assert "mislabelled" not in said
 
 

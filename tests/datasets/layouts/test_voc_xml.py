@@ -2,9 +2,9 @@
 
 import pytest
 
-from datasets.layouts import voc_xml
 from datasets.layouts.annotations import Object
 from datasets.layouts.voc_xml import read_annotation
+from runtime import limits
 from runtime.errors import InputError
 
 BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>15</ymax></bndbox>"
@@ -186,7 +186,7 @@ def test_external_entity_is_refused(read):
 
 def test_endless_file_is_refused(read):
     with pytest.raises(InputError, match="larger than"):
-        read(b"<annotation>" + b" " * voc_xml.MAX_XML_BYTES)
+        read(b"<annotation>" + b" " * limits.MAX_XML_BYTES)
 
 
 def test_missing_file_is_bad_input(tmp_path):

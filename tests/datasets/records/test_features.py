@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.records.features import encode_example, parse_example, read_contents
+from datasets.records.features import (
+    ObjectRules,
+    encode_example,
+    parse_example,
+    read_contents,
+)
+from runtime import limits
 
 BOXES = np.array([[0.1, 0.2, 0.5, 0.6], [0.0, 0.0, 1.0, 1.0]], np.float32)
 
@@ -90,18 +96,53 @@ def test_picture_without_objects_is_valid():
 
 def test_boxes_are_clipped_and_those_without_area_dropped():
     boxes = [[-0.1, 0.2, 0.5, 1 + 1e-6], [0.3, 0.5, 0.3, 0.9], [0.9, 0.1, 0.2, 0.2], [1.1, 0, 2, 1]]
-    boxes.append([np.nan, 0.0, 1.0, 1.0])
     serialized = encode(
         boxes=boxes,
-        labels=[1, 2, 3, 4, 5],
-        names=list("abcde"),
-        difficult=[0] * 5,
-        truncated=[0] * 5,
+        labels=[1, 2, 3, 4],
+        names=list("abcd"),
+        difficult=[0] * 4,
+        truncated=[0] * 4,
     )
     found = parse(serialized)
     np.testing.assert_allclose(found["boxes"], [[0, 0.2, 0.5, 1]])
     assert found["labels"].tolist() == [1]
     assert found["difficult"].tolist() == [False]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_box_that_is_no_number_makes_a_bad_record(value):
+    serialized = encode(boxes=[[0.1, 0.2, 0.5, 0.6], [0.0, value, 1.0, 1.0]])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a box that is no number"):
+        parse(serialized)
+    with pytest.raises(ValueError, match="the box of its object 2 is"):
+        read_contents(serialized)
+
+
+@pytest.mark.parametrize("label", [0, 4, 2**33 + 1, -(2**40)])
+def test_label_of_no_class_is_refused(label):
+    serialized = encode(labels=[label, 1])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="an object of no class"):
+        parse(serialized, num_classes=3)
+    with pytest.raises(ValueError, match=f"object 1 is of class {label}, and there are 3 classes"):
+        ObjectRules(3).check(read_contents(serialized))
+    ObjectRules(3).check(read_contents(encode(labels=[3, 1])))
+    with pytest.raises(ValueError, match=r"object 2 is of class 0"):
+        ObjectRules(3, labels_offset=1).check(read_contents(encode(labels=[4, 1])))
+
+
+def test_number_of_objects_is_limited():
+    def crowded(count):
+        return encode(
+            boxes=[[0, 0, 1, 1]] * count,
+            **{key: [1] * count for key in ("labels", "difficult", "truncated")},
+            names=["x"] * count,
+        )
+
+    ObjectRules(1, max_objects=5).check(read_contents(crowded(5)))
+    with pytest.raises(ValueError, match="6 objects, and the network has anchors for 5"):
+        ObjectRules(1, max_objects=5).check(read_contents(crowded(6)))
+    with pytest.raises(ValueError, match=f"more than {limits.MAX_OBJECTS}"):
+        read_contents(crowded(limits.MAX_OBJECTS + 1))
 
 
 @pytest.mark.parametrize("offset, expected", [(0, [3, 1]), (1, [2, 0]), (-1, [4, 2])])
@@ -195,3 +236,7 @@ def test_parsing_maps_over_a_data_set():
     records = tf.data.Dataset.from_tensor_slices([encode(), without_objects()])
     counts = [len(parsed["labels"]) for parsed in records.map(parse_example).as_numpy_iterator()]
     assert counts == [2, 0]
+
+
+def test_control_characters_of_a_file_name_are_spelt_out():
+    assert read_contents(encode(filename="a\x1b[2J.jpg")).filename == r"a\x1b[2J.jpg"

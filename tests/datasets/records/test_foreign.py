@@ -56,8 +56,34 @@ def test_kept_counts_are_recalled(folder):
     count(folder)
     path = folder / "own.counts.json"
     fields = json.loads(path.read_text())
-    path.write_text(json.dumps(fields | {"num_images": 123}))
-    assert count(folder) == Counts(123, EXPECTED.objects, EXPECTED.names)
+    path.write_text(json.dumps(fields | {"objects": {"8": 7}}))
+    assert count(folder) == Counts(4, {8: 7}, EXPECTED.names)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        *({"num_images": value} for value in (123, 4.5, "4", True)),
+        *({"objects": value} for value in ({"8": "x"}, [], {"8": -1})),
+        {"names": {"8": [[1]]}, "objects": 3},
+    ],
+)
+def test_counts_that_cannot_be_are_counted_again(folder, forged):
+    count(folder)
+    path = folder / "own.counts.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | forged))
+    assert count(folder) == EXPECTED
+
+
+def test_classes_are_limited(tmp_path, write_tfrecord, ssd_tensorflow_record):
+    objects = [(k, b"") for k in range(1, 20_000)]
+    records = [
+        ssd_tensorflow_record(objects),
+        ssd_tensorflow_record([(20_000, b""), (20_001, b"")]),
+    ]
+    write_tfrecord(tmp_path / "own_000.tfrecord", records)
+    with pytest.raises(InputError, match=r"byte \d+: .* 20001 classes, more than 20000"):
+        count(tmp_path, FILES[:1])
 
 
 def test_kept_counts_of_other_shards_are_not_recalled(folder):

@@ -1,5 +1,6 @@
 """TFRecord framing and the offset index, against the writer and reader of TensorFlow."""
 
+import os
 import pathlib
 import struct
 
@@ -82,6 +83,29 @@ def test_index_of_another_shard_size_is_stale(shard):
     assert load_index(shard) is None
     assert len(load_or_build(shard)) == 5
     assert load_index(shard).tolist() == [*OFFSETS, 1077]
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2, 3, [0, 1, 2, 3]])
+def test_index_that_leaves_records_out_is_not_believed(shard, missing):
+    keep(shard, np.delete(OFFSETS, missing))
+    assert load_or_build(shard, records=4).tolist() == OFFSETS
+    assert load_index(shard).tolist() == OFFSETS
+
+
+@pytest.mark.parametrize("offsets", [[], [16, 33, 61], [0, 10, 61], [0, 1065], [0, 2**64 - 8]])
+def test_index_with_room_for_more_or_less_than_records_is_not_believed(shard, offsets):
+    keep(shard, np.array(offsets, np.uint64))
+    assert load_or_build(shard).tolist() == OFFSETS
+
+
+def test_shard_of_another_number_of_records_is_refused(shard):
+    with pytest.raises(RecordError, match="has 4 records, and 5 are expected"):
+        load_or_build(shard, records=5)
+
+
+def test_pipe_in_place_of_an_index_is_ignored(shard):
+    os.mkfifo(index_path(shard))
+    assert load_or_build(shard).tolist() == OFFSETS
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from datasets.records.manifest import (
     Manifest,
     Shard,
+    check_records,
     check_shards,
     find_partial,
     find_shards,
@@ -81,6 +82,56 @@ def test_json_that_is_no_manifest_is_bad_input(tmp_path, text):
     (tmp_path / "own_train.json").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=r"own_train\.json is not the manifest"):
         read_manifest(str(tmp_path), "own_train")
+
+
+@pytest.mark.parametrize("value", [1e9, -1, float("inf"), float("nan"), True, "3", None, [3]])
+@pytest.mark.parametrize("key", ["records", "size"])
+def test_counts_are_whole_numbers(folder, key, value):
+    fields = json.loads(MANIFEST.to_json())
+    fields["shards"][0][key] = value
+    (folder / "own_train.json").write_text(json.dumps(fields))
+    with pytest.raises(InputError, match=r"is not the manifest .* it must be a whole number"):
+        read_manifest(str(folder), "own_train")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"name": 3},
+        {"labels": "cat"},
+        {"labels": {"cat": 1}},
+        {"labels": [1]},
+        {"labels": ["a\x1bb"]},
+        {"classes": [1]},
+        {"classes": {"cat": 3}},
+        {"classes": {"cat": {"objects": "x"}}},
+        {"shards": {"name": 1}},
+        {"shards": [3]},
+        {"shards": [{}]},
+        {"shards": [{"name": 1, "size": 1, "records": 1, "sha256": "x"}]},
+        {"notes": 3},
+    ],
+)
+def test_manifest_of_other_types_is_bad_input(folder, forged):
+    fields = json.loads(MANIFEST.to_json()) | forged
+    (folder / "own_train.json").write_text(json.dumps(fields))
+    with pytest.raises(InputError, match=r"own_train\.json"):
+        read_manifest(str(folder), "own_train")
+
+
+def test_nested_manifest_is_bad_input(folder):
+    (folder / "own_train.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"is not the manifest"):
+        read_manifest(str(folder), "own_train")
+
+
+def test_records_are_counted(tmp_path, write_tfrecord):
+    for shard in MANIFEST.shards:
+        write_tfrecord(tmp_path / shard.name, [b"x"] * shard.records)
+    check_records(MANIFEST, str(tmp_path))
+    write_tfrecord(tmp_path / "own_train_000.tfrecord", [b"x"] * 2)
+    with pytest.raises(InputError, match="byte 0: the shard has 2 records, and 3"):
+        check_records(MANIFEST, str(tmp_path))
 
 
 def test_missing_shard_is_found(folder):

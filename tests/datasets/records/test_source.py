@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from datasets.input_pipeline import WorkerSlice, evaluation_batches, training_batches
-from datasets.records.features import encode_example
+from datasets.records.features import ObjectRules, encode_example
 from datasets.records.index import build_index, encode_index, index_path, load_index
 from datasets.records.reader import RecordReader
 from datasets.records.source import RecordSource
@@ -40,7 +40,16 @@ def huge_jpeg() -> bytes:
     return data[:at] + struct.pack(">HH", 65500, 65500) + data[at + 4 :]
 
 
+def broken_box() -> bytes:
+    """The record of class 4 with a box that is no number, as training made it vanish once."""
+    made = tf.train.Example.FromString(example(4))
+    made.features.feature["image/object/bbox/ymin"].float_list.value[:] = [float("nan")]
+    return made.SerializeToString()
+
+
 BAD = {
+    "box of no number": broken_box(),
+    "class beyond the labels": example(4).replace(b"\x1a\x03\n\x01\x04", b"\x1a\x03\n\x01\x0a"),
     "no example": b"\xff\xff\xff",
     "no image": example(4, encoded=b"text"),
     "torn image": example(4, encoded=cv2.imencode(".jpg", np.eye(64) * 255)[1].tobytes()[:-200]),
@@ -57,7 +66,8 @@ def open_source(tmp_path, write_tfrecord):
         lines: list[str] = []
         made = [bad.get(k, example(k + 1)) for k in range(9)]
         shard = write_tfrecord(tmp_path / "a_000.tfrecord", made)
-        return RecordSource((shard,), report=lines.append, **options), lines
+        rules = ObjectRules(9)
+        return RecordSource((shard,), report=lines.append, rules=rules, **options), lines
 
     return open_source
 
