@@ -83,6 +83,7 @@ def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
             load=shown.load,
             title=f"{dataset.name}, {dataset.split}: {path}",
             step=detector.step if is_export(path) else checkpoints.step_of(path),
+            checkpoint=path,
         ),
         settings,
         drawings=shown.drawings(settings.summary_pictures),

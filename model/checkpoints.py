@@ -25,7 +25,7 @@ from runtime.errors import InputError, one_line
 _NAME = re.compile(r"ckpt-(\d+)\.index$")
 _DATA = ".data-00000-of-00001"
 _FOREIGN = re.compile(r".+\.index|.+\.ckpt(-\d+)?")  # the second is TensorFlow's older form
-_LEFTOVER = re.compile(rf"ckpt-\d+(_temp|(\.index|{_DATA})\.temp)")  # of `save` and `replace_best`
+_LEFTOVER = re.compile(rf"ckpt-\d+(_temp|(\.index|{_DATA})\.temp)")  # the second of old versions
 _OTHERS_STAY = "; earlier checkpoints are untouched"
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
 
@@ -105,24 +105,19 @@ def keep_newest(train_dir: str, max_to_keep: int, *, every_n_hours: float = 0.0)
     _write_state(train_dir, last_kept)
 
 
-def replace_best(path: str, folder: str) -> None:
+def replace_best(
+    folder: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variable | np.ndarray]
+) -> None:
     """Makes a checkpoint the only one of a folder, which never is without one in between.
 
     Raises:
       InputError: it could not be written; what was there stays.
     """
-    name = path.rsplit("/", 1)[-1]
-    target = tf.io.gfile.join(folder, name)
-    with files.explain_write_errors(target, hope=_OTHERS_STAY):
-        tf.io.gfile.makedirs(folder)
-        # The data takes its place first: a name with an index is complete.
-        with files.replacing(f"{target}.index") as index, files.replacing(target + _DATA) as data:
-            tf.io.gfile.copy(path + _DATA, data, overwrite=True)
-            tf.io.gfile.copy(f"{path}.index", index, overwrite=True)
-        files.sync(folder)
-        for step in list_steps(folder):
-            if f"ckpt-{step}" != name:
-                remove(tf.io.gfile.join(folder, f"ckpt-{step}"))
+    path = save(folder, step, tensors)
+    with files.explain_write_errors(path, hope=_OTHERS_STAY):
+        for other in list_steps(folder):
+            if other != step:
+                remove(tf.io.gfile.join(folder, f"ckpt-{other}"))
         _write_state(folder)
 
 

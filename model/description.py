@@ -37,6 +37,8 @@ class Description:
       preprocessing_name: a name of `preprocessing_factory`; None for the network's own.
       score: a name of `detections.SCORES`: what makes scores of logits.
       half_pixel_centers: of the warp to the network's size; see `geometry.resize`.
+      thresholds: score of each class's best F1, where an evaluation found them.
+      thresholds_from: which evaluation did.
     """
 
     model_name: str
@@ -48,6 +50,8 @@ class Description:
     preprocessing_name: str | None = None
     score: str = "softmax"
     half_pixel_centers: bool = True
+    thresholds: tuple[float, ...] | None = None
+    thresholds_from: str = ""
 
     def __post_init__(self):
         _ = self.anchor_sizes  # which refuses what it cannot read
@@ -84,6 +88,8 @@ class Description:
         """One line of JSON, with the network's image size for readers that know no networks."""
         image_size = nets_factory.get_network(self.model_name).parameters.image_size
         own = dataclasses.asdict(self)
+        if self.thresholds is None:
+            del own["thresholds"], own["thresholds_from"]
         return json.dumps({"format": FORMAT, "image_size": image_size, **own})
 
     @classmethod
@@ -148,7 +154,8 @@ class Description:
         if values.pop("format") != FORMAT:
             raise InputError("The checkpoint comes from a newer version: update this project.")
         values.pop("image_size", None)  # told by model_name
-        return cls(**{**values, "labels": tuple(values["labels"])})
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**(values | lists))
 
 
 class CheckpointOverrides(NamedTuple):

@@ -304,6 +304,7 @@ def _read_earlier(
             "this program: use another folder for the training."
         )
     description = Description.from_json(earlier["description"].item().decode())
+    description = dataclasses.replace(description, thresholds=None, thresholds_from="")  # of best/
     return description, json.loads(earlier["training"].item())
 
 
