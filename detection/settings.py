@@ -11,7 +11,9 @@ class DetectSettings:
     """The flags of `detect_ssd_network.py`."""
 
     checkpoint_path: str = setting(
-        "", "Checkpoint, train_dir (its newest checkpoint), export_dir, or name of fetched weights."
+        "",
+        "Checkpoint, folder of a run (its best checkpoint, else its latest), export_dir, or name "
+        "of fetched weights.",
     )
     input: str = setting(
         "",

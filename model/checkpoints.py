@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from model import train_dir as model_train_dir
 from model import weights
 from runtime import files
 from runtime.errors import InputError, one_line
@@ -245,8 +246,9 @@ def remove_leftovers(folder: str) -> None:
 def resolve(checkpoint_path: str) -> str:
     """A checkpoint's path without ending, from itself, one of its files, or its folder.
 
-    In a folder the newest of ours that can be read comes first (newer ones are named), then what
-    its `checkpoint` file names, then the only checkpoint there is. `model.ckpt-STEP`, as older
+    In the folder of a run, which may hold the train_dir as `train`, the best comes first, then the
+    newest of ours that can be read (newer ones are named), then what its `checkpoint` file names,
+    then the only checkpoint there is. `model.ckpt-STEP`, as older
     trainers named theirs, finds our `ckpt-STEP`.
 
     A name of `weights` without a folder finds what was fetched under it.
@@ -262,17 +264,15 @@ def resolve(checkpoint_path: str) -> str:
                 f"scripts/fetch_weights.py {checkpoint_path}."
             )
         return fetched
-    path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", checkpoint_path.rstrip("/"))
+    path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", model_train_dir.find(checkpoint_path))
     is_folder = tf.io.gfile.isdir(path)
     ours = re.sub(r"model\.ckpt-(\d+)$", r"ckpt-\1", path)
     if not tf.io.gfile.exists(f"{path}.index") and tf.io.gfile.exists(f"{ours}.index"):
         return ours
     if tf.io.gfile.exists(f"{path}.index") or (not is_folder and tf.io.gfile.exists(path)):
         return path  # the second is TensorFlow's older form, one file, as slim's vgg_16.ckpt
-    if is_folder and list_steps(path) and (found := newest(path)):
-        for sentence in found.skipped:
-            print(f"Skipped: {sentence}", flush=True)
-        return found.path
+    if is_folder and (found := _best_or_newest(path)):
+        return found
     if is_folder and (latest := tf.train.latest_checkpoint(path)):
         return latest
     only = tf.io.gfile.glob(f"{path}/*.index") or tf.io.gfile.glob(f"{path}/*.ckpt")
@@ -292,6 +292,24 @@ def resolve(checkpoint_path: str) -> str:
         f"--checkpoint_path={checkpoint_path} holds no checkpoint: give a train_dir, or the "
         "path of a checkpoint without its ending, such as train/ckpt-1000."
     )
+
+
+def _best_or_newest(folder: str) -> str | None:
+    """The best checkpoint of a train_dir, or else its newest, said in a line; None without any."""
+    skipped: list[str] = []
+    found, rank = None, "the best"
+    try:
+        found = newest(tf.io.gfile.join(folder, model_train_dir.BEST))
+    except InputError as error:
+        skipped.append(str(error))
+    if not found and list_steps(folder):
+        found, rank = newest(folder), "the latest"
+    if not found:
+        return None
+    for sentence in (*skipped, *found.skipped):
+        print(f"Skipped: {sentence}", flush=True)
+    print(f"Checkpoint: {found.path}, {rank} of {folder}.", flush=True)
+    return found.path
 
 
 def step_of(path: str) -> int:

@@ -157,7 +157,8 @@ class Evaluations:
             )
             tensors["description"] = np.array(description.to_json(), object)
         folder, scores = (
-            tf.io.gfile.join(self._settings.train_dir, name) for name in ("best", "evaluations")
+            tf.io.gfile.join(self._settings.train_dir, name)
+            for name in (train_dir.BEST, "evaluations")
         )
         with files.explain_write_errors(folder):
             tf.io.gfile.makedirs(folder)

@@ -127,6 +127,23 @@ def test_resolve_takes_the_newest_of_a_folder(tmp_path):
     assert checkpoints.resolve(f"{tmp_path}/") == path
 
 
+def test_resolve_takes_the_best_of_a_run_and_says_so(tmp_path, capsys):
+    """The folder may be the train_dir, or hold it as `train`; a best that is damaged is skipped."""
+    folder = tmp_path / "mine" / "train"
+    save(folder, 12)
+    newest, best = str(folder / "ckpt-12"), str(folder / "best" / "ckpt-3")
+    assert checkpoints.resolve(f"{tmp_path}/mine/") == newest
+    assert capsys.readouterr().out == f"Checkpoint: {newest}, the latest of {folder}.\n"
+    checkpoints.replace_best(str(folder / "best"), 3, {"w": tf.zeros(3)})
+    for given in (tmp_path / "mine", folder):
+        assert checkpoints.resolve(str(given)) == best
+        assert capsys.readouterr().out == f"Checkpoint: {best}, the best of {folder}.\n"
+    assert checkpoints.resolve(newest) == newest
+    harm(best)
+    assert checkpoints.resolve(str(folder)) == newest
+    assert "ckpt-3 cannot be read" in capsys.readouterr().out
+
+
 def harm(path: str) -> None:
     """Flips a bit of the data: only a full read notices."""
     with open(f"{path}.data-00000-of-00001", "r+b") as file:
