@@ -25,6 +25,7 @@ def main() -> None:
     cli.quiet_tensorflow()
 
     from detection import detect, sources
+    from model import score_thresholds
     from model.description import CheckpointOverrides
     from model.detector import Detector
     from model.exported import is_export, open_export
@@ -39,6 +40,7 @@ def main() -> None:
     load = open_export if is_export(path) else Detector.from_checkpoint
     overrides = CheckpointOverrides.of_flags(settings)
     detector = load(path, use_moving_average=settings.use_moving_average, hints=overrides)
+    print(score_thresholds.describe(settings.select_threshold, detector.description))
     unit = "frames" if source.is_video else "images"
     with Progress(source.total, "detecting", unit=unit, log_seconds=10.0) as progress:
         summary = detect.run(detector, source, settings, progress=progress)

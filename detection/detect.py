@@ -35,7 +35,7 @@ class Detector(Protocol):
     def labels(self) -> Sequence[str]:
         """Class id k has the name labels[k - 1]."""
 
-    def detect(self, images: list[np.ndarray], **thresholds: float) -> Sequence[Any]:
+    def detect(self, images: list[np.ndarray], **thresholds: Any) -> Sequence[Any]:
         """uint8[H, W, 3] RGB images -> (boxes f32[K, 4], classes i64[K], scores f32[K]) each."""
 
 

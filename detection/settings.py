@@ -11,7 +11,9 @@ class DetectSettings:
     """The flags of `detect_ssd_network.py`."""
 
     checkpoint_path: str = setting(
-        "", "Checkpoint, train_dir (its newest checkpoint), export_dir, or name of fetched weights."
+        "",
+        "Checkpoint, folder of a run (its best checkpoint, else its latest), export_dir, or name "
+        "of fetched weights.",
     )
     input: str = setting(
         "",
@@ -36,7 +38,11 @@ class DetectSettings:
     labels_file: str | None = setting(
         None, "File of class names, one a line, for a checkpoint that has none."
     )
-    select_threshold: float = setting(0.5, "Minimum score of a detection.", minimum=0, below=1)
+    select_threshold: str | float = setting(
+        "auto",
+        "Minimum score of a detection; auto is each class's score of the best F1 where an "
+        "evaluation found it, else 0.3.",
+    )
     nms_threshold: float = setting(
         0.45,
         "NMS IoU threshold: of two overlapping boxes of a class, the lower score is dropped.",
@@ -66,6 +72,9 @@ class DetectSettings:
         check(self)
         require(self, "checkpoint_path", "input", "output_dir")
         from detection import writers as detection_writers  # TensorFlow comes with it
+        from model import score_thresholds
+
+        score_thresholds.parse(self.select_threshold)
 
         unknown = [name for name in self.format if name not in detection_writers.FORMATS]
         if unknown:

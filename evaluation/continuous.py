@@ -32,7 +32,7 @@ def evaluate_continuously(settings: EvalSettings) -> int:
     Raises:
       InputError: as `evaluate_checkpoint`; the path is no folder's; or none came at all.
     """
-    folder, timeout = settings.checkpoint_path.rstrip("/"), settings.eval_timeout_secs
+    folder, timeout = train_dir.find(settings.checkpoint_path), settings.eval_timeout_secs
     if tf.io.gfile.exists(f"{folder}.index"):
         raise InputError(
             f"--checkpoint_path={folder} is one checkpoint, and --wait_for_checkpoints waits for "

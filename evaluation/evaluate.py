@@ -12,6 +12,7 @@ from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
 from datasets.records.features import ObjectRules
 from datasets.records.source import RecordSource
+from evaluation import run_defaults
 from evaluation.pictures import RunPictures
 from evaluation.predictions import Predictions, run_detector
 from evaluation.report import EvaluationInputs
@@ -66,7 +67,9 @@ def get_dataset(settings: EvalSettings, *, split_flag: str = "--dataset_split_na
 
 def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
     path = _find(settings)
+    settings = run_defaults.fill_in(settings, path)
     dataset = get_dataset(settings)
+    print(f"Evaluating on {dataset.split} of {dataset.name}, {dataset.num_samples} images.")
     if settings.write_detections:
         devkit.check_names(labels=dataset.labels)
     make_folders(settings)
@@ -85,6 +88,7 @@ def _evaluate(settings: EvalSettings, on_batch: Callable[[], None]) -> Result:
             load=shown.load,
             title=f"{dataset.name}, {dataset.split}: {path}",
             step=detector.step if is_export(path) else checkpoints.step_of(path),
+            checkpoint=path,
         ),
         settings,
         drawings=shown.drawings(settings.summary_pictures),

@@ -15,6 +15,7 @@ from evaluation import report_charts, report_pictures
 from evaluation.report_pictures import SURE, ImageCounts
 from metrics import errors_by_kind
 from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
+from metrics.coco import Scores
 from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
 from metrics.voc import Detections, GroundTruth, Outcome, Result
 from runtime import files
@@ -36,6 +37,7 @@ class EvaluationInputs:
       load: number of an image -> uint8[H, W, 3] RGB; None where there are no images.
       title: of the report.
       step: of the checkpoint; None where there is none.
+      checkpoint: its path; "" where devkit files are scored.
     """
 
     detections: Detections
@@ -46,13 +48,15 @@ class EvaluationInputs:
     load: Callable[[int], np.ndarray] | None
     title: str
     step: int | None = None
+    checkpoint: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation(EvaluationInputs):
-    """What the report is made of: the inputs, and `voc.evaluate`'s result for them."""
+    """What the report is made of: the inputs, and what `voc` and `coco` make of them."""
 
     result: Result
+    scores: Scores
 
 
 def write(report_dir: str, evaluation: Evaluation) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ import tensorflow as tf
 from evaluation import report, results
 from evaluation.report import Evaluation, EvaluationInputs
 from evaluation.settings import EvalSettings
-from metrics import coco, tables
+from metrics import coco, tables, thresholds
 from metrics.voc import Result, evaluate
 from runtime import files
 from runtime.files import write_text
@@ -61,20 +62,31 @@ def score_and_write(
         labels=scored.labels,
         iou_threshold=settings.matching_threshold,
     )
-    print(tables.format_table(result))
-    extra = {}
-    if settings.coco:
-        objects = coco.truth_of(scored.truth, num_images=len(scored.names), labels=scored.labels)
-        extra["COCO"] = coco.evaluate(coco.results_of(scored.detections), objects)
-        print(tables.format_coco(extra["COCO"]))
-    values = tables.metrics_json(result, step=scored.step, num_images=len(scored.names), **extra)
+    num_images = len(scored.names)
+    scores = coco.score(
+        scored.detections,
+        scored.truth,
+        num_images=num_images,
+        labels=scored.labels,
+        all_numbers=settings.coco,
+    )
+    print(f"{tables.format_table(result, scores)}\n\n{tables.format_points(result)}")
+    extra: dict[str, Any] = {}
+    if scores.numbers:
+        print("", tables.format_coco(scores.numbers), sep="\n")
+        extra["COCO"] = scores.numbers
+    if scored.checkpoint:
+        extra["checkpoint"] = _relative(scored.checkpoint, settings.eval_dir)
+    values = tables.metrics_json(result, scores, step=scored.step, num_images=num_images, **extra)
     if settings.eval_dir:
         with files.explain_write_errors(settings.eval_dir):
             write_text(settings.eval_dir, "metrics.json", json.dumps(values, indent=2).split("\n"))
+            files.write(f"{settings.eval_dir}/curves.csv", thresholds.to_csv(result).encode())
             results.write(settings.eval_dir, values, drawings or {})
     if settings.report_dir:
         with files.explain_write_errors(settings.report_dir):
-            report.write(settings.report_dir, Evaluation(**vars(scored), result=result))
+            evaluation = Evaluation(**vars(scored), result=result, scores=scores)
+            report.write(settings.report_dir, evaluation)
     return result
 
 
@@ -95,10 +107,17 @@ def write(eval_dir: str, values: Mapping, drawings: Mapping[str, np.ndarray]) ->
     writer.close()  # which says what could not be written
 
 
+def _relative(checkpoint: str, eval_dir: str) -> str:
+    """The path as seen from eval_dir, so that both can move together."""
+    if not (files.is_local(checkpoint) and files.is_local(eval_dir)):
+        return checkpoint
+    return os.path.relpath(os.path.realpath(checkpoint), os.path.realpath(eval_dir))
+
+
 def scalars(values: Mapping) -> dict[str, float]:
-    """`AP_VOC07/mAP`, `AP_VOC07/CLASS`, likewise for VOC12, and `COCO/AP` and so on, if there."""
+    """`AP_VOC07/mAP`, `AP_VOC07/CLASS`, likewise of other APs, and `COCO/AP` if there."""
     tags = {}
-    for metric in ("AP_VOC07", "AP_VOC12"):
+    for metric in ("AP_VOC07", "AP_VOC12", "AP50", "AP50_95"):
         tags[f"{metric}/mAP"] = values[f"m{metric}"]
         tags |= {f"{metric}/{label}": value for label, value in values[metric].items()}
     tags |= {f"COCO/{name}": value for name, value in values.get("COCO", {}).items()}

@@ -17,7 +17,9 @@ class EvalSettings:
     """Names are those of SSD-Tensorflow's evaluation where it has the setting."""
 
     checkpoint_path: str = setting(
-        "", "Checkpoint, train_dir (its newest checkpoint), export_dir, or name of fetched weights."
+        "",
+        "Checkpoint, folder of a run (its best checkpoint, else its latest), export_dir, or name "
+        "of fetched weights.",
     )
     eval_dir: str = setting("", "Folder for metrics.json and TensorBoard events.")
     wait_for_checkpoints: bool = setting(
@@ -48,10 +50,12 @@ class EvalSettings:
     report_dir: str = setting("", "Folder for an HTML report of tables, curves, errors and images.")
 
     dataset_name: str = setting(
-        "pascalvoc_2007", "Name of the data set, or a comma list of several; see docs/data.md."
+        "",
+        "Name of the data set, or a comma list of several; see docs/data.md. By default the "
+        "training's, else pascalvoc_2007.",
     )
     dataset_split_name: str = setting("test", "Split of the data set, or of voc_dir.")
-    dataset_dir: str = setting("", "Folder of the TFRecords.")
+    dataset_dir: str = setting("", "Folder of the TFRecords; by default the training's.")
     labels_file: str | None = setting(
         None, "File of class names, one a line, for records that do not name their classes."
     )
@@ -131,7 +135,7 @@ class EvalSettings:
         if self.detections_dir:
             require(self, "voc_dir")
         else:
-            require(self, "checkpoint_path", "eval_dir", "dataset_dir")
+            require(self, "checkpoint_path", "eval_dir")
         if self.wait_for_checkpoints and self.detections_dir:
             raise InputError(
                 f"--wait_for_checkpoints with --detections_dir={self.detections_dir}: files of "

@@ -14,7 +14,7 @@ import tensorflow as tf
 from export import onnx, slim, tflite
 from export.saved_model import write_saved_model
 from export.settings import THRESHOLDS, ExportSettings
-from model import checkpoints
+from model import checkpoints, score_thresholds
 from model.description import CheckpointOverrides
 from model.detector import Detector
 from model.exported import ABOUT, ANCHORS
@@ -35,7 +35,8 @@ def export(settings: ExportSettings) -> list[str]:
         path = checkpoints.resolve(settings.checkpoint_path)
         files.make_folder(partial, given=f"--export_dir={folder}")
         tensors = checkpoints.read(path)
-        description = CheckpointOverrides.of_flags(settings).describe(tensors)
+        described = CheckpointOverrides.of_flags(settings).describe(tensors)
+        description = score_thresholds.with_evaluation(described, path)
         detector = Detector(description, precision="float32")
         weights = detector.weights_of(tensors, use_moving_average=settings.use_moving_average)
         detector.load(weights)

@@ -15,7 +15,9 @@ class ExportSettings:
     """What to export, in which forms, and the thresholds that the export keeps."""
 
     checkpoint_path: str = setting(
-        "", "Checkpoint, train_dir (its newest checkpoint), or name of fetched weights."
+        "",
+        "Checkpoint, folder of a run (its best checkpoint, else its latest), or name of fetched "
+        "weights.",
     )
     export_dir: str = setting("", "Folder for the export; an earlier export there is replaced.")
     format: tuple[str, ...] = setting(

@@ -14,7 +14,7 @@ What surprises in pycocotools, and is taken care of here:
 import contextlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -39,6 +39,42 @@ NAMES = (
 )
 
 
+class Scores(NamedTuple):
+    """COCO's 101-point AP of each class, in [0, 1]; None where no object counts.
+
+    Attributes:
+      AP50: at IoU 0.50, in the order of the labels.
+      AP50_95: mean over IoU 0.50, 0.55 ... 0.95.
+      numbers: of `evaluate`, where they were asked for.
+    """
+
+    AP50: list[float | None]
+    AP50_95: list[float | None]
+    numbers: dict[str, float | None] | None = None
+
+
+def score(
+    detections: Detections,
+    truth: GroundTruth,
+    *,
+    num_images: int,
+    labels: Sequence[str],
+    all_numbers: bool = False,
+) -> Scores:
+    """Scores what `voc.evaluate` scores; difficult objects become crowds, which never count.
+
+    Without the numbers by object size it takes a fifth of the time: 4 s for 200,000 detections.
+    """
+    objects = truth_of(truth, num_images=num_images, labels=labels)
+    scorer = _accumulate(results_of(detections), objects, by_size=all_numbers)
+    precision = scorer.eval["precision"][:, :, :, 0, -1]  # [IoUs, recalls, classes]
+    return Scores(
+        [_mean(precision[0, :, k]) for k in range(len(labels))],
+        [_mean(precision[:, :, k]) for k in range(len(labels))],
+        _numbers(scorer) if all_numbers else None,
+    )
+
+
 def evaluate(
     detections: Sequence[Mapping[str, Any]], truth: Mapping[str, Any]
 ) -> dict[str, float | None]:
@@ -58,15 +94,7 @@ def evaluate(
     """
     for key, table in (("image_id", "images"), ("category_id", "categories")):
         _check_known(detections, truth, key=key, table=table)
-    with contextlib.redirect_stdout(io.StringIO()):
-        scorer = COCOeval(
-            _dataset(truth, truth["annotations"]), _dataset(truth, detections), "bbox"
-        )
-        scorer.evaluate()
-        scorer.accumulate()
-        scorer.summarize()
-    values = [float(value) if value > -1 else None for value in scorer.stats]
-    return dict(zip(NAMES, values, strict=True))
+    return _numbers(_accumulate(detections, truth))
 
 
 def truth_of(truth: GroundTruth, *, num_images: int, labels: Sequence[str]) -> dict[str, Any]:
@@ -104,6 +132,33 @@ def results_of(detections: Detections) -> list[dict[str, Any]]:
     )
     keys = ("image_id", "category_id", "bbox", "score")
     return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _accumulate(
+    detections: Iterable[Mapping[str, Any]], truth: Mapping[str, Any], *, by_size: bool = True
+) -> COCOeval:
+    with contextlib.redirect_stdout(io.StringIO()):
+        scorer = COCOeval(
+            _dataset(truth, truth["annotations"]), _dataset(truth, detections), "bbox"
+        )
+        if not by_size:
+            scorer.params.areaRng, scorer.params.maxDets = scorer.params.areaRng[:1], [100]
+        scorer.evaluate()
+        scorer.accumulate()
+    return scorer
+
+
+def _numbers(scorer: COCOeval) -> dict[str, float | None]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        scorer.summarize()
+    values = [float(value) if value > -1 else None for value in scorer.stats]
+    return dict(zip(NAMES, values, strict=True))
+
+
+def _mean(precision: np.ndarray) -> float | None:
+    """Mean of those that are known; -1 says that no object counts."""
+    known = precision[precision > -1]
+    return float(known.mean()) if len(known) else None
 
 
 def _corner_and_size(boxes: np.ndarray) -> list[list[float]]:

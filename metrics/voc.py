@@ -88,12 +88,12 @@ class Result:
     @property
     def mean_ap_voc07(self) -> float | None:
         """Mean over the classes that have an AP; None where none has."""
-        return _mean(result.ap_voc07 for result in self.classes)
+        return mean(result.ap_voc07 for result in self.classes)
 
     @property
     def mean_ap_voc12(self) -> float | None:
         """Mean over the classes that have an AP; None where none has."""
-        return _mean(result.ap_voc12 for result in self.classes)
+        return mean(result.ap_voc12 for result in self.classes)
 
 
 def concatenate(parts: Iterable[Detections]) -> Detections:
@@ -194,7 +194,8 @@ def _envelope(precision: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(precision[::-1])[::-1]
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def mean(values: Iterable[float | None]) -> float | None:
+    """Of the values that there are; None where there is none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from model import train_dir as model_train_dir
 from model import weights
 from runtime import files
 from runtime.errors import InputError, one_line
@@ -28,7 +29,7 @@ from runtime.errors import InputError, one_line
 _NAME = re.compile(r"ckpt-(\d+)\.index$")
 _DATA = ".data-00000-of-00001"
 _FOREIGN = re.compile(r".+\.index|.+\.ckpt(-\d+)?")  # the second is TensorFlow's older form
-_LEFTOVER = re.compile(rf"ckpt-\d+(_temp|(\.index|{_DATA})\.temp)")  # of `save` and `replace_best`
+_LEFTOVER = re.compile(rf"ckpt-\d+(_temp|(\.index|{_DATA})\.temp)")  # the second of old versions
 _OTHERS_STAY = "; earlier checkpoints are untouched"
 _UNREADABLE = (tf.errors.OpError, OSError, IndexError, ValueError, RuntimeError)
 
@@ -108,24 +109,19 @@ def keep_newest(train_dir: str, max_to_keep: int, *, every_n_hours: float = 0.0)
     _write_state(train_dir, last_kept)
 
 
-def replace_best(path: str, folder: str) -> None:
+def replace_best(
+    folder: str, step: int, tensors: Mapping[str, tf.Tensor | tf.Variable | np.ndarray]
+) -> None:
     """Makes a checkpoint the only one of a folder, which never is without one in between.
 
     Raises:
       InputError: it could not be written; what was there stays.
     """
-    name = path.rsplit("/", 1)[-1]
-    target = tf.io.gfile.join(folder, name)
-    with files.explain_write_errors(target, hope=_OTHERS_STAY):
-        tf.io.gfile.makedirs(folder)
-        # The data takes its place first: a name with an index is complete.
-        with files.replacing(f"{target}.index") as index, files.replacing(target + _DATA) as data:
-            tf.io.gfile.copy(path + _DATA, data, overwrite=True)
-            tf.io.gfile.copy(f"{path}.index", index, overwrite=True)
-        files.sync(folder)
-        for step in list_steps(folder):
-            if f"ckpt-{step}" != name:
-                remove(tf.io.gfile.join(folder, f"ckpt-{step}"))
+    path = save(folder, step, tensors)
+    with files.explain_write_errors(path, hope=_OTHERS_STAY):
+        for other in list_steps(folder):
+            if other != step:
+                remove(tf.io.gfile.join(folder, f"ckpt-{other}"))
         _write_state(folder)
 
 
@@ -267,8 +263,9 @@ def remove_leftovers(folder: str) -> None:
 def resolve(checkpoint_path: str) -> str:
     """A checkpoint's path without ending, from itself, one of its files, or its folder.
 
-    In a folder the newest of ours that can be read comes first (newer ones are named), then what
-    its `checkpoint` file names, then the only checkpoint there is. `model.ckpt-STEP`, as older
+    In the folder of a run, which may hold the train_dir as `train`, the best comes first, then the
+    newest of ours that can be read (newer ones are named), then what its `checkpoint` file names,
+    then the only checkpoint there is. `model.ckpt-STEP`, as older
     trainers named theirs, finds our `ckpt-STEP`.
 
     A name of `weights` without a folder finds what was fetched under it.
@@ -284,17 +281,15 @@ def resolve(checkpoint_path: str) -> str:
                 f"scripts/fetch_weights.py {checkpoint_path}."
             )
         return fetched
-    path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", checkpoint_path.rstrip("/"))
+    path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", model_train_dir.find(checkpoint_path))
     is_folder = tf.io.gfile.isdir(path)
     ours = re.sub(r"model\.ckpt-(\d+)$", r"ckpt-\1", path)
     if not tf.io.gfile.exists(f"{path}.index") and tf.io.gfile.exists(f"{ours}.index"):
         return ours
     if tf.io.gfile.exists(f"{path}.index") or (not is_folder and tf.io.gfile.exists(path)):
         return path  # the second is TensorFlow's older form, one file, as slim's vgg_16.ckpt
-    if is_folder and list_steps(path) and (found := newest(path)):
-        for sentence in found.skipped:
-            print(f"Skipped: {sentence}", flush=True)
-        return found.path
+    if is_folder and (found := _best_or_newest(path)):
+        return found
     if is_folder and (latest := tf.train.latest_checkpoint(path)):
         return latest
     only = tf.io.gfile.glob(f"{path}/*.index") or tf.io.gfile.glob(f"{path}/*.ckpt")
@@ -314,6 +309,24 @@ def resolve(checkpoint_path: str) -> str:
         f"--checkpoint_path={checkpoint_path} holds no checkpoint: give a train_dir, or the "
         "path of a checkpoint without its ending, such as train/ckpt-1000."
     )
+
+
+def _best_or_newest(folder: str) -> str | None:
+    """The best checkpoint of a train_dir, or else its newest, said in a line; None without any."""
+    skipped: list[str] = []
+    found, rank = None, "the best"
+    try:
+        found = newest(tf.io.gfile.join(folder, model_train_dir.BEST))
+    except InputError as error:
+        skipped.append(str(error))
+    if not found and list_steps(folder):
+        found, rank = newest(folder), "the latest"
+    if not found:
+        return None
+    for sentence in (*skipped, *found.skipped):
+        print(f"Skipped: {sentence}", flush=True)
+    print(f"Checkpoint: {found.path}, {rank} of {folder}.", flush=True)
+    return found.path
 
 
 def step_of(path: str) -> int:

@@ -33,6 +33,8 @@ _KINDS: dict[str, Any] = {
     "labels": list,
     "preprocessing_name": str | None,
     "half_pixel_centers": bool,
+    "thresholds": list | None,
+    "thresholds_from": str,
 }
 _KNOWN = {"precision": PRECISIONS, "score": SCORES}
 
@@ -51,6 +53,8 @@ class Description:
       preprocessing_name: a name of `preprocessing_factory`; None for the network's own.
       score: a name of `detections.SCORES`: what makes scores of logits.
       half_pixel_centers: of the warp to the network's size; see `geometry.resize`.
+      thresholds: score of each class's best F1, where an evaluation found them.
+      thresholds_from: which evaluation did.
     """
 
     model_name: str
@@ -62,6 +66,8 @@ class Description:
     preprocessing_name: str | None = None
     score: str = "softmax"
     half_pixel_centers: bool = True
+    thresholds: tuple[float, ...] | None = None
+    thresholds_from: str = ""
 
     def __post_init__(self):
         _ = self.anchor_sizes  # which refuses what it cannot read
@@ -114,6 +120,8 @@ class Description:
         """One line of JSON, with the network's image size for readers that know no networks."""
         image_size = nets_factory.get_network(self.model_name).parameters.image_size
         own = dataclasses.asdict(self)
+        if self.thresholds is None:
+            del own["thresholds"], own["thresholds_from"]
         return json.dumps({"format": FORMAT, "image_size": image_size, **own})
 
     @classmethod
@@ -211,7 +219,17 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
         found[name] = value
     if not found["input_scale"]:
         raise ValueError("input_scale is 0")
-    return {**found, "labels": check_labels(found["labels"], where="The checkpoint")}
+    labels = check_labels(found["labels"], where="The checkpoint")
+    thresholds = found.get("thresholds")
+    if thresholds is not None:
+        thresholds = tuple(thresholds)
+        if len(thresholds) != len(labels) or not all(map(_is_score, thresholds)):
+            raise ValueError(f"thresholds is {shortened(found['thresholds'])}")
+    return {**found, "labels": labels, "thresholds": thresholds}
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, float) and 0 <= value <= 1
 
 
 class CheckpointOverrides(NamedTuple):

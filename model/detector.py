@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from model import checkpoints
+from model import checkpoints, score_thresholds
 from model.description import CheckpointOverrides, Description
 from nets import analysis, anchors, detections, losses, nets_factory, variables
 from nets.losses import Loss, Predictions
@@ -103,9 +103,10 @@ class Detector(tf.Module):
         Raises:
           InputError: no checkpoint there, or not one of such a network.
         """
-        tensors = checkpoints.read(checkpoints.resolve(checkpoint_path))
-        precision = hardware.resolve_precision(precision)
-        detector = cls(hints.describe(tensors), precision=precision)
+        path = checkpoints.resolve(checkpoint_path)
+        tensors = checkpoints.read(path)
+        description = score_thresholds.with_evaluation(hints.describe(tensors), path)
+        detector = cls(description, precision=hardware.resolve_precision(precision))
         detector.load(detector.weights_of(tensors, use_moving_average=use_moving_average))
         detector.freeze()
         return detector
@@ -238,15 +239,26 @@ class Detector(tf.Module):
         sums = loss(predictions, targets, step=step)
         return {name: value / normalizer for name, value in sums.items()}
 
-    def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
-        """All four steps on images of any size: uint8[H, W, 3] RGB each.
+    def detect(
+        self,
+        images: Sequence[np.ndarray],
+        *,
+        select_threshold: str | score_thresholds.Threshold = score_thresholds.AUTO,
+        **thresholds,
+    ) -> list[PictureDetections]:
+        """All four steps on images of any size.
 
-        Thresholds are those of `detections.detect`.
+        Args:
+          images: uint8[H, W, 3] RGB each.
+          select_threshold: score that a detection must exceed, or that of each class; auto is that
+            of the best F1 where an evaluation found it, else 0.3.
+          **thresholds: others of `detections.detect`.
         """
         if not images:
             return []
         inputs = tf.stack([self.preprocess(tf.constant(image)) for image in images])
-        return unpad(self._detect(inputs, **thresholds))
+        limit = score_thresholds.resolve(select_threshold, self.description)
+        return unpad(self._detect(inputs, select_threshold=limit, **thresholds))
 
     def detect_inputs(self, inputs: tf.Tensor, **thresholds) -> detections.PaddedDetections:
         """f32[B, S, S, 3] network inputs -> padded detections, as one compiled function."""

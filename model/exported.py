@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.layouts.values import number, shortened
+from model import score_thresholds
 from model.description import CheckpointOverrides, Description
 from model.detector import PictureDetections, unpad
 from nets import detections
@@ -87,13 +88,16 @@ class ExportedDetector:
     def detect(self, images: Sequence[np.ndarray], **thresholds) -> list[PictureDetections]:
         """Images of any size, uint8[H, W, 3] RGB each; thresholds as of `detections.detect`.
 
-        Those that are not given are the export's. The images go through the network together,
-        but for TFLite's, which takes them one by one.
+        Those that are not given are the export's; select_threshold may be auto. The images go
+        through the network together, but for TFLite's, which takes them one by one.
         """
         if not images:
             return []
         centred = self.description.half_pixel_centers
         size = self.image_size
+        if "select_threshold" in thresholds:
+            given = thresholds["select_threshold"]
+            thresholds["select_threshold"] = score_thresholds.resolve(given, self.description)
         inputs = np.stack([resize(image, size, half_pixel_centers=centred) for image in images])
         return unpad(self._detect(inputs, **thresholds))
 

@@ -1,4 +1,4 @@
-"""The folder of a run: its lock, flags.txt, labels.txt and metrics.jsonl."""
+"""The folder of a run: its lock, flags.txt, labels.txt, metrics.jsonl and best/."""
 
 import contextlib
 import os
@@ -19,6 +19,7 @@ EVALUATIONS = "evaluations.jsonl"
 FLAGS = "flags.txt"
 LABELS = "labels.txt"
 CONFIGURATION = "configuration.txt"
+BEST = "best"
 _OURS = re.compile(
     r"ckpt-\d+(_temp|\..*)?|checkpoint|events\.out\..*|metrics\.jsonl|flags\.txt|labels\.txt"
     r"|evaluations(\.jsonl)?|best|configuration\.txt"
@@ -73,13 +74,32 @@ def clears(train_dir: str, path: str) -> bool:
     return bool(_OURS.fullmatch(first))
 
 
-def read_number(train_dir: str, flag: str) -> int | None:
-    """The whole number that the run's flags.txt has for a flag; None where it has none."""
+def find(folder: str) -> str:
+    """The train_dir that a folder is or, as `train`, holds."""
+    folder = folder.rstrip("/") or folder
+    inside = tf.io.gfile.join(folder, "train")
+    is_one = tf.io.gfile.exists(tf.io.gfile.join(folder, FLAGS))
+    return inside if not is_one and tf.io.gfile.isdir(inside) else folder
+
+
+def of_checkpoint(path: str) -> str:
+    """The train_dir of a checkpoint, which may be in its best/."""
+    folder = os.path.dirname(path)
+    return os.path.dirname(folder) if os.path.basename(folder) == BEST else folder
+
+
+def read_flags(train_dir: str) -> dict[str, str]:
+    """The flags of the run, as flags.txt has them; none where it is absent."""
     path = tf.io.gfile.join(train_dir, FLAGS)
     if not tf.io.gfile.exists(path):
-        return None
-    match = re.search(rf"^--{flag}=(\d{{1,18}})$", files.read_text(path), re.MULTILINE)
-    return int(match.group(1)) if match else None
+        return {}
+    return dict(re.findall(r"^--(\w+)=(.*)$", files.read_text(path), re.MULTILINE))
+
+
+def read_number(train_dir: str, flag: str) -> int | None:
+    """The whole number that the run's flags.txt has for a flag; None where it has none."""
+    value = read_flags(train_dir).get(flag, "")
+    return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else None
 
 
 def last_step(folder: str) -> int | None:

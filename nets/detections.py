@@ -1,6 +1,6 @@
 """From predictions to detections: scores, boxes, suppression per class, best of an image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -39,7 +39,7 @@ def detect(
     *,
     prior_scaling: tuple[float, ...] = PRIOR_SCALING,
     score: str = "softmax",
-    select_threshold: float = 0.01,
+    select_threshold: float | Sequence[float] = 0.01,
     select_top_k: int = 400,
     nms_threshold: float = 0.45,
     keep_top_k: int = 200,
@@ -52,13 +52,17 @@ def detect(
       anchors: f32[A, 4].
       prior_scaling: the box coder's variances.
       score: a name of `SCORES`.
-      select_threshold: score that a detection must exceed.
+      select_threshold: score that a detection must exceed; or one for each class.
       select_top_k: candidates of each class that enter the suppression.
       nms_threshold: IoU above which the box of lower score is dropped.
       keep_top_k: K, detections of an image over all classes.
     """
     boxes = box_ops.decode(offsets, anchors, prior_scaling)
     scores = tf.transpose(SCORES[score](logits)[..., 1:], [0, 2, 1])
+    if isinstance(select_threshold, Sequence):
+        limits = tf.constant(select_threshold, tf.float32)[:, None]
+        scores = tf.where(scores > limits, scores, 0.0)
+        select_threshold = min(select_threshold)
     top_k = min(select_top_k, anchors.shape[0])
     best_scores, best = tf.math.top_k(scores, top_k)
     best_boxes = tf.gather(boxes, best, batch_dims=1)

@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks._records import run_script
 from metrics import tables
+from metrics.coco import Scores
 from metrics.voc import Result
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -189,7 +190,9 @@ def test_quoted_messages_are_those_of_the_code():
 def test_every_key_of_the_scores_is_explained():
     page = (ROOT / "docs" / "outputs.md").read_text()
     none = np.zeros(0, np.int64)
-    keys = tables.metrics_json(Result((), none, none, 0.5), step=1, num_images=0, COCO={})
+    keys = tables.metrics_json(
+        Result((), none, none, 0.5), Scores([], []), step=1, num_images=0, COCO={}, checkpoint=""
+    )
     assert [key for key in keys if f"`{key}`" not in page] == []
 
 

@@ -7,21 +7,26 @@ do not end them.
 
 train_dir gets `evaluations.jsonl` (a line each: step, mAP_VOC07, mAP_VOC12), `evaluations/` (the
 newest metrics.json, and TensorBoard's events) and `best/` (the checkpoint of the highest mAP_VOC07,
-the first of equals, with its metrics.json). A resumed run resumes from these lines: an evaluation
-that was cut short is made again, and nothing is evaluated twice.
+the first of equals, with its metrics.json and, in its description, the score thresholds). A
+resumed run resumes from these lines: an evaluation that was cut short is made again, and nothing
+is evaluated twice.
 """
 
+import dataclasses
 import enum
 import math
 import time
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from deployment.cluster import Cluster
 from evaluation.evaluate import evaluate_checkpoint, get_dataset
 from evaluation.settings import EvalSettings
+from metrics import thresholds
 from model import checkpoints, train_dir
+from model.description import Description
 from model.train_dir import METRIC, Line, best_of, has_converged
 from runtime import files, json_log
 from runtime.errors import InputError
@@ -131,7 +136,7 @@ class Evaluations:
         line: Line = {"step": step, METRIC: result.mean_ap_voc07, "mAP_VOC12": result.mean_ap_voc12}
         is_best = best_of([*self._history, line]) is line
         if is_best:
-            self._keep(path)
+            self._keep(path, thresholds.suggested(result))
         self._history.append(line)
         with files.explain_write_errors(
             tf.io.gfile.join(self._settings.train_dir, train_dir.EVALUATIONS)
@@ -142,9 +147,18 @@ class Evaluations:
         self._writer.message(f"Step {step}: {METRIC} {_shown(line)} on {split}{best}.")
         self._ended = time.monotonic()
 
-    def _keep(self, path: str) -> None:
+    def _keep(self, path: str, score_thresholds: tuple[float, ...] | None) -> None:
+        tensors = checkpoints.read(path)
+        if score_thresholds:
+            description = dataclasses.replace(
+                Description.from_json(tensors["description"].item().decode()),
+                thresholds=score_thresholds,
+                thresholds_from=f"{self._settings.eval_split} at step {checkpoints.step_of(path)}",
+            )
+            tensors["description"] = np.array(description.to_json(), object)
         folder, scores = (
-            tf.io.gfile.join(self._settings.train_dir, name) for name in ("best", "evaluations")
+            tf.io.gfile.join(self._settings.train_dir, name)
+            for name in (train_dir.BEST, "evaluations")
         )
         with files.explain_write_errors(folder):
             tf.io.gfile.makedirs(folder)
@@ -152,7 +166,7 @@ class Evaluations:
                 # In this order a full disk leaves the earlier best as it was.
                 source = tf.io.gfile.join(scores, "metrics.json")
                 tf.io.gfile.copy(source, temporary, overwrite=True)
-                checkpoints.replace_best(path, folder)
+                checkpoints.replace_best(folder, checkpoints.step_of(path), tensors)
 
     def _after_batch(self) -> None:
         self._watchdog.beat("a batch of the evaluation")

@@ -167,7 +167,7 @@ def _find(folder: str) -> LoadedCheckpoint | None:
     found = checkpoints.newest(folder)
     if found:
         checkpoints.quarantine_unreadable(folder, after=found.step)
-    for each in (folder, tf.io.gfile.join(folder, "best")):
+    for each in (folder, tf.io.gfile.join(folder, train_dir.BEST)):
         checkpoints.remove_leftovers(each)
     return found
 

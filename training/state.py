@@ -318,7 +318,9 @@ def _read_earlier(
             f"understood ({one_line(error)}): restore it from a copy, or start over with "
             "--overwrite."
         ) from error
-    return Description.from_tensors(earlier), facts
+    description = Description.from_tensors(earlier)
+    # A checkpoint of best/ has thresholds, which training has no use for.
+    return dataclasses.replace(description, thresholds=None, thresholds_from=""), facts
 
 
 def _refuse_changes(before: dict, now: dict, settings: ResolvedSettings) -> None:

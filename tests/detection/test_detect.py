@@ -354,7 +354,7 @@ def test_stopped_run_over_files_leaves_an_unfinished_name(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"select_threshold": 1.0}, "--select_threshold=1.0 must lie in"),
+        ({"select_threshold": 1.0}, "--select_threshold=1.0 must be auto, or"),
         ({"nms_threshold": -0.1}, "--nms_threshold=-0.1 must lie in"),
         ({"batch_size": 0}, "--batch_size=0 must be 1 or more"),
         ({"keep_top_k": 0}, "--keep_top_k=0 must be"),

@@ -52,7 +52,7 @@ def examples(detector) -> list[bytes]:
     for k, size in enumerate(SIZES):
         noise = draw.integers(0, 256, (9, 9, 3), np.uint8)
         image = cv2.resize(noise, size[::-1], interpolation=cv2.INTER_CUBIC)
-        found = detector.detect([image])[0]
+        found = detector.detect([image], select_threshold=0.01)[0]
         of_each = [np.flatnonzero(found.classes == number)[:40:10] for number in (1, 2, 3)]
         rows = np.concatenate(of_each)[: 0 if k == 2 else None]
         boxes = np.clip(found.boxes[rows] + draw.normal(scale=0.02, size=(len(rows), 4)), 0, 1)

@@ -15,10 +15,15 @@ VALUES = {
     "num_images": 4,
     "mAP_VOC07": 0.5,
     "mAP_VOC12": None,
+    "mAP50": None,
+    "mAP50_95": 0.375,
     "AP_VOC07": {"cat": 0.25, "<script>": 0.75, "dog": None},
     "AP_VOC12": {"cat": None, "<script>": None, "dog": None},
+    "AP50": {"cat": None, "<script>": None, "dog": None},
+    "AP50_95": {"cat": 0.375, "<script>": None, "dog": None},
 }
 TAGS = {"AP_VOC07/mAP": 0.5, "AP_VOC07/cat": 0.25, "AP_VOC07/<script>": 0.75}
+TAGS |= {"AP50_95/mAP": 0.375, "AP50_95/cat": 0.375}
 
 
 def read_events(folder):

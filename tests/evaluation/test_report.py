@@ -16,6 +16,7 @@ import pytest
 from evaluation import report
 from evaluation.report import Evaluation
 from evaluation.report_pictures import _compare, choose, count_by_image, draw
+from metrics import coco
 from metrics.errors_by_kind import confusion, diagnose
 from metrics.voc import Detections, GroundTruth, evaluate
 from visualization.charts import plain
@@ -67,6 +68,7 @@ def jittered(num_images: int = 12) -> Evaluation:
         detections=found,
         truth=truth,
         result=evaluate(found, truth, labels=LABELS),
+        scores=coco.score(found, truth, num_images=num_images, labels=LABELS),
         labels=LABELS,
         names=names,
         sizes=np.full((num_images, 2), 200),

@@ -32,7 +32,9 @@ def test_coco_weights_score_on_voc_images_as_in_tensorflow_js(shared, tmp_path):
     for name in names:
         image = cv2.imread(str(folder / "JPEGImages" / f"{name}.jpg"))[..., ::-1]
         height, width = image.shape[:2]
-        (found,) = detector.detect([image], nms_threshold=0.6, keep_top_k=100)
+        (found,) = detector.detect(
+            [image], select_threshold=0.01, nms_threshold=0.6, keep_top_k=100
+        )
         for box, k, score in zip(found.boxes, found.classes, found.scores, strict=True):
             label = detector.labels[k - 1]
             if label in VOC_NAMES:

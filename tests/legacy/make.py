@@ -62,7 +62,7 @@ def detect(export_dir: pathlib.Path, export_format: str, images: list) -> list[d
     """What the old code detects with an export, image by image."""
     exported = importlib.import_module("deployment.exported")
     detector = exported.ExportedDetector(str(export_dir), format=export_format)
-    found = detector.detect(images)
+    found = detector.detect(images, select_threshold=0.01)
     return [{name: part.tolist() for name, part in each._asdict().items()} for each in found]
 
 

@@ -87,3 +87,26 @@ def test_voc_tables_become_cocos_with_difficult_objects_as_crowds():
         "score": 0.25,
     }
     assert coco.evaluate(results, as_coco)["AP"] == pytest.approx(1.0)
+
+
+def test_classes_have_the_aps_whose_mean_is_cocos():
+    """Cats: one found well, one at IoU 0.7, of two. Dogs: none of one. Cows: only a difficult."""
+    boxes = np.array([[0, 0, 100, 100], [0, 0, 100, 100], [0, 0, 50, 50], [0, 0, 9, 9]], float)
+    truth = voc.GroundTruth(
+        np.array([0, 1, 1, 0]), np.array([1, 1, 2, 3]), boxes, np.array([False, False, False, True])
+    )
+    loose = boxes[:2].copy()
+    loose[1, 2] = 70  # covers 0.7 of the second cat
+    found = voc.Detections(np.array([0, 1]), np.array([1, 1]), np.array([0.9, 0.8]), loose)
+    given = {"num_images": 2, "labels": ("cat", "dog", "cow")}
+    scores = coco.score(found, truth, **given, all_numbers=True)
+    assert [pytest.approx(1.0), 0.0, None] == scores.AP50
+    # Up to 0.70 both are found, 1.0; above, one of two: 51 of 101 recall levels.
+    high = pytest.approx((5 * 1.0 + 5 * 51 / 101) / 10)
+    assert [high, 0.0, None] == scores.AP50_95
+    assert scores.numbers["AP50"] == pytest.approx(0.5)
+    assert scores.numbers["AP"] == pytest.approx(scores.AP50_95[0] / 2)
+    alone = coco.score(found, truth, **given)
+    assert alone == scores._replace(numbers=None)
+    nothing = voc.concatenate([])
+    assert coco.score(nothing, truth, **given).AP50 == [0.0, 0.0, None]

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from model import checkpoints
 from runtime.errors import InputError
+from tests.limits import file_size_limit
 
 TENSORS = {
     "net/conv1/weights": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -104,13 +105,12 @@ def test_saved_files_reach_the_disk_before_their_names_and_the_index_is_named_la
 def test_copied_files_reach_the_disk_before_their_names_and_the_index_is_named_last(
     tmp_path, done_to_disk
 ):
-    path = save(tmp_path, 7)
-    done_to_disk.clear()
-    checkpoints.replace_best(path, str(tmp_path / "best"))
+    (tmp_path / "best").mkdir()
+    checkpoints.replace_best(str(tmp_path / "best"), 7, {"w": tf.zeros(3)})
     assert done_to_disk[:5] == [
-        "sync ckpt-7.data-00000-of-00001.temp",
+        "sync ckpt.data-00000-of-00001",
         "rename to ckpt-7.data-00000-of-00001",
-        "sync ckpt-7.index.temp",
+        "sync ckpt.index",
         "rename to ckpt-7.index",
         "sync best",
     ]
@@ -126,6 +126,23 @@ def test_resolve_takes_the_newest_of_a_folder(tmp_path):
     save(tmp_path, 3)
     path = save(tmp_path, 12)
     assert checkpoints.resolve(f"{tmp_path}/") == path
+
+
+def test_resolve_takes_the_best_of_a_run_and_says_so(tmp_path, capsys):
+    """The folder may be the train_dir, or hold it as `train`; a best that is damaged is skipped."""
+    folder = tmp_path / "mine" / "train"
+    save(folder, 12)
+    newest, best = str(folder / "ckpt-12"), str(folder / "best" / "ckpt-3")
+    assert checkpoints.resolve(f"{tmp_path}/mine/") == newest
+    assert capsys.readouterr().out == f"Checkpoint: {newest}, the latest of {folder}.\n"
+    checkpoints.replace_best(str(folder / "best"), 3, {"w": tf.zeros(3)})
+    for given in (tmp_path / "mine", folder):
+        assert checkpoints.resolve(str(given)) == best
+        assert capsys.readouterr().out == f"Checkpoint: {best}, the best of {folder}.\n"
+    assert checkpoints.resolve(newest) == newest
+    harm(best)
+    assert checkpoints.resolve(str(folder)) == newest
+    assert "ckpt-3 cannot be read" in capsys.readouterr().out
 
 
 def harm(path: str) -> None:
@@ -280,17 +297,19 @@ def test_header_whose_description_is_no_text_is_bad_input(tmp_path, text):
 
 def test_copy_is_alone_in_its_folder(tmp_path):
     for step, value in ((3, 1.0), (9, 2.0)):
-        checkpoints.replace_best(save(tmp_path, step, value=value), str(tmp_path / "best"))
+        checkpoints.replace_best(str(tmp_path / "best"), step, {"w": tf.constant(value)})
     names = sorted(path.name for path in (tmp_path / "best").iterdir())
     assert names == ["checkpoint", "ckpt-9.data-00000-of-00001", "ckpt-9.index"]
-    assert checkpoints.newest(str(tmp_path / "best")).tensors["net/conv1/weights"][0, 0] == 2.0
-    checkpoints.replace_best(str(tmp_path / "ckpt-3"), str(tmp_path / "best"))
+    assert checkpoints.newest(str(tmp_path / "best")).tensors["w"] == 2.0
+    checkpoints.replace_best(str(tmp_path / "best"), 3, {"w": tf.zeros(3)})
     assert checkpoints.list_steps(str(tmp_path / "best")) == [3]
 
 
 @pytest.mark.faults
-def test_copy_that_cannot_be_made_is_refused_and_keeps_what_was_there(tmp_path):
-    checkpoints.replace_best(save(tmp_path, 3), str(tmp_path / "best"))
-    with pytest.raises(InputError, match="ckpt-8 could not be written"):
-        checkpoints.replace_best(str(tmp_path / "ckpt-8"), str(tmp_path / "best"))
-    assert checkpoints.list_steps(str(tmp_path / "best")) == [3]
+def test_best_that_cannot_be_written_is_refused_and_keeps_what_was_there(tmp_path):
+    best = str(tmp_path / "best")
+    checkpoints.replace_best(best, 3, {"w": tf.zeros(3)})
+    said = pytest.raises(InputError, match="ckpt-8 could not be written")
+    with said, file_size_limit(500):
+        checkpoints.replace_best(best, 8, {"w": tf.zeros(3000)})
+    assert checkpoints.list_steps(best) == [3]

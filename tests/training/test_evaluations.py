@@ -3,6 +3,7 @@
 The rest, with real checkpoints, is in tests/end_to_end/test_train_and_evaluate.py.
 """
 
+import dataclasses
 import json
 import time
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from model import checkpoints
 from model import train_dir as model_train_dir
+from model.description import Description
 from runtime.errors import InputError
 from runtime.signals import StopRequest
 from runtime.watchdog import Watchdog
@@ -201,8 +203,23 @@ def test_full_disk_leaves_the_earlier_best_as_it_was(room, values, named, tmp_pa
     chief = evaluations(Scripted(), tmp_path)
     said = f"{named} could not be written .*: make room and run again"
     with pytest.raises(InputError, match=said), file_size_limit(room):
-        chief._keep(path)
+        chief._keep(path, None)
     assert {each: each.read_bytes() for each in best.iterdir()} == before
-    chief._keep(path)
+    chief._keep(path, None)
     assert checkpoints.list_steps(str(best)) == [4]
     assert (best / "metrics.json").read_text() == '{"step": 4}'
+
+
+def test_best_checkpoint_knows_the_thresholds_of_its_evaluation(tmp_path):
+    (tmp_path / "evaluations").mkdir()
+    (tmp_path / "evaluations" / "metrics.json").write_text("{}")
+    plain = Description(model_name="ssd_32_tiny", labels=("cat", "dog"))
+    tensors = {"w": tf.ones(3), "description": tf.constant(plain.to_json())}
+    path = checkpoints.save(str(tmp_path), 4, tensors)
+    evaluations(Scripted(), tmp_path)._keep(path, (0.25, 0.5))
+    found = checkpoints.read(str(tmp_path / "best" / "ckpt-4"))
+    assert found["w"].tolist() == [1, 1, 1]
+    known = {"thresholds": (0.25, 0.5), "thresholds_from": "val at step 4"}
+    description = Description.from_json(found["description"].item().decode())
+    assert description == dataclasses.replace(plain, **known)
+    assert Description.from_json(checkpoints.read(path)["description"].item().decode()) == plain
