@@ -267,7 +267,8 @@ def _steps(
     """Who takes the steps: this process, from a source, or workers that it hands them to."""
     settings = start.settings
     if servers is None:
-        source = RecordSource(dataset.shards, skip_bad=settings.skip_bad)
+        num_anchors = len(state.detector.anchors)
+        source = RecordSource(dataset.shards, skip_bad=settings.skip_bad, max_objects=num_anchors)
         return source, LocalSteps(start, state, dataset, source, strategy)
     return None, RemoteSteps(
         state,

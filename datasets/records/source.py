@@ -27,6 +27,12 @@ _REMEMBERED = 4096  # records read last, among which a failure is looked for
 class RecordSource:
     """Records by number as a tf.data operation that remembers what went wrong.
 
+    Args:
+      shards: paths of the records' files.
+      skip_bad: how many may be left out.
+      max_objects: how many an image may have; None for any number.
+      report: takes one line of text at a time.
+
     Attributes:
       error: the first error that may not be skipped, for a message better than tf.data's.
       bad: the records left out, by number, with the reason.
@@ -37,10 +43,12 @@ class RecordSource:
         shards: tuple[str, ...],
         *,
         skip_bad: int = 0,
+        max_objects: int | None = None,
         report: Callable[[str], None] = print,
     ):
         self._reader = RecordReader(shards)
         self._skip_bad, self._report = skip_bad, report
+        self._max_objects = max_objects
         self._looked_at = np.zeros(len(self._reader), bool)
         self._recent: collections.deque[int] = collections.deque(maxlen=_REMEMBERED)
         self._lock = threading.Lock()
@@ -119,13 +127,19 @@ class RecordSource:
             contents = read_contents(data)
         except ValueError as error:
             raise InputError(f"{where}: this record is no annotated image: {error}.") from error
+        name = contents.filename or "without a name"
+        count = len(contents.labels) - sum(contents.crowd)
+        if self._max_objects is not None and count > self._max_objects:
+            raise InputError(
+                f"{where}: the image {name} has {count} objects, and the network can learn "
+                f"{self._max_objects} of an image, one for each anchor: cut it into smaller images."
+            )
         try:
             check_header_limits(contents.encoded)
             if decode:
                 tf.io.decode_image(contents.encoded, channels=3, expand_animations=False)
         except (ValueError, tf.errors.OpError) as error:
             what = "does not decode" if isinstance(error, tf.errors.OpError) else str(error)
-            name = contents.filename or "without a name"
             raise InputError(f"{where}: the image {name} {what}.") from error
 
     def _leave_out(self, number: int, error: InputError) -> None:

@@ -102,6 +102,14 @@ def test_bad_record_stops_training_and_is_named(open_source, kind):
         assert "4.jpg" in str(caught.value)
 
 
+def test_image_of_more_objects_than_allowed_is_a_bad_record(open_source):
+    with pytest.raises(
+        InputError, match=r"byte \d+: the image \d\.jpg has 1 objects, .* can learn 0"
+    ):
+        train(open_source({}, max_objects=0)[0])
+    assert train(open_source({}, max_objects=1)[0])
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_next_good_record_takes_the_place_of_a_bad_one(open_source, kind):
     clean = train(open_source({})[0])
