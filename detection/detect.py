@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import numpy as np
 import tensorflow as tf
 
-from datasets.layouts.image_file import names_in
+from datasets.layouts.image_file import count_endings, names_in
 from detection import writers as detection_writers
 from detection.settings import DetectSettings
 from detection.sources import Frame, PictureFiles, Video
@@ -72,6 +72,10 @@ def run(
     """
     classes = _class_ids(settings.classes, detector.labels)
     check_outputs(source, settings)
+    if isinstance(source, PictureFiles) and source.passed_over:
+        there, count = count_endings(source.passed_over), len(source.passed_over)
+        noun = "file" if count == 1 else "files"
+        progress.message(f"{count} {noun} passed over: {there}")
     writers = _open_writers(source, settings, detector.labels)
     whole = False
     with _interrupted_by_signals():

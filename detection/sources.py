@@ -19,7 +19,9 @@ import tensorflow as tf
 from datasets.layouts.decoding import read_picture
 from datasets.layouts.image_file import (
     PICTURE_ENDINGS,
+    count_endings,
     is_folder,
+    others_in,
     pictures_in,
     printable,
 )
@@ -56,9 +58,10 @@ class PictureFiles:
     is_video = False
     is_live = False
 
-    def __init__(self, paths: Sequence[str]):
-        """Takes the paths; nothing is read before iteration."""
+    def __init__(self, paths: Sequence[str], *, passed_over: Sequence[str] = ()):
+        """Takes the paths, and names of what lies there and is no image; nothing is read yet."""
         self.paths = tuple(paths)
+        self.passed_over = tuple(passed_over)
         self.total: int | None = len(self.paths)
         root = os.path.dirname(self.paths[0])
         if any(os.path.dirname(path) != root for path in self.paths):
@@ -159,12 +162,12 @@ def open_source(text: str) -> PictureFiles | Video:
 
 def _open_path(text: str) -> PictureFiles | Video:
     if is_folder(text):
-        return PictureFiles(_list_folder(text))
+        return PictureFiles(_list_folder(text), passed_over=others_in(text))
     if tf.io.gfile.exists(text):
         return Video(text, name=text) if is_video(text) else PictureFiles([text])
     if not set("*?[") & set(text):
         raise InputError(f"--input={text} is not there: give an image, folder, glob or video.")
-    return PictureFiles(_list_glob(text))
+    return _open_glob(text)
 
 
 def is_video(path: str) -> bool:
@@ -187,20 +190,23 @@ def _title(name: str) -> str:
 def _list_folder(folder: str) -> list[str]:
     paths = pictures_in(folder)
     if not paths:
+        there = count_endings(others_in(folder)) or "nothing"
         raise InputError(
-            f"--input={folder} has no images ({', '.join(PICTURE_ENDINGS)}) in it: name the "
-            f"folder that holds them, or quote a glob such as '{os.path.join(folder, '**/*.jpg')}'."
+            f"--input={folder} has no images ({', '.join(PICTURE_ENDINGS)}) in it, but {there}: "
+            "name the folder that holds them, or quote a glob such as "
+            f"'{os.path.join(folder, '**/*.jpg')}'."
         )
     return paths
 
 
-def _list_glob(pattern: str) -> list[str]:
+def _open_glob(pattern: str) -> PictureFiles:
     local = files.is_local(pattern)
     found = glob.glob(pattern, recursive=True) if local else tf.io.gfile.glob(pattern)
-    paths = sorted(path for path in found if not is_folder(path) and not is_video(path))
+    files_found = sorted(path for path in found if not is_folder(path))
+    paths = [path for path in files_found if not is_video(path)]
     if not paths:
         raise InputError(f"--input={pattern} matches no image: check it, and quote it.")
-    return paths
+    return PictureFiles(paths, passed_over=[path for path in files_found if is_video(path)])
 
 
 def unique_stems(names: Sequence[str]) -> list[str]:

@@ -63,9 +63,12 @@ KINDS = {
     "no_size": Severity.NOTE,
     "other_filename": Severity.NOTE,
     "no_objects": Severity.NOTE,
+    "many_objects": Severity.NOTE,
     "no_annotation": Severity.NOTE,
 }
 
+# What evaluation and detection keep of an image, unless --keep_top_k says otherwise.
+_KEPT_DETECTIONS = 200
 _LOST = {"inverted_box", "box_outside", "box_without_area"}
 
 
@@ -251,6 +254,9 @@ def _check_objects(
             kept.append(thing._replace(box=_relative(thing.box, height=height, width=width)))
     if not annotation.objects:
         rows.append(("no_objects", None, "has no objects"))
+    if len(kept) > _KEPT_DETECTIONS:
+        what = f"{len(kept)} objects, of which evaluation finds {_KEPT_DETECTIONS} at most: "
+        rows.append(("many_objects", None, f"has {what}raise its --keep_top_k"))
     return kept, rows
 
 

@@ -12,7 +12,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nets import boxes as box_ops
+from nets import own_anchors
 from nets.parameters import PRIOR_SCALING
+
+_MANY = 128  # objects, from which on a table of all overlaps costs more than it is worth
 
 
 class Targets(NamedTuple):
@@ -47,7 +50,11 @@ def match(
     Returns:
       i32[A] classes and f32[A, 4] offsets.
     """
-    objects = assign(box_ops.iou(boxes, anchors), threshold=threshold)
+    objects = tf.cond(
+        tf.shape(boxes)[0] > _MANY,
+        lambda: assign_many(boxes, anchors, threshold=threshold),
+        lambda: assign(box_ops.iou(boxes, anchors), threshold=threshold),
+    )
     index = tf.where(objects >= 0)  # few: only they need offsets
     theirs = tf.gather(objects, index[:, 0])
     offsets = box_ops.encode(
@@ -63,17 +70,27 @@ def match(
 
 def assign(overlaps: tf.Tensor, *, threshold: float) -> tf.Tensor:
     """The object of every anchor, -1 for none: f32[N, A] -> i32[A]."""
-    num_objects, num_anchors = tf.unstack(tf.shape(overlaps))
+    num_anchors = tf.shape(overlaps)[1]
     index = tf.where(tf.reduce_max(overlaps, axis=0) >= threshold)
     candidates = tf.gather(overlaps, index[:, 0], axis=1)
     # A row more, so that there is a largest one where there are no objects.
     candidates = tf.pad(candidates, [[0, 1], [0, 0]], constant_values=-1.0)
     best = tf.argmax(candidates, axis=0, output_type=tf.int32)
     objects = tf.tensor_scatter_nd_update(tf.fill([num_anchors], -1), index, best)
-    own = best_anchors(overlaps)
+    return _with_own(objects, best_anchors(overlaps))
+
+
+def assign_many(boxes: tf.Tensor, anchors: tf.Tensor, *, threshold: float) -> tf.Tensor:
+    """As `assign`, of f32[N, 4] boxes: in time and memory that grow as N does."""
+    own, best = own_anchors.of_many(boxes, anchors)
+    return _with_own(tf.where(best.strengths >= threshold, best.objects, -1), own)
+
+
+def _with_own(objects: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+    """The object of every anchor i32[A], where every object has its own anchor i32[N]."""
     served = tf.where(own >= 0)[:, 0]
     return tf.tensor_scatter_nd_update(
-        objects, tf.gather(own, served)[:, None], tf.gather(tf.range(num_objects), served)
+        objects, tf.gather(own, served)[:, None], tf.cast(served, tf.int32)
     )
 
 
@@ -82,48 +99,7 @@ def best_anchors(overlaps: tf.Tensor) -> tf.Tensor:
 
     Mostly no two objects have the same best anchor, and a search for the largest overlap of each,
     which costs a fifth of the search for its N largest, is all.
-
-    Equal overlaps: the lower object, then the lower anchor, comes first.
     """
     best = tf.math.top_k(overlaps, k=1).indices[:, 0]
     contested = tf.size(tf.unique(best).y) < tf.size(best)
-    return tf.cond(contested, lambda: _resolve_conflicts(overlaps), lambda: best)
-
-
-def _resolve_conflicts(overlaps: tf.Tensor) -> tf.Tensor:
-    """`best_anchors` where objects share a best anchor.
-
-    The greedy rule (take the largest overlap left, strike out its row and column, repeat) gives the
-    one stable matching of objects and anchors that both prefer larger overlaps. So it may be found
-    by deferred acceptance: every object asks for its best anchor, a contested anchor keeps the best
-    asker, the others ask on. Two or three rounds do where the greedy rule takes N. As only N - 1
-    anchors can be kept from an object by others, it asks none but its N best.
-    """
-    num_objects, num_anchors = tf.unstack(tf.shape(overlaps))
-    length = tf.minimum(num_objects, num_anchors)
-    strengths, choices = tf.math.top_k(overlaps, k=length)
-    rows = tf.range(num_objects)
-
-    def chosen(place: tf.Tensor) -> tf.Tensor:
-        """i32[N]; -1 for an object that has asked all."""
-        asked = tf.gather_nd(choices, tf.stack([rows, tf.minimum(place, length - 1)], axis=1))
-        return tf.where(place < length, asked, -1)
-
-    def losers(place: tf.Tensor) -> tf.Tensor:
-        """bool[N]: whose anchor is asked for by a better one."""
-        choice = chosen(place)
-        strength = tf.gather_nd(strengths, tf.stack([rows, tf.minimum(place, length - 1)], axis=1))
-        rivals = (choice[:, None] == choice[None, :]) & (choice >= 0)[:, None]
-        stronger = (strength[None, :] > strength[:, None]) | (
-            (strength[None, :] == strength[:, None]) & (rows[None, :] < rows[:, None])
-        )
-        return tf.reduce_any(rivals & stronger, axis=1)
-
-    def ask(place: tf.Tensor, lost: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        place = tf.ensure_shape(place + tf.cast(lost, tf.int32), overlaps.shape[:1])
-        # A loop must keep the shapes it begins with; with a static N of 1 they would be forgotten.
-        return place, tf.ensure_shape(losers(place), overlaps.shape[:1])
-
-    start = ask(tf.zeros_like(rows), tf.zeros_like(rows, tf.bool))
-    place, _ = tf.while_loop(lambda _, lost: tf.reduce_any(lost), ask, start)
-    return chosen(place)
+    return tf.cond(contested, lambda: own_anchors.of_overlaps(overlaps), lambda: best)

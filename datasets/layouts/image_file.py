@@ -6,9 +6,11 @@ PNG. A JPEG that was cut off is found by its missing end marker before it is dec
 decoders differ in how they take it.
 """
 
+import collections
 import os
 import re
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -20,7 +22,8 @@ from runtime.errors import InputError, one_line, spelt_out
 
 # What tells images from other files in a folder; where an image has several, the first is taken.
 PICTURE_ENDINGS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
+    *(".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".sr", ".ras"),
 )
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -164,6 +167,22 @@ def names_in(folder: str) -> list[str]:
         return os.listdir(folder) if files.is_local(folder) else tf.io.gfile.listdir(folder)
     except (OSError, tf.errors.OpError) as error:
         raise InputError(f"{folder} cannot be listed ({one_line(error)}): check it.") from error
+
+
+def others_in(folder: str) -> list[str]:
+    """Names of what lies in a folder and is no image; of folders with a '/', and no hidden ones."""
+    names = sorted(name.rstrip("/") for name in names_in(folder) if not name.startswith("."))
+    others = (name for name in names if not name.lower().endswith(PICTURE_ENDINGS))
+    return [f"{n}/" if is_folder(os.path.join(folder, n)) else n for n in others]
+
+
+def count_endings(names: Iterable[str]) -> str:
+    """How many names have which ending, the most first: "3 .heic, 1 folder, 1 without ending"."""
+    endings = collections.Counter(
+        "folder" if name.endswith("/") else os.path.splitext(name)[1].lower() or "without ending"
+        for name in names
+    )
+    return ", ".join(f"{n} {e}{'s' * (e == 'folder' and n > 1)}" for e, n in endings.most_common())
 
 
 def pictures_in(folder: str) -> list[str]:

@@ -179,9 +179,10 @@ class ObjectRules(NamedTuple):
 
     def check(self, contents: Contents) -> None:
         """Raises ValueError where a record breaks a rule."""
-        if len(contents.boxes) > self.max_objects:
+        count = len(contents.boxes) - sum(contents.crowd)  # which are never learnt
+        if count > self.max_objects:
             raise ValueError(
-                f"it has {len(contents.boxes)} objects, and the network has anchors for "
+                f"it has {count} objects, and the network has anchors for "
                 f"{self.max_objects}: remove some, or the image"
             )
         for number, label in enumerate(contents.labels, start=1):

@@ -368,3 +368,10 @@ def test_settings_that_cannot_be_meant_are_refused(wrong, said):
     fine = {"checkpoint_path": "c", "input": "i", "output_dir": "o"}
     with pytest.raises(InputError, match=said):
         DetectSettings(**{**fine, **wrong})
+
+
+def test_files_that_are_no_images_are_counted(pictures, tmp_path):
+    for name in ("a.heic", "b.heic", "list.txt"):
+        (pictures / name).write_bytes(b"x")
+    _, said = run(settings(pictures, tmp_path / "out"))
+    assert "3 files passed over: 2 .heic, 1 .txt" in said

@@ -51,7 +51,9 @@ def pieces(source):
     return [(frame.image_name, frame.stem) for frame in source]
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "webp", "tif", "gif", "ppm"])
+@pytest.mark.parametrize(
+    "ending", ["jpg", "png", "bmp", "webp", "tif", "gif", "ppm", "avif", "jp2"]
+)
 def test_colour_pictures_are_rgb(tmp_path, ending):
     image = read_picture(write_rgb(tmp_path / f"a.{ending}", picture()))
     assert image.shape == (40, 60, 3)
@@ -212,6 +214,26 @@ def test_input_whose_name_is_not_utf8_is_refused(tmp_path):
         match=r"caf\\xe9\.png: the name is not UTF-8 or has control",
     ):
         open_source(os.fsdecode(path))
+
+
+def test_folder_tells_what_is_no_image(tmp_path):
+    for name in ("a.jpg", "b.JPE", "c.png", "below/d.jpg"):
+        write_rgb(tmp_path / name, picture())
+    os.rename(tmp_path / "c.png", tmp_path / "c.jfif")
+    for name in ("1.HEIC", "2.heic", "noending", "clip.mp4", ".hidden"):
+        (tmp_path / name).write_bytes(b"x")
+    source = open_source(str(tmp_path))
+    assert [name for name, _ in pieces(source)] == ["a.jpg", "b.JPE", "c.jfif"]
+    assert sorted(source.passed_over) == ["1.HEIC", "2.heic", "below/", "clip.mp4", "noending"]
+    assert image_file.count_endings(source.passed_over) == (
+        "2 .heic, 1 folder, 1 .mp4, 1 without ending"
+    )
+
+
+def test_folder_without_images_tells_what_is_there(tmp_path):
+    (tmp_path / "1.heic").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"has no images .* in it, but 1 \.heic: name the folder"):
+        open_source(str(tmp_path))
 
 
 def test_glob_looks_into_folders(tmp_path):

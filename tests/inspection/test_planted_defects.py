@@ -109,6 +109,7 @@ def plant_boxes(messy: Messy) -> None:
     messy.plant("unknown_label", good, ("cta", (3, 3, 9, 9)), number=2)
     for _ in range(10):
         messy.add(("cat", (1, 1, 9, 9)))
+    messy.plant("many_objects", *[("cat", (1, 1, 9, 9 + 0.01 * k)) for k in range(201)])
     messy.plant("zero_based", ("cat", (0, 3, 9, 9)), number=1)
 
 

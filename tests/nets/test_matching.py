@@ -1,5 +1,7 @@
 """Matching against a plain loop that takes the largest overlap left, and by hand."""
 
+import time
+
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
@@ -8,7 +10,7 @@ import tensorflow as tf
 
 from nets import anchors as anchor_boxes
 from nets import boxes as box_ops
-from nets import matching
+from nets import matching, own_anchors
 from nets.ssd_vgg_300 import PARAMETERS
 
 SCALING = (0.1, 0.1, 0.2, 0.2)
@@ -217,3 +219,66 @@ def test_small_object_far_below_the_threshold_still_teaches():
     assert float(tf.reduce_max(box_ops.iou(speck, anchors))) < 0.05
     assert np.count_nonzero(made.classes) == 1
     assert np.isfinite(made.offsets).all()
+
+
+def small_objects(seed: int, count: int, *, sides, area: float, equal: bool = False) -> np.ndarray:
+    """Objects in a part of the image; `equal` ones share sides and a grid, so that ties abound."""
+    generator = np.random.default_rng(seed)
+    corners = generator.uniform(0, area, (count, 2))
+    corners = np.round(corners * 32) / 32 if equal else corners
+    size = np.full((count, 2), sides[0]) if equal else generator.uniform(*sides, (count, 2))
+    return np.concatenate([corners, corners + size], 1).astype(np.float32)
+
+
+@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.given(
+    st.integers(0, 10**6),
+    st.integers(1, 90),
+    st.sampled_from([(0.01, 0.02), (0.02, 0.2), (0.1, 0.9), (0.03125, 0.0625)]),
+    st.sampled_from([0.1, 0.6, 1.0]),
+    st.booleans(),
+    st.sampled_from([0.0, 0.3, 0.5]),
+)
+def test_assignment_of_many_is_that_of_the_plain_loop(seed, count, sides, area, equal, threshold):
+    boxes = small_objects(seed, count, sides=sides, area=area, equal=equal)
+    anchors = random_objects(seed + 1, 400)
+    made = matching.assign_many(f32(boxes), f32(anchors), threshold=threshold)
+    overlaps = box_ops.iou(f32(boxes), f32(anchors)).numpy()
+    assert made.numpy().tolist() == plain_assign(overlaps, threshold)
+
+
+@pytest.mark.parametrize(
+    "sides, area, equal",
+    [((0.003, 0.004), 0.1, False), ((0.02, 0.3), 0.8, False), ((0.03125, 0.04), 0.2, True)],
+)
+def test_hundreds_of_objects_match_as_in_the_plain_loop(sides, area, equal):
+    """More than an object lists at once, so that lists are made anew."""
+    anchors = f32(anchor_boxes.make(PARAMETERS, PARAMETERS.sizes_of("voc")))
+    boxes = f32(small_objects(3, 400, sides=sides, area=area, equal=equal))
+    made = matching.match(boxes, tf.range(1, 401), anchors).classes.numpy()
+    overlaps = box_ops.iou(boxes, anchors).numpy()
+    assert made.tolist() == [k + 1 for k in plain_assign(overlaps, 0.5)]
+    assert {*made} == {*range(401)}
+
+
+def test_many_objects_more_than_anchors_leave_the_last_without():
+    boxes = small_objects(0, 30, sides=(0.1, 0.3), area=0.7)
+    anchors = random_objects(1, 20)
+    own, _ = own_anchors.of_many(f32(boxes), f32(anchors))
+    overlaps = box_ops.iou(f32(boxes), f32(anchors))
+    assert own.numpy().tolist() == matching.best_anchors(overlaps).numpy().tolist()
+    assert sorted(own.numpy().tolist())[:11] == [*[-1] * 10, 0]
+
+
+def test_two_thousand_objects_take_no_time_that_grows_with_their_square():
+    anchors = f32(anchor_boxes.make(PARAMETERS, PARAMETERS.sizes_of("coco")))
+    signature = [tf.TensorSpec([None, 4]), tf.TensorSpec([None], tf.int64)]
+    match = tf.function(lambda b, k: matching.match(b, k, anchors), input_signature=signature)
+    boxes = f32(small_objects(0, 2000, sides=(0.0028, 0.0029), area=0.25))
+    seconds = []
+    for _ in range(4):
+        start = time.process_time()
+        made = match(boxes, tf.ones([2000], tf.int64))
+        seconds.append(time.process_time() - start)
+    assert np.count_nonzero(made.classes) >= 2000
+    assert min(seconds) < 1  # 13 with the table of all pairs; the machine may be busy

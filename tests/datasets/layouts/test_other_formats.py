@@ -16,7 +16,10 @@ from runtime import limits
 from tests.voc_folder import annotation_xml, with_exif
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (20, 40, 3), np.uint8)
-FORMATS = {".bmp": "BMP", ".gif": "GIF", ".webp": "WebP", ".tiff": "TIFF", ".ppm": "PNM"}
+FORMATS = {".bmp": "BMP", ".gif": "GIF", ".webp": "WebP", ".tiff": "TIFF", ".avif": "AVIF"}
+FORMATS |= {".jp2": "JPEG 2000", ".ppm": "PNM", ".pam": "PNM", ".ras": "Sun raster"}
+LOSSY = (".gif", ".avif", ".jp2")
+SMALL = [ending for ending in FORMATS if ending != ".jp2"]  # which takes no images of 20 pixels
 
 
 def encode(ending, pixels=PIXELS, *options):
@@ -35,12 +38,26 @@ def webp(kind):
 @pytest.mark.parametrize("ending", FORMATS)
 def test_file_becomes_a_png_of_its_pixels(ending):
     lossless = (cv2.IMWRITE_WEBP_QUALITY, 101) if ending == ".webp" else ()
-    data = encode(ending, PIXELS, *lossless)
-    assert (format_of(data), read_size(data)) == (FORMATS[ending], (20, 40))
+    pixels = np.tile(PIXELS, (2, 2, 1))
+    data = encode(ending, pixels, *lossless)
+    assert (format_of(data), read_size(data)) == (FORMATS[ending], (40, 80))
     found = cv2.imdecode(np.frombuffer(as_png(data), np.uint8), cv2.IMREAD_UNCHANGED)
     assert check_picture(as_png(data)).format == "PNG"
-    if ending != ".gif":  # which has 256 colours
-        np.testing.assert_array_equal(found, PIXELS)
+    if ending not in LOSSY:
+        np.testing.assert_array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("ending", [".pgm", ".pbm"])
+def test_grey_file_becomes_a_png(ending):
+    data = encode(ending, PIXELS[..., 0])
+    assert (format_of(data), read_size(data)) == ("PNM", (20, 40))
+    assert check_picture(as_png(data)).channels == 3
+
+
+def test_size_of_pnm_is_read_behind_comments():
+    assert read_size(b"P6\n# by a tool\n40 20\n255\n" + bytes(2400)) == (20, 40)
+    with pytest.raises(ValueError, match="cut off inside its header"):
+        read_size(b"P6\n# by")
 
 
 @pytest.mark.parametrize("kind", ["lossy", "lossless", "transparent"])
@@ -59,7 +76,7 @@ def test_other_files_are_none_of_them(data):
     assert format_of(data) == ""
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("ending", SMALL)
 @pytest.mark.parametrize("length", [7, 13, 20])
 def test_file_cut_inside_its_header_is_refused(ending, length):
     data = encode(ending)[:length] if ending != ".tiff" else encode(ending)[:8]
@@ -86,18 +103,18 @@ def test_shown_size_is_that_of_viewers():
 
 def test_files_of_all_formats_are_converted_and_inspected(voc, tmp_path, capsys):
     xml = annotation_xml(width=40, height=20, objects=[("cat", (2, 4, 12, 24))])
-    for number, ending in enumerate([*FORMATS, ".jfif"]):
+    for number, ending in enumerate([*SMALL, ".jfif"]):
         voc.add_xml(f"a{number}", xml)
         data = encode(".jpg" if ending == ".jfif" else ending)
         (voc.path / "JPEGImages" / f"a{number}{ending}").write_bytes(data)
     lines = []
     tally = convert(Conversion(str(voc), output_dir=str(tmp_path)), report=lines.append)
     assert lines[0] == "a0.bmp is BMP: encoded anew as PNG"
-    assert tally.summary() == ["images encoded anew as PNG: 5"]
+    assert tally.summary() == ["images encoded anew as PNG: 8"]
     assert tally.notes["encoded_anew"]["a2.webp"] == "WebP"
     inspect.run(InspectSettings(input=str(voc)))
     said = capsys.readouterr().out
-    assert "note: other format: 5" in said
+    assert "note: other format: 8" in said
     assert "mislabelled" not in said
 
 
