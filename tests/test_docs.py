@@ -24,7 +24,11 @@ FURTHER = ("benchmarks/README.md", "checkpoints/README.md", "tests/faults/schedu
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / p for p in FURTHER)])
 PACKAGES = [path.parent for path in ROOT.glob("*/__init__.py")]
 SOURCES = [*ROOT.glob("*.py"), *(path for folder in PACKAGES for path in folder.rglob("*.py"))]
-SETTINGS = sorted([*ROOT.glob("*/settings.py"), *ROOT.glob("*/setting_groups.py")])
+SETTINGS = sorted(
+    path
+    for pattern in ("*/settings.py", "*/fitting/settings.py", "*/setting_groups.py")
+    for path in ROOT.glob(pattern)
+)
 PYTHON = ".venv/bin/python"
 RECIPES = sorted((ROOT / "configs").glob("*.flags"))
 SHELL_SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))

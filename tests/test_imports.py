@@ -62,7 +62,9 @@ def module_imports(path: pathlib.Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+            of_package = {f"{node.module}.{alias.name}" for alias in node.names}
+            # A package that only its modules are taken of has no part in it.
+            found |= of_package if of_package <= names else {str(node.module), *of_package}
     return found & names
 
 

@@ -14,6 +14,7 @@ SMALL = (
     " --max_number_of_steps=4 --depth_multiplier=0.0625 --batch_size=2 --slow_start_step=1"
     " --log_every_n_steps=1"
 )
+SMALL_FIT = " --model_name=ssd_32_tiny --checkpoint_path=none --train_flags=--max_number_of_steps=4"
 
 
 def shell_blocks() -> dict[str, str]:
@@ -35,25 +36,25 @@ def checkout(tmp_path) -> pathlib.Path:
 
 
 def test_readme_has_these_commands_and_no_others():
-    sections = ["Start", "Detect at once", "Your own images", "Ship it", "Several workers"]
-    assert list(shell_blocks()) == sections
+    sections = ["Start", "Detect at once", "Your own images", "Step by step", "Ship it"]
+    assert list(shell_blocks()) == [*sections, "Several workers"]
     start = re.sub(r" +#.*", "", shell_blocks()["Start"]).splitlines()
     assert start == ["make demo", "make test"]
 
 
 def small(commands: str) -> str:
     """The same commands, with a training of a few steps."""
-    lines = [
-        line + SMALL if " train_ssd_network.py " in line else line for line in commands.splitlines()
-    ]
-    return "\n".join(lines)
+    added = {" train_ssd_network.py ": SMALL, " fit_ssd_network.py ": SMALL_FIT}
+    lines = commands.splitlines()
+    return "\n".join(line + "".join(v for k, v in added.items() if k in line) for line in lines)
 
 
 @pytest.mark.slow
 def test_commands_of_the_readme_run_one_after_the_other(checkout, voc_dir):
     (checkout / "my_pictures").symlink_to(voc_dir)
-    for heading in ("Your own images", "Ship it", "Several workers"):
+    for heading in ("Your own images", "Step by step", "Ship it", "Several workers"):
         runs.shell(small(shell_blocks()[heading]), checkout)
+    assert (checkout / "runs" / "fit" / "report" / "index.html").exists()
     results = checkout / "runs" / "mine"
     assert json.loads((results / "eval" / "metrics.json").read_text())["num_images"] == 6
     for folder in ("detections", "exported"):

@@ -33,8 +33,8 @@ from training.fitting.settings import FitSettings
 NAME = "data"  # of the records
 USUAL_HOLDOUT = 0.2
 _MAX_SHOWN = 24
-# What a conversion passes over, or drops and counts; the other kinds spoil what is learnt.
-_PASSED_OVER = {
+# What a conversion skips, or drops and counts; the other kinds spoil what is learnt.
+_SKIPPED = {
     *("bad_annotation", "missing_picture", "bad_picture", "wrong_size"),
     *("inverted_box", "box_outside", "box_without_area"),
 }
@@ -251,13 +251,13 @@ def _say_defects(found: Inspection, page: str) -> None:
 
 def _refuse_harm(found: Inspection, skip_bad: int) -> None:
     counts = found.counts()
-    passed_over = {kind for kind in found.harm if kind in _PASSED_OVER}
-    number = sum(counts[kind] for kind in passed_over)
-    if not found.harm or ({*found.harm} == passed_over and number <= skip_bad):
+    skipped = {kind for kind in found.harm if kind in _SKIPPED}
+    number = sum(counts[kind] for kind in skipped)
+    if not found.harm or ({*found.harm} == skipped and number <= skip_bad):
         return
     remedy = "Correct it and run again"
-    if {*found.harm} == passed_over:
-        remedy += f", or pass over what is wrong by --skip_bad={number}"
+    if {*found.harm} == skipped:
+        remedy += f", or skip what is wrong by --skip_bad={number}"
     raise InputError(f"{found.verdict} {remedy}.")
 
 

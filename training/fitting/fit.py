@@ -169,7 +169,6 @@ def _evaluate(settings: FitSettings, data: FitData, best: str) -> dict[str, Any]
         dataset_split_name=data.test,
         dataset_dir=os.path.join(folder, "records"),
         report_dir=os.path.join(folder, "report"),
-        coco=True,
     )
     evaluate_checkpoint(evaluation)
     with open(os.path.join(evaluation.eval_dir, "metrics.json")) as file:
@@ -204,7 +203,6 @@ def _say_the_end(
     settings: FitSettings, data: FitData, metrics: Mapping[str, Any], train: str
 ) -> None:
     folder = settings.output_dir
-    best = os.path.join(train, "best")
     _title("done", f"step {metrics['step']} is the best, by its score on {data.val}")
     print(f"  mAP_VOC07 {metrics['mAP_VOC07']:.3f}, mAP_VOC12 {metrics['mAP_VOC12']:.3f} on the")
     print(f"  {metrics['num_images']} images of {data.test}; per class in the table above")
@@ -219,9 +217,9 @@ def _say_the_end(
     ):
         print(f"  {os.path.join(folder, name)}: {what}")
     print("next:")
-    print(f"  detect_ssd_network.py --checkpoint_path={best} --input=PHOTOS --output_dir=found")
+    print(f"  detect_ssd_network.py --checkpoint_path={folder} --input=PHOTOS --output_dir=found")
     if not settings.export:
-        print(f"  export_ssd_network.py --checkpoint_path={best} --export_dir={folder}/export")
+        print(f"  export_ssd_network.py --checkpoint_path={folder} --export_dir={folder}/export")
 
 
 def _refuse_used(folder: str) -> None:

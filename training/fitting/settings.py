@@ -54,7 +54,7 @@ class FitSettings:
     )
     split_seed: int = setting(0, "Another number holds out other images.")
     skip_bad: int = setting(
-        0, "Pass over up to so many images or boxes that are damaged or missing.", minimum=0
+        0, "Skip up to so many images or boxes that are damaged or missing.", minimum=0
     )
     epochs: float | None = setting(
         None, "Length of the training in passes over the images; chosen by default.", above=0
