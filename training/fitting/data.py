@@ -71,13 +71,12 @@ def open_parts(
     chosen = read_selection(settings.classes)
     if len(annotations) > 1:  # a file for each split
         parts = {
-            split: _open(_conversion(settings, path), chosen, report=report)
-            for split, path in annotations.items()
+            split: _open(_conversion(settings, path), chosen) for split, path in annotations.items()
         }
         return _joined(parts), parts if settings.holdout is None else {}
     conversion = _conversion(settings, next(iter(annotations.values()), ""))
-    whole = _open(conversion, chosen, report=report)
-    report(f"{len(whole.images)} annotated images, read as: {_title(conversion)}.")
+    whole = _open(conversion, chosen)
+    report(f"{len(whole.images)} annotated images, read as: {_title(conversion)}")
     pair = usual_pair(whole.splits) if settings.holdout is None else None
     if not pair:
         return whole, {}
@@ -87,7 +86,7 @@ def open_parts(
     parts = {}
     for key, split in names.items():
         of_split = dataclasses.replace(conversion, split=split)
-        parts[key] = _open(of_split, chosen, report=lambda line: None)
+        parts[key] = _open(of_split, chosen)
     return whole, {key: part for key, part in parts.items() if part.images}
 
 
@@ -96,10 +95,9 @@ def _title(conversion: Conversion) -> str:
     return f"{layout.kind} {conversion.annotation_file or conversion.dataset_dir}"
 
 
-def _open(
-    conversion: Conversion, chosen: Mapping[str, str], *, report: Callable[[str], None]
-) -> Source:
-    source = open_source(conversion, report=report)
+def _open(conversion: Conversion, chosen: Mapping[str, str]) -> Source:
+    """What is there; lines about splits that nobody asked for are left out."""
+    source = open_source(conversion, report=lambda line: None)
     return select(source, dict(chosen)) if chosen else source
 
 
@@ -246,7 +244,7 @@ def _say_defects(found: Inspection, page: str) -> None:
         number = f", object {first.number}" if first.number else ""
         more = f" (and {count - 1} more)" if count > 1 else ""
         print(f"  {kind_title(kind)}: {first.file}{number}: {first.what}{more}")
-    print(f"  all of it, with pictures: {page}")
+    print(f"  all of it, with images: {page}")
 
 
 def _refuse_harm(found: Inspection, skip_bad: int) -> None:

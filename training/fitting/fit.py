@@ -5,7 +5,6 @@ train_ssd_network.py, eval_ssd_network.py, detect_ssd_network.py and export_ssd_
 chosen stands in `fit.json`, so that the same command resumes with the same choices.
 """
 
-import dataclasses
 import json
 import os
 import shlex
@@ -115,7 +114,7 @@ def _begin(settings: FitSettings, began: float) -> tuple[FitData, dict[str, Any]
     plan = fit_plan.choose(settings, data, found)
     speed, left = None, 0.0
     if settings.minutes and "max_number_of_steps" not in plan.settings:
-        speed = _images_per_second(fit_plan.train_settings(plan))
+        speed = _images_per_second(plan.settings)
         left = settings.minutes * 60 - (time.monotonic() - began) - _START_SECS
     plan = fit_plan.with_length(plan, settings, data, images_per_second=speed, seconds=left)
     _title("choices", "each can be given by a flag")
@@ -128,7 +127,7 @@ def _begin(settings: FitSettings, began: float) -> tuple[FitData, dict[str, Any]
 _START_SECS = 30.0  # until a training's first step, and of the last evaluation and drawings
 
 
-def _images_per_second(settings: TrainSettings) -> float:
+def _images_per_second(chosen: dict[str, Any]) -> float:
     """How fast the training is here: a few steps of it, in a process of their own.
 
     Raises:
@@ -136,13 +135,9 @@ def _images_per_second(settings: TrainSettings) -> float:
     """
     print(f"timing {_TRIAL_STEPS} steps, to know how many there is time for", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        trial = dataclasses.replace(
-            settings,
-            train_dir=folder,
-            max_number_of_steps=_TRIAL_STEPS,
-            eval_split="",
-            log_every_n_steps=1,
-        )
+        these = {"train_dir": folder, "max_number_of_steps": _TRIAL_STEPS, "log_every_n_steps": 1}
+        whole = {name: v for name, v in chosen.items() if not name.startswith("eval_")}
+        trial = TrainSettings(**{**whole, **these})
         script = os.path.join(_ROOT, "train_ssd_network.py")
         done = subprocess.run(
             [sys.executable, script, *changed(trial)],

@@ -86,6 +86,19 @@ def coco_splits(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
+def roboflow(folder: pathlib.Path) -> pathlib.Path:
+    """train/ and valid/, each with its COCO file among the images."""
+    paths = draw_images(folder / "all")
+    for split, part in (("train", paths[:8]), ("valid", paths[8:])):
+        (folder / split).mkdir()
+        for path in part:
+            path.rename(folder / split / path.name)
+        written = json.dumps(instances(part))
+        (folder / split / "_annotations.coco.json").write_text(written)
+    (folder / "all").rmdir()
+    return folder
+
+
 def prepare(folder: pathlib.Path, output: pathlib.Path, **flags) -> fit_data.FitData:
     settings = FitSettings(input=str(folder), output_dir=str(output), **flags)
     whole, parts = fit_data.open_parts(settings, report=lambda line: None)
@@ -137,8 +150,9 @@ def test_shown_images_are_held_out(tmp_path):
     assert data.num_images == {"train": COUNT - len(held_out), "val": len(held_out)}
 
 
-def test_files_of_splits_are_taken(tmp_path):
-    data = prepare(coco_splits(tmp_path / "coco"), tmp_path / "run")
+@pytest.mark.parametrize("write", [coco_splits, roboflow])
+def test_splits_of_annotation_files_are_taken(write, tmp_path):
+    data = prepare(write(tmp_path / "images"), tmp_path / "run")
     assert data.num_images == {"train": 8, "val": 4}
     assert [name for name, *_ in records(tmp_path / "run", "val")] == [
         f"p{number:02d}.png" for number in range(8, 12)
