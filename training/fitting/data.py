@@ -71,12 +71,13 @@ def open_parts(
     chosen = read_selection(settings.classes)
     if len(annotations) > 1:  # a file for each split
         parts = {
-            split: _open(_conversion(settings, path), chosen) for split, path in annotations.items()
+            split: _open(_conversion(settings, path), chosen, report=report)
+            for split, path in annotations.items()
         }
         return _joined(parts), parts if settings.holdout is None else {}
     conversion = _conversion(settings, next(iter(annotations.values()), ""))
-    whole = _open(conversion, chosen)
-    report(f"{len(whole.images)} annotated images, read as: {_title(conversion)}")
+    whole = _open(conversion, chosen, report=report)
+    report(f"{len(whole.images)} annotated images in a {_title(conversion)}")
     pair = usual_pair(whole.splits) if settings.holdout is None else None
     if not pair:
         return whole, {}
@@ -95,9 +96,19 @@ def _title(conversion: Conversion) -> str:
     return f"{layout.kind} {conversion.annotation_file or conversion.dataset_dir}"
 
 
-def _open(conversion: Conversion, chosen: Mapping[str, str]) -> Source:
-    """What is there; lines about splits that nobody asked for are left out."""
-    source = open_source(conversion, report=lambda line: None)
+def _open(
+    conversion: Conversion,
+    chosen: Mapping[str, str],
+    *,
+    report: Callable[[str], None] = lambda line: None,
+) -> Source:
+    """What is there; what is said of the layout and of a missing --split is told by the fit."""
+
+    def filtered(line: str) -> None:
+        if not line.startswith(("Layout: ", "No --split: ")):
+            report(line)
+
+    source = open_source(conversion, report=filtered)
     return select(source, dict(chosen)) if chosen else source
 
 
