@@ -49,7 +49,11 @@ def main() -> None:
             f"--port={own}: the ports {own} and {next_one} cannot be used ({error.message}): "
             "choose others."
         ) from error
-    print(f"Serves at grpc://{settings.host}:{own}.", flush=True)
+    print(
+        f"Serves at grpc://{settings.host}:{own}; listens at the ports {own} and {next_one} of "
+        "every interface of this host.",
+        flush=True,
+    )
     with StopRequest() as interrupts:
         while not interrupts.received:
             time.sleep(_POLL_SECS)

@@ -26,7 +26,10 @@ def start(port: int) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == f"Serves at grpc://localhost:{port}.\n"
+    assert process.stdout.readline() == (
+        f"Serves at grpc://localhost:{port}; listens at the ports {port} and {port + 1} of every "
+        "interface of this host.\n"
+    )
     return process
 
 
