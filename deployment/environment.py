@@ -4,12 +4,14 @@ Reads a mapping that it is given, never the process's own environment.
 
 Surprising: only the variables that srun sets for each task of a step count. A batch script's own
 (SLURM_NTASKS, SLURM_PROCID=0) do not mean that other workers were started. SLURM hands out no
-ports, so they are reckoned from the job's number.
+ports, so they are reckoned from the job's number. Nor does it list the tasks' nodes: their order
+follows from SLURM_DISTRIBUTION, and what SLURM says of this one task has to agree.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 from runtime import limits
@@ -18,7 +20,8 @@ from runtime.errors import InputError, one_line
 WORKER, PS = "worker", "ps"
 _SHOWN = 300  # letters of what was given
 _FIRST_PORT, _PORTS = 12000, 20000
-_REPEATED = re.compile(r"(\d+)(?:\(x(\d+)\))?")
+_MAX_TASKS = 100_000
+_REPEATED = re.compile(r"(\d{1,9})(?:\(x(\d{1,9})\))?")
 
 
 class ClusterMembership(NamedTuple):
@@ -164,26 +167,25 @@ def _hosts(values: object) -> tuple[str, ...]:
 
 def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> ClusterMembership:
     try:
-        total = int(environment["SLURM_STEP_NUM_TASKS"])
-        number = int(environment["SLURM_PROCID"])
-        nodes = list(expand_hostlist(environment["SLURM_STEP_NODELIST"]))
-        tasks = list(_expand_counts(environment["SLURM_STEP_TASKS_PER_NODE"]))
+        total = _whole_number(environment["SLURM_STEP_NUM_TASKS"])
+        number = _whole_number(environment["SLURM_PROCID"])
+        # One more than there can be: that is wrong as well, and found without going through all.
+        nodes = list(islice(expand_hostlist(environment["SLURM_STEP_NODELIST"]), total + 1))
+        counts = list(islice(_expand_counts(environment["SLURM_STEP_TASKS_PER_NODE"]), total + 1))
         first_port = _FIRST_PORT + int(environment.get("SLURM_JOB_ID", "0")) % _PORTS
     except (KeyError, ValueError) as error:
         raise InputError(
             f"SLURM's variables of this step cannot be understood ({error!r}): give "
             "--worker_hosts, or TF_CONFIG."
         ) from error
-    hosts = tuple(
-        f"{node}:{first_port + i}"
-        for node, count in zip(nodes, tasks, strict=False)
-        for i in range(count)
-    )
-    if len(hosts) != total:
+    if len(nodes) != len(counts) or sum(counts) != total:
         raise InputError(
-            f"SLURM starts {total} tasks and names places for {len(hosts)} "
+            f"SLURM starts {total} tasks and names places for {sum(counts)} on {len(nodes)} nodes "
             f"({environment['SLURM_STEP_NODELIST']}): give --worker_hosts, or TF_CONFIG."
         )
+    places = list(_distribute(counts, _turn(environment)))
+    _check_own_place(environment, number, places, nodes)
+    hosts = tuple(f"{nodes[node]}:{first_port + local}" for node, local in places)
     if not num_ps_tasks:
         return ClusterMembership("SLURM", total, number, hosts, hosts_are_given=False)
     workers = total - num_ps_tasks
@@ -197,6 +199,78 @@ def _from_slurm(environment: Mapping[str, str], num_ps_tasks: int) -> ClusterMem
         num_ps_tasks=num_ps_tasks,
         ps_hosts=hosts[workers:],
     )
+
+
+def _whole_number(text: str) -> int:
+    """The number of a task, or of tasks.
+
+    Raises:
+      ValueError: it is none, or more than a cluster can have.
+    """
+    if not 0 <= (number := int(text)) <= _MAX_TASKS:
+        raise ValueError(f"{number} is not in 0...{_MAX_TASKS}")
+    return number
+
+
+def _turn(environment: Mapping[str, str]) -> int:
+    """How many tasks SLURM puts on a node before it goes to the next: `srun --distribution`.
+
+    Raises:
+      InputError: the order cannot be told from the variables, as that of SLURM_HOSTFILE.
+    """
+    said = environment.get("SLURM_DISTRIBUTION", "")
+    kind, _, size = re.split("[:,]", said)[0].partition("=")
+    if kind == "plane":
+        size = size or environment.get("SLURM_DIST_PLANESIZE", "")
+    turns = {"": _MAX_TASKS, "*": _MAX_TASKS, "block": _MAX_TASKS, "cyclic": 1}
+    if kind not in turns and not (kind == "plane" and re.fullmatch(r"0*[1-9]\d{0,8}", size)):
+        raise InputError(
+            f"SLURM_DISTRIBUTION={said} does not tell which task is on which node: pass srun "
+            "--distribution=block or cyclic, or give --worker_hosts."
+        )
+    return turns.get(kind) or int(size)
+
+
+def _distribute(counts: Sequence[int], turn: int) -> Iterator[tuple[int, int]]:
+    """(node, number on this node) of every task, in the tasks' order.
+
+    Args:
+      counts: tasks of each node.
+      turn: how many of them a node takes before the next one does.
+    """
+    taken = [0] * len(counts)
+    while taken != list(counts):
+        for node, count in enumerate(counts):
+            first, taken[node] = taken[node], min(count, taken[node] + turn)
+            yield from ((node, local) for local in range(first, taken[node]))
+
+
+def _check_own_place(
+    environment: Mapping[str, str],
+    number: int,
+    places: Sequence[tuple[int, int]],
+    nodes: Sequence[str],
+) -> None:
+    """What SLURM says of this very task must agree with what was reckoned of all tasks."""
+    if number >= len(places):
+        raise InputError(
+            f"SLURM_PROCID={number} must be less than SLURM_STEP_NUM_TASKS={len(places)}: give "
+            "--worker_hosts, or TF_CONFIG."
+        )
+    node, local = places[number]
+    reckoned = {
+        "SLURM_NODEID": str(node),
+        "SLURM_LOCALID": str(local),
+        "SLURMD_NODENAME": nodes[node],
+    }
+    for name, expected in reckoned.items():
+        if (said := environment.get(name, expected)) != expected:
+            raise InputError(
+                f"{name}={said} of task {number} is not the {expected} that "
+                f"SLURM_DISTRIBUTION={environment.get('SLURM_DISTRIBUTION', '')} gives, so that "
+                "the workers' addresses are unknown: pass srun --distribution=block or cyclic, or "
+                "give --worker_hosts."
+            )
 
 
 def expand_hostlist(text: str) -> Iterator[str]:
@@ -227,4 +301,4 @@ def _expand_counts(text: str) -> Iterator[int]:
         match = _REPEATED.fullmatch(part)
         if not match:
             raise ValueError(f"tasks per node {text!r}")
-        yield from [int(match.group(1))] * int(match.group(2) or 1)
+        yield from repeat(int(match.group(1)), int(match.group(2) or 1))

@@ -12,7 +12,7 @@ one CPU device of each process.
 import dataclasses
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -106,8 +106,11 @@ class DeploymentConfig:
         """The processes that serve the chief: job -> `host:port` of each, as TensorFlow names."""
         return {WORKER: self.worker_hosts[1:], PS: self.ps_hosts}
 
-    def strategy(self) -> tf.distribute.Strategy:
+    def strategy(self, *, on_wait: Callable[[str], None]) -> tf.distribute.Strategy:
         """The strategy; call before anything touches the devices. Waits for all workers.
+
+        Args:
+          on_wait: told which workers are missing and why, as a clause, time and again.
 
         Raises:
           InputError: more clones than GPUs, or several on the CPU of one of several workers.
@@ -124,7 +127,7 @@ class DeploymentConfig:
         if self.num_replicas > 1:
             # It tells of every collective, which buries what a user has to read.
             logging.getLogger("tensorflow").setLevel(logging.WARNING)
-            return self._multi_worker(on_cpu)
+            return self._multi_worker(on_cpu, on_wait)
         if self.num_clones > 1:
             return tf.distribute.MirroredStrategy(
                 _logical_cpus(self.num_clones)
@@ -135,13 +138,13 @@ class DeploymentConfig:
             return tf.distribute.OneDeviceStrategy("/cpu:0" if on_cpu else "/gpu:0")
         return tf.distribute.get_strategy()
 
-    def _multi_worker(self, on_cpu: bool) -> tf.distribute.Strategy:
+    def _multi_worker(self, on_cpu: bool, on_wait: Callable[[str], None]) -> tf.distribute.Strategy:
         if on_cpu and self.num_clones > 1:
             raise InputError(
                 f"--num_clones={self.num_clones} with --num_replicas={self.num_replicas} on CPUs: "
                 "TensorFlow gives each worker one CPU clone; start more workers instead."
             )
-        rendezvous.meet(self.worker_hosts, self.replica_id)
+        rendezvous.meet(self.worker_hosts, self.replica_id, on_wait=on_wait)
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": self.worker_hosts}),
             task_type="worker",
@@ -149,9 +152,10 @@ class DeploymentConfig:
             num_accelerators={} if on_cpu else {"GPU": self.num_clones},
             rpc_layer="grpc",
         )
+        handler = signal.getsignal(signal.SIGTERM)
         strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
         # TensorFlow only takes note of it from then on: a request to stop would go unheard.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, handler)
         return strategy
 
     def _parameter_server(self) -> tf.distribute.Strategy:

@@ -11,10 +11,12 @@ repeated bit for bit. A worker that is lost leaves its step half applied; anothe
 import math
 import sys
 import time
+from collections.abc import Callable
 
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
+from deployment import connections
 from deployment.environment import PS, WORKER
 from deployment.model_deploy import DeploymentConfig
 from deployment.peers import Heartbeat, PeerMonitor
@@ -22,6 +24,7 @@ from runtime import watchdog
 from runtime.errors import InputError
 from runtime.signals import StopRequest
 
+_POLL_SECS = 0.2
 _LEAVING_SECS = 20.0  # from SIGTERM to a worker's end: it may have come to the chief as well
 
 
@@ -65,6 +68,7 @@ def serve(
             deployment.worker_hosts[0],
             f"{job} {task}",
             on_life=lambda: watch.beat("the chief's last heartbeat"),
+            on_wait=watch.waits_for,
         )
         print(f"{job} {task} serves at {server.target}.", flush=True)
         with StopRequest() as interrupts:
@@ -87,37 +91,56 @@ def _follow(line: Heartbeat, interrupts: StopRequest, *, job: str) -> bool:
     return bool(done)
 
 
-def gather(deployment: DeploymentConfig, *, stall_timeout_secs: float) -> PeerMonitor | None:
+def gather(
+    deployment: DeploymentConfig, *, stall_timeout_secs: float, on_wait: Callable[[str], None]
+) -> PeerMonitor | None:
     """Waits for all workers and parameter servers; None where workers train synchronously.
 
     From then on the chief ends when it cannot send heartbeats for `stall_timeout_secs`, as they do.
+
+    Args:
+      deployment: with their addresses.
+      stall_timeout_secs: 0 waits forever.
+      on_wait: told who is missing and why, as a clause, time and again.
 
     Raises:
       InputError: the chief's port cannot be used.
     """
     if not deployment.num_ps_tasks:
         return None
-    names = [
-        f"{job} {task}" for job, hosts in deployment.servers.items() for task in range(len(hosts))
-    ]
+    addresses = {
+        f"{job} {task}": host
+        for job, hosts in deployment.servers.items()
+        for task, host in enumerate(hosts)
+    }
     port = int(deployment.worker_hosts[0].rpartition(":")[2])
-    print(f"Waiting at port {port} for {', '.join(names)}.", flush=True)
+    expected = [f"{name} ({host})" for name, host in addresses.items()]
+    print(f"Waiting at port {port} for {', '.join(expected)}.", flush=True)
     switch = watchdog.ProcessTimer(
         stall_timeout_secs,
         f"The chief was blocked for {stall_timeout_secs:g} seconds (--stall_timeout_secs): a "
         "worker is stuck. Run the same command again everywhere; it resumes from the last "
         "checkpoint.",
     )
-    peers = PeerMonitor(port, names, on_lost=_lost, on_life=switch.reset)
-    peers.wait_for_all()
+    peers = PeerMonitor(port, addresses, on_lost=_lost, on_life=switch.reset)
+    reach = connections.Reach(addresses)
+    while missing := reach.missing(peers.missing(), port):
+        on_wait(missing)
+        time.sleep(_POLL_SECS)
     return peers
 
 
-def _lost(name: str) -> None:
+def _lost(name: str, vanished: bool) -> None:
     if name.startswith(PS):
         watchdog.exit_for_restart(
             f"Parameter server {name} is gone, and its weights with it. Run the same command again "
             "everywhere; it resumes from the last checkpoint."
+        )
+    if vanished:  # TensorFlow would wait for it, and cannot continue without it
+        watchdog.exit_for_restart(
+            f"The host of {name} has not answered for {connections.GONE_SECS} seconds. Run the "
+            "same command again everywhere, without that worker while its host is away; it resumes "
+            "from the last checkpoint."
         )
     print(f"{name} is gone; the others continue without it.", file=sys.stderr, flush=True)
 

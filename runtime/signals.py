@@ -1,9 +1,10 @@
-"""A signal asks a run to stop at the next step; a second one stops it at once.
+"""A signal asks a run to stop at the next step; a second Ctrl-C stops it at once.
 
 Make it after the strategy: MultiWorkerMirrored swallows handlers that were installed before it.
 
-Surprising: SIGHUP, which a closing terminal sends, may come several times (from the shell and from
-the kernel), and what is written to that terminal afterwards is an error that would cost the save.
+Surprising: one request may come as several signals: SIGHUP of a closing terminal from the shell and
+from the kernel, SIGTERM from SLURM to a task and through srun. Only SIGINT means more the second
+time. And what is written to a closed terminal is an error that would cost the save.
 """
 
 import contextlib
@@ -36,7 +37,16 @@ class StopRequest:
         del frame
         self.received = signal.Signals(number)
         drop_lost_outputs(number)
-        signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN)
+
+
+def end_when_asked_as_first_process() -> None:
+    """Has SIGTERM end process 1 of a container, too; call it first of all.
+
+    The kernel keeps from process 1 every signal that it has no handler for.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:

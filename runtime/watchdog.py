@@ -21,6 +21,7 @@ from runtime.errors import EXIT_STOPPED_EARLY
 
 _POLL_SECS = 1.0
 _CLOCK_MONOTONIC, _SIGEV_THREAD = 1, 2  # of Linux's time.h and signal.h
+_SOMETHING_IS_STUCK = "a peer or the data is stuck"
 _BEFORE_THE_END_SECS = 0.5  # for the sentence to be written
 
 
@@ -51,7 +52,7 @@ class Watchdog:
             `reset` of a `ProcessTimer`.
         """
         self._seconds, self._on_stall, self._on_look = seconds, on_stall, on_look
-        self._idle, self._what = 0.0, "the start"
+        self._idle, self._what, self._reason = 0.0, "the start", _SOMETHING_IS_STUCK
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -67,7 +68,11 @@ class Watchdog:
 
     def beat(self, what: str) -> None:
         """Says that something was finished: `what`, such as "step 12"."""
-        self._idle, self._what = 0.0, what
+        self._idle, self._what, self._reason = 0.0, what, _SOMETHING_IS_STUCK
+
+    def waits_for(self, reason: str) -> None:
+        """Says why nothing is finished, as a clause for the sentence at the end."""
+        self._reason = reason
 
     def _watch(self) -> None:
         poll = min(_POLL_SECS, self._seconds / 4)
@@ -81,8 +86,8 @@ class Watchdog:
             if self._idle >= self._seconds:
                 self._on_stall(
                     f"No step was finished in the {self._seconds:g} seconds after {self._what} "
-                    "(--stall_timeout_secs): a peer or the data is stuck. Run the same command "
-                    "again; it resumes from the last checkpoint."
+                    f"(--stall_timeout_secs): {self._reason}. Run the same command again; it "
+                    "resumes from the last checkpoint."
                 )
                 return
 

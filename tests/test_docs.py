@@ -32,8 +32,9 @@ SETTINGS = sorted(
 PYTHON = ".venv/bin/python"
 RECIPES = sorted((ROOT / "configs").glob("*.flags"))
 SHELL_SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
-# Of programs that are not ours: absl, pytest (tests/conftest.py), TensorBoard, sbatch.
+# Of programs that are not ours: absl, pytest (tests/conftest.py), TensorBoard, SLURM.
 OTHERS_FLAGS = {"help", "helpfull", "flagfile", "fuzz_count", "gpus", "logdir", "nodes"}
+OTHERS_FLAGS |= {"batch", "distribution", "full", "signal"}
 
 
 def named(path: pathlib.Path) -> str:

@@ -74,11 +74,13 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
         num_ps_tasks=deployment.num_ps_tasks or None,
     )
     with exit_when_a_peer_dies(deployment):
-        with _watched_start(deployment, settings.stall_timeout_secs):
+        with _watched_start(deployment, settings.stall_timeout_secs) as watchdog:
             servers = parameter_server.gather(
-                deployment, stall_timeout_secs=settings.stall_timeout_secs
+                deployment,
+                stall_timeout_secs=settings.stall_timeout_secs,
+                on_wait=watchdog.waits_for,
             )
-            strategy = deployment.strategy()
+            strategy = deployment.strategy(on_wait=watchdog.waits_for)
         # Not watched: records without a manifest are read from end to end, however long it takes.
         dataset = _dataset(settings)
         settings = settings.in_steps(dataset.num_samples)
@@ -234,7 +236,7 @@ def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> Depl
 
 
 @contextlib.contextmanager
-def _watched_start(deployment: DeploymentConfig, stall_timeout_secs: float) -> Iterator[None]:
+def _watched_start(deployment: DeploymentConfig, stall_timeout_secs: float) -> Iterator[Watchdog]:
     """Ends the process with 75 when the others do not come, or are lost while TensorFlow starts.
 
     Workers that train synchronously wait in TensorFlow for each other, with Python standing still.
@@ -245,8 +247,8 @@ def _watched_start(deployment: DeploymentConfig, stall_timeout_secs: float) -> I
         "another worker is gone or stuck. Run the same command again; it resumes from the last "
         "checkpoint.",
     )
-    with switch, Watchdog(stall_timeout_secs, on_look=switch.reset):
-        yield
+    with switch, Watchdog(stall_timeout_secs, on_look=switch.reset) as watchdog:
+        yield watchdog
 
 
 def _dataset(settings: TrainSettings) -> Dataset:

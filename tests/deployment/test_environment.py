@@ -97,6 +97,54 @@ def test_slurm_step_gives_every_task_of_a_node_a_port():
     assert place.hosts == ("n01:12007", "n01:12008", "n02:12007")
 
 
+# Node and number on it of each task, as SLURM 22.05 placed them; tests/cluster has a real one.
+@pytest.mark.parametrize(
+    ("counts", "said", "expected"),
+    [
+        ("2(x2),1", {}, "0.0 0.1 1.0 1.1 2.0"),
+        ("2(x2),1", {"SLURM_DISTRIBUTION": "block:cyclic,nopack"}, "0.0 0.1 1.0 1.1 2.0"),
+        ("2(x2),1", {"SLURM_DISTRIBUTION": "cyclic:block"}, "0.0 1.0 2.0 0.1 1.1"),
+        (
+            "3,2,1",
+            {"SLURM_DISTRIBUTION": "plane", "SLURM_DIST_PLANESIZE": "2"},
+            "0.0 0.1 1.0 1.1 2.0 0.2",
+        ),
+        ("3,2,1", {"SLURM_DISTRIBUTION": "plane=2"}, "0.0 0.1 1.0 1.1 2.0 0.2"),
+    ],
+)
+def test_slurm_tasks_are_found_where_their_distribution_put_them(counts, said, expected):
+    tasks = [place.split(".") for place in expected.split()]
+    for number, (node, local) in enumerate(tasks):
+        (place,) = read(
+            slurm(
+                SLURM_STEP_NUM_TASKS=str(len(tasks)),
+                SLURM_STEP_NODELIST="n[0-2]",
+                SLURM_STEP_TASKS_PER_NODE=counts,
+                SLURM_PROCID=str(number),
+                SLURM_NODEID=node,
+                SLURM_LOCALID=local,
+                SLURMD_NODENAME=f"n{node}",
+                **said,
+            )
+        )
+        assert place.hosts == tuple(f"n{node}:{12007 + int(local)}" for node, local in tasks)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"SLURM_DISTRIBUTION": "arbitrary"}, "=arbitrary does not tell"),
+        ({"SLURM_DISTRIBUTION": "plane"}, "=plane does not tell"),
+        ({"SLURM_DISTRIBUTION": "cyclic", "SLURM_NODEID": "1"}, "SLURM_NODEID=1 of task 2"),
+        ({"SLURM_LOCALID": "1"}, "SLURM_LOCALID=1 of task 2 is not the 0"),
+        ({"SLURMD_NODENAME": "n01"}, "SLURMD_NODENAME=n01 of task 2 is not the n02"),
+    ],
+)
+def test_slurm_task_that_is_not_where_it_was_reckoned_is_refused(change, said):
+    with pytest.raises(InputError, match=said):
+        read(slurm(**change))
+
+
 def test_slurm_step_of_one_task_is_no_cluster():
     assert read(slurm(SLURM_STEP_NUM_TASKS="1")) == []
 
@@ -109,6 +157,11 @@ def test_slurm_step_of_one_task_is_no_cluster():
         ({"SLURM_PROCID": ""}, "cannot be understood"),
         ({"SLURM_STEP_NUM_TASKS": "three"}, "cannot be understood"),
         ({"SLURM_STEP_TASKS_PER_NODE": "1,1"}, "names places for 2"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(x2000000000)"}, "cannot be understood"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x900000000)"}, "names places for 4 on 2 nodes"),
+        ({"SLURM_STEP_NODELIST": "n[1-2000000000]"}, "names places for 3 on 4 nodes"),
+        ({"SLURM_STEP_NUM_TASKS": "2000000000"}, "cannot be understood"),
+        ({"SLURM_PROCID": "3"}, "must be less than SLURM_STEP_NUM_TASKS=3"),
     ],
 )
 def test_slurm_variables_that_make_no_sense_are_refused(change, said):

@@ -114,7 +114,7 @@ def test_flags_that_contradict_the_environment_are_refused(flags):
 def test_cpu_clones_beside_other_workers_are_refused():
     config = configure(worker_hosts=HOSTS, num_clones=2, clone_on_cpu=True)
     with pytest.raises(InputError, match="start more workers instead"):
-        config.strategy()
+        config.strategy(on_wait=id)
 
 
 @pytest.mark.parametrize(

@@ -265,12 +265,17 @@ def assert_equal_ends(one: pathlib.Path, other: pathlib.Path, *, step: int) -> N
     assert len(losses(one)) == step
 
 
+def environment() -> dict[str, str]:
+    """Of the processes of a training."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
 def _start(arguments: Sequence[str], hosts: list[str], index: int) -> subprocess.Popen:
     config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
     place = {"TF_CONFIG": json.dumps(config)} if len(hosts) > 1 else {}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "train_ssd_network.py"), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2", **place},
+        env={**environment(), **place},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -106,7 +106,12 @@ def test_worker_whose_peer_dies_after_they_met_does_not_wait_for_ever(records, t
     with (tmp_path / "said").open("w") as output:
         process = runs.start("train_ssd_network.py", *arguments, *place, output=output)
     try:
-        peer = threading.Thread(target=rendezvous.meet, args=(hosts, 1 - task), daemon=True)
+        peer = threading.Thread(
+            target=rendezvous.meet,
+            args=(hosts, 1 - task),
+            kwargs={"on_wait": id},
+            daemon=True,
+        )
         peer.start()
         assert process.wait(90) == 75
     finally:

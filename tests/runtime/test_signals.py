@@ -34,8 +34,15 @@ def test_signal_is_remembered_and_the_old_handler_returns():
         assert interrupts.received is None
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupts.received is signal.SIGTERM
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        os.kill(os.getpid(), signal.SIGTERM)  # as srun passes on what SLURM sends as well
     assert signal.getsignal(signal.SIGTERM) == old
+
+
+def test_second_interrupt_is_not_held_back():
+    with StopRequest() as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupts.received is signal.SIGINT
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
 
 
 @pytest.mark.usefixtures("hangup")

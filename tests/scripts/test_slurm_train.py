@@ -10,14 +10,17 @@ import time
 import pytest
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "slurm_train.sbatch"
-# Starts three tasks at once and returns the largest code; writes down srun's own options.
+# Starts three tasks at once and returns the largest code; writes down srun's own options. It passes
+# SIGTERM on, as srun does.
 SRUN = """#!/usr/bin/env bash
 while [[ $1 == --* ]]; do echo "$1" >>options; shift; done
 echo "${@:6}" >flags
 for task in 0 1 2; do SLURM_PROCID=$task "$@" & tasks[task]=$!; done
+trap 'pkill -TERM -P "$(echo "${tasks[@]}" | tr " " ,)"' TERM
 largest=0
 for task in 0 1 2; do
   wait "${tasks[task]}"; code=$?
+  while kill -0 "${tasks[task]}" 2>/dev/null; do wait "${tasks[task]}"; code=$?; done
   ((code > largest)) && largest=$code
 done
 exit "$largest"
@@ -121,14 +124,38 @@ def test_flag_that_would_start_over_at_every_requeue_is_refused(start, tmp_path,
     assert not (tmp_path / "options").exists()
 
 
-def test_signal_at_the_time_limit_lets_the_workers_save(start, tmp_path):
-    """SLURM signals every process of the tasks, the shells around the workers among them."""
+def test_signal_to_the_batch_script_lets_the_workers_save(start, tmp_path):
+    """As scancel --batch sends it."""
     job = start("asked", "asked", "asked")
+    until_ready(tmp_path)
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(timeout=60) == 0
+    assert len(list(tmp_path.glob("saved-*"))) == 3
+    assert (tmp_path / "requeued").read_text() == "requeue 17\n"
+    assert not list(tmp_path.glob(".codes*"))
+
+
+def test_folder_of_a_job_that_was_killed_is_removed(start, tmp_path):
+    (tmp_path / ".codes-17-abcdef").mkdir()
+    other = tmp_path / ".codes-170-abcdef"
+    other.mkdir()
+    assert start("0", "0", "0").wait(timeout=60) == 0
+    assert list(tmp_path.glob(".codes*")) == [other]
+
+
+def until_ready(folder: pathlib.Path) -> list[str]:
+    """Numbers of the processes of the three tasks."""
     processes: list[str] = []
     while len(processes) < 6:
         time.sleep(0.05)
-        processes = [each for path in tmp_path.glob("ready-*") for each in path.read_text().split()]
-    for number in processes:
+        processes = [each for path in folder.glob("ready-*") for each in path.read_text().split()]
+    return processes
+
+
+def test_signal_at_the_time_limit_lets_the_workers_save(start, tmp_path):
+    """SLURM signals every process of the tasks, the shells around the workers among them."""
+    job = start("asked", "asked", "asked")
+    for number in until_ready(tmp_path):
         os.kill(int(number), signal.SIGTERM)
     assert job.wait(timeout=60) == 0
     assert len(list(tmp_path.glob("saved-*"))) == 3
