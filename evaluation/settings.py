@@ -18,8 +18,8 @@ class EvalSettings:
 
     checkpoint_path: str = setting(
         "",
-        "Checkpoint, folder of a run (its best checkpoint, else its latest), export_dir, or name of "
-        "fetched weights.",
+        "Checkpoint, folder of a run (its best checkpoint, else its latest), export_dir, or name "
+        "of fetched weights.",
     )
     eval_dir: str = setting("", "Folder for metrics.json and TensorBoard events.")
     wait_for_checkpoints: bool = setting(

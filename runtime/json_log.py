@@ -41,15 +41,19 @@ class MetricsLog:
         self.earlier = [values for _, values in kept]
         self._file = tf.io.gfile.GFile(self._path, "a")
 
-    def write(self, values: Mapping[str, float]) -> None:
+    def write(self, values: Mapping[str, float | None]) -> None:
         """Adds one line; `values` holds "step". JSON has no NaN: what is not finite is null."""
-        line = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        line = {name: v if _is_number(v) else None for name, v in values.items()}
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _whole_lines(path: str) -> list[str]:

@@ -223,7 +223,7 @@ class LoggingSettings:
 
     log_every_n_steps: int = setting(10, "Steps between two lines of metrics.jsonl.", minimum=1)
     save_summaries_secs: float = setting(
-        60.0, "Seconds between two TensorBoard summaries.", minimum=0
+        60.0, "Seconds between two histograms or images in TensorBoard.", minimum=0
     )
     summarize_gradients: bool = setting(
         False, "Also write histograms of weights, gradients and activations to TensorBoard."
