@@ -64,6 +64,12 @@ def print_result(tally: "ConversionStats", conversion: Conversion) -> None:
     if not conversion.dry_run:
         place = f"{conversion.output_name} ({tally.num_images} images) in {conversion.output_dir}"
         print(f"written: {place}")
+        name, _, split = conversion.output_name.rpartition("_")
+        if name:
+            print(
+                f"Next: train_ssd_network.py --dataset_name={name} --dataset_split_name={split} "
+                f"--dataset_dir={conversion.output_dir} --train_dir=FOLDER"
+            )
 
 
 if __name__ == "__main__":

@@ -72,6 +72,8 @@ def run(settings: InspectSettings) -> None:
                 labels_offset=settings.labels_offset,
             )
         print(f"extracted: {count} images to {settings.extract}")
+    if settings.output_dir:
+        print(f"Written to {settings.output_dir}.")
     if found.harm:
         raise InputError(f"{found.verdict} Correct what the report names, or leave it out.")
 

@@ -31,7 +31,7 @@ TOP_LEVEL = {
     ".ci",
     *(".gitattributes", ".gitignore", ".pre-commit-config.yaml", "Makefile", "pyproject.toml"),
     *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"),
-    *("tf_utils.py", "tf_convert_data.py", "inspect_dataset.py"),
+    *("tf_utils.py", "tf_convert_data.py", "inspect_dataset.py", "compare_runs.py"),
     *(f"{verb}_ssd_network.py" for verb in ("train", "eval", "detect", "export")),
 }
 

@@ -102,6 +102,11 @@ class RunSettings:
     gpu_memory_fraction: float | None = setting(
         None, "Fraction of each GPU's memory to reserve; by default it grows as needed."
     )
+    export: str = setting(
+        "none",
+        "Export the best checkpoint, else the last, to train_dir/export at the end of training.",
+        choices=("none", "saved_model", "tflite"),
+    )
     dry_run: bool = setting(False, "Print how each variable would be initialised, and exit.")
 
 

@@ -228,6 +228,11 @@ def _dry_run(settings: TrainSettings) -> bool:
     return True
 
 
+def is_chief(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
+    """Whether this process is the worker that writes into train_dir."""
+    return _deployment(settings, environment).is_chief
+
+
 def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> DeploymentConfig:
     return model_deploy.configure(
         num_clones=settings.num_clones,

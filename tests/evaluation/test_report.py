@@ -255,8 +255,8 @@ def test_many_classes_are_drawn_with_and_without_names():
     """Up to eight have colours and names; more are grey."""
     recall, precision = np.array([0.5, 1.0]), np.array([1.0, 0.5])
     row = ClassResult("cat", 2, 0, 2, 0.5, 0.5, np.array([0.9, 0.3]), recall, precision)
-    charts = {count: report_charts.precision_recall([row] * count) for count in (1, 8, 9, 80)}
-    assert len(set(charts.values())) == 4
+    charts = {count: report_charts.precision_recall([row] * count) for count in (1, 8, 9)}
+    assert len(set(charts.values())) == 3
     at = report_charts.envelope_at(recall, precision)
     assert [at[k] for k in (0, 50, 51, 100)] == [1.0, 1.0, 0.5, 0.5]
 
