@@ -50,6 +50,7 @@ def main() -> None:
         f"{summary.pictures} {unit}{lost}, {summary.detections} detections, "
         f"{speed:.1f} images/s: {settings.output_dir}"
     )
+    print("Next: --format=voc_xml writes annotations to correct; export_ssd_network.py exports it.")
 
 
 if __name__ == "__main__":

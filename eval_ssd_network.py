@@ -32,6 +32,12 @@ def main() -> None:
         evaluate_continuously(settings)
     else:
         evaluate_checkpoint(settings)
+        report = f", {settings.report_dir}/index.html" if settings.report_dir else ""
+        print(
+            f"Written: {settings.eval_dir}/metrics.json, {settings.eval_dir}/curves.csv{report}.\n"
+            f"Next: detect_ssd_network.py --checkpoint_path={settings.checkpoint_path} "
+            "--input=PHOTOS --output_dir=FOLDER"
+        )
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ def main() -> None:
     tf.get_logger().setLevel("ERROR")
     names = export(settings)
     print(f"{settings.export_dir}: {', '.join(names)}")
+    if {*settings.format} != {"slim"}:
+        print(f"Next: detect_ssd_network.py --checkpoint_path={settings.export_dir} --input=PHOTOS")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,14 @@ def print_result(tally: "ConversionStats", conversion: Conversion) -> None:
         print(line)
     for name, part in written.items() if not conversion.dry_run else ():
         print(f"written: {name} ({part.num_images} images) in {conversion.output_dir}")
+    name, _, split = conversion.output_name.rpartition("_")
+    if tally.parts:
+        name, split = conversion.output_name, "train"
+    if name and not conversion.dry_run:
+        print(
+            f"Next: train_ssd_network.py --dataset_name={name} --dataset_split_name={split} "
+            f"--dataset_dir={conversion.output_dir} --train_dir=FOLDER"
+        )
 
 
 if __name__ == "__main__":

@@ -229,23 +229,15 @@ def get_init_fn(
     return plan, init_fn
 
 
-def print_configuration(
-    flags: Sequence[str],
-    layers: Sequence[analysis.Layer],
-    *,
-    save: Callable[[Sequence[str]], None],
-) -> None:
-    """Prints what a run is made of, and saves the same lines.
+def format_configuration(flags: Sequence[str], layers: Sequence[analysis.Layer]) -> list[str]:
+    """Lines that say what a run is made of.
 
     Args:
       flags: lines `--name=value`.
       layers: of the network.
-      save: puts lines into a file.
     """
     lines = ["Flags that are not at their defaults:", *(f"  {flag}" for flag in flags)]
-    lines += ["", *analysis.format_table(layers)]
-    print("\n".join(lines))
-    save(lines)
+    return [*lines, "", *analysis.format_table(layers)]
 
 
 def _pick(makers: dict, name: str, flag: str):

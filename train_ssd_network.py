@@ -19,9 +19,30 @@ def main() -> int:
     """Flags -> settings -> one call."""
     cli.quiet_tensorflow()
 
-    from training.train import train
+    from training.train import is_chief, train
 
-    return 0 if train(from_flags(TrainSettings), os.environ) else EXIT_STOPPED_EARLY
+    settings = from_flags(TrainSettings)
+    if not train(settings, os.environ):
+        return EXIT_STOPPED_EARLY
+    if settings.export != "none" and not settings.dry_run and is_chief(settings, os.environ):
+        export_run(settings)
+    return 0
+
+
+def export_run(settings: TrainSettings) -> None:
+    """Exports the best checkpoint of a run that is done, or else its last."""
+    import tensorflow as tf
+    from absl import logging
+
+    from export.export import export
+    from export.settings import ExportSettings
+
+    logging.set_verbosity(logging.ERROR)  # the converters tell of every function they see
+    tf.get_logger().setLevel("ERROR")
+    folder = f"{settings.train_dir.rstrip('/')}/export"
+    formats = (settings.export,)
+    export(ExportSettings(checkpoint_path=settings.train_dir, export_dir=folder, format=formats))
+    print(f"Exported to {folder}.")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import numpy as np
 
 from datasets.layouts import voc
-from evaluation.report import EvaluationInputs
+from evaluation.report_inputs import EvaluationInputs
 from evaluation.results import make_folders, score_and_write
 from evaluation.settings import EvalSettings
 from metrics import devkit

@@ -15,7 +15,7 @@ from datasets.records.source import RecordSource
 from evaluation import run_defaults
 from evaluation.pictures import RunPictures
 from evaluation.predictions import Predictions, run_detector
-from evaluation.report import EvaluationInputs
+from evaluation.report_inputs import EvaluationInputs
 from evaluation.results import make_folders, score_and_write
 from evaluation.settings import EvalSettings
 from metrics import devkit

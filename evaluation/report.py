@@ -6,57 +6,23 @@ The charts lie beside the page as files too, for papers and slides.
 import dataclasses
 import html
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from evaluation import report_charts, report_pictures
+from evaluation import report_charts, report_pictures, report_tables, run_curves
+from evaluation.report_inputs import Evaluation
 from evaluation.report_pictures import SURE, ImageCounts
 from metrics import errors_by_kind
 from metrics.by_size import LIMITS, evaluate_by_size, relative_areas
-from metrics.coco import Scores
 from metrics.errors_by_kind import ERRORS, Diagnosis, Kind
 from metrics.voc import Detections, GroundTruth, Outcome, Result
+from model import train_dir
 from runtime import files
 from visualization import page
 
-_PICTURE = re.compile(r"(worst_class|worst|best)_\d+\.png")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationInputs:
-    """Detections and what they are held to.
-
-    Attributes:
-      detections: in pixels, of D rows.
-      truth: in pixels, of M rows, as it is to be scored.
-      labels: class k has the name labels[k - 1].
-      names: file name of each of the P images.
-      sizes: [P, 2], height and width of each, pixels.
-      load: number of an image -> uint8[H, W, 3] RGB; None where there are no images.
-      title: of the report.
-      step: of the checkpoint; None where there is none.
-      checkpoint: its path; "" where devkit files are scored.
-    """
-
-    detections: Detections
-    truth: GroundTruth
-    labels: Sequence[str]
-    names: Sequence[str]
-    sizes: np.ndarray
-    load: Callable[[int], np.ndarray] | None
-    title: str
-    step: int | None = None
-    checkpoint: str = ""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation(EvaluationInputs):
-    """What the report is made of: the inputs, and what `voc` and `coco` make of them."""
-
-    result: Result
-    scores: Scores
+_PICTURE = re.compile(r"(worst_class|worst|best)_\d+\.png|training\.png")
 
 
 def write(report_dir: str, evaluation: Evaluation) -> None:
@@ -90,17 +56,26 @@ def make(evaluation: Evaluation) -> tuple[str, dict[str, bytes]]:
         score_threshold=SURE,
         iou_threshold=result.iou_threshold,
     )
-    pngs = _charts(evaluation, diagnosis, costs, best, matrix)
+    pngs = _charts(evaluation, diagnosis, costs, best, matrix) | _training_chart(evaluation)
     sections = [
-        _summary(evaluation, diagnosis, costs, matrix),
-        _class_table(evaluation, diagnosis, costs),
-        "<h2>Precision over recall</h2>",
-        page.figure(pngs, "precision_recall.png", "Beside each name: its AP (VOC12, every point)."),
+        report_tables.tiles(evaluation),
+        report_tables.undertrained(result),
+        report_tables.summary(evaluation, diagnosis, costs, matrix),
+        report_tables.class_table(evaluation, diagnosis, costs),
+        "<h2>Precision, recall and scores</h2>",
+        page.columns(
+            page.figure(pngs, "precision_recall.png", "Beside each name: its AP (VOC12)."),
+            page.figure(pngs, "f1.png", "Beside each name: its best F1, and at which threshold."),
+            page.figure(
+                pngs,
+                "scores.png",
+                "Detections by score, on a logarithmic axis.",
+            ),
+        ),
         _errors(pngs, costs),
         _confusion(pngs),
         _sizes(evaluation, pngs),
-        "<h2>Scores</h2>",
-        page.figure(pngs, "scores.png", "Counts on a logarithmic axis, without ignored ones."),
+        _training(evaluation, pngs),
         _pictures(evaluation, diagnosis, pngs),
     ]
     return page.document(evaluation.title, sections), pngs
@@ -123,6 +98,7 @@ def _charts(
     found = ~unfound & ~truth.difficult[sized]
     return {
         "precision_recall.png": report_charts.precision_recall(result.classes),
+        "f1.png": report_charts.f1_over_threshold(result),
         "scores.png": report_charts.score_histogram(
             detections.scores[right], detections.scores[counted & ~right]
         ),
@@ -131,102 +107,28 @@ def _charts(
         ),
         "confusion.png": report_charts.confusion_matrix(matrix, labels),
         "errors.png": report_charts.kinds_by_class(_shares(best, result), labels),
-        "costs.png": report_charts.cost_bars({name: _mean(gain) for name, gain in costs.items()}),
+        "costs.png": report_charts.cost_bars(report_tables.means(costs)),
     }
+
+
+def _training_chart(evaluation: Evaluation) -> dict[str, bytes]:
+    """The curves of the training whose checkpoint this is, if it is one of ours."""
+    folder = train_dir.of_checkpoint(evaluation.checkpoint)
+    png = run_curves.draw({folder: run_curves.read(folder)}) if folder else None
+    return {"training.png": png} if png else {}
+
+
+def _training(evaluation: Evaluation, pngs: Mapping[str, bytes]) -> str:
+    if "training.png" not in pngs:
+        return ""
+    caption = f"The training up to now; this report is of step {evaluation.step}."
+    return f"<h2>Training</h2>{page.figure(pngs, 'training.png', caption)}"
 
 
 def _shares(best: np.ndarray, result: Result) -> dict[str, np.ndarray]:
     """Kinds as shares of each class's objects; what is left over has no detection at all."""
     objects = np.maximum(1, [row.num_objects for row in result.classes])
     return {kind.name.lower(): best[:, kind] / objects for kind in (Kind.RIGHT, *ERRORS)}
-
-
-def _summary(
-    evaluation: Evaluation,
-    diagnosis: Diagnosis,
-    costs: Mapping[str, np.ndarray],
-    matrix: np.ndarray,
-) -> str:
-    result, truth = evaluation.result, evaluation.truth
-    sentences = [
-        f"{len(evaluation.names)} images, {int(np.sum(~truth.difficult))} objects that count "
-        f"({int(np.sum(truth.difficult))} difficult ones beside them), "
-        f"{len(evaluation.detections.scores)} detections. Mean AP "
-        f"{page.number(result.mean_ap_voc12)} (VOC12), {page.number(result.mean_ap_voc07)} "
-        f"(VOC07), at an IoU above {result.iou_threshold:g}."
-    ]
-    k = _worst_class(result)
-    if k is not None:
-        worst = result.classes[k]
-        unfound = int(np.sum(diagnosis.unfound & (truth.classes == k + 1)))
-        sentences.append(
-            f"Worst class: <b>{html.escape(worst.label)}</b>, AP {page.number(worst.ap_voc12)}. "
-            f"{_main_error(costs, k)} {_predicted_as(matrix, k, evaluation.labels)} Without a true "
-            f"positive at any score: {unfound}."
-        )
-        means = {name: _mean(gain) for name, gain in costs.items()}
-        kind = max(means, key=lambda name: means[name])
-        if means[kind] >= 0.0005:  # which is shown as 0.001
-            sentences.append(
-                f"Over all classes, <b>{kind}</b> errors lose the most AP: without them the mean "
-                f"AP would be {means[kind]:.3f} higher."
-            )
-    return "".join(f"<p>{sentence}</p>" for sentence in sentences)
-
-
-def _worst_class(result: Result) -> int | None:
-    """Row of the class with the lowest AP; None where none has any."""
-    k, worst = min(enumerate(result.classes), key=lambda pair: _or_two(pair[1].ap_voc12))
-    return None if worst.ap_voc12 is None else k
-
-
-def _predicted_as(matrix: np.ndarray, k: int, labels: Sequence[str]) -> str:
-    """What the objects of class k + 1 were predicted as, most frequent first."""
-    row, own = matrix[k + 1], matrix[k + 1, k + 1]
-    others = [other for other in np.argsort(-row, kind="stable") if row[other] and other != k + 1]
-    names = ["missed" if other == 0 else f"predicted as {labels[other - 1]}" for other in others]
-    fates = [f"{own} found", *(f"{row[j]} {name}" for j, name in zip(others, names, strict=True))]
-    return (
-        f"Of its {row.sum()} objects, at a score of {SURE} or more: "
-        f"{html.escape(', '.join(fates))}; {matrix[0, k + 1]} detections of it are on background."
-    )
-
-
-def _main_error(costs: Mapping[str, np.ndarray], k: int) -> str:
-    kind = max(costs, key=lambda name: np.nan_to_num(costs[name][k]))
-    if np.nan_to_num(costs[kind][k]) <= 0:
-        return "No kind of error lowers its AP."
-    return f"<b>{kind}</b> errors lose it the most AP: {costs[kind][k]:.3f}."
-
-
-def _class_table(
-    evaluation: Evaluation, diagnosis: Diagnosis, costs: Mapping[str, np.ndarray]
-) -> str:
-    headings = (
-        *("class", "objects", "not found", "detections", "AP VOC07", "AP VOC12"),
-        *(f"precision at {SURE}", f"recall at {SURE}", "main error", "AP lost"),
-    )
-    rows = []
-    for k, row in enumerate(evaluation.result.classes):
-        unfound = int(np.sum(diagnosis.unfound & (evaluation.truth.classes == k + 1)))
-        sure = int(np.sum(row.scores >= SURE))
-        precision, recall = (row.precision[sure - 1], row.recall[sure - 1]) if sure else (None, 0.0)
-        of_class = {name: float(np.nan_to_num(cost[k])) for name, cost in costs.items()}
-        kind, gain = max(of_class.items(), key=lambda pair: pair[1])
-        cells = (
-            *(row.label, row.num_objects, unfound, row.num_detections),
-            *(page.number(row.ap_voc07), page.number(row.ap_voc12), page.number(precision)),
-            *(page.number(recall if row.num_objects else None),),
-            *((kind, page.number(gain)) if gain > 0 else ("-", "-")),
-        )
-        rows.append((_or_two(row.ap_voc12), cells))
-    ordered = [cells for _, cells in sorted(rows, key=lambda pair: pair[0])]
-    note = (
-        "The worst class comes first. The main error is the kind that loses the most AP (VOC12); "
-        "correcting it alone would regain the AP lost. Not found are objects without a true "
-        "positive at any score."
-    )
-    return f"<h2>Classes</h2>{page.table(headings, ordered)}{page.note(note)}"
 
 
 def _errors(pngs: Mapping[str, bytes], costs: Mapping[str, np.ndarray]) -> str:
@@ -240,8 +142,10 @@ def _errors(pngs: Mapping[str, bytes], costs: Mapping[str, np.ndarray]) -> str:
     return "".join(
         (
             "<h2>Errors by kind</h2>",
-            page.figure(pngs, "costs.png", "AP lost to each kind, mean over the classes."),
-            page.figure(pngs, "errors.png", "Kinds of the N best detections of each class."),
+            page.columns(
+                page.figure(pngs, "costs.png", "AP lost to each kind, mean over the classes."),
+                page.figure(pngs, "errors.png", "Kinds of the N best detections of each class."),
+            ),
             page.note(note),
         )
     )
@@ -311,7 +215,7 @@ def _pictures(evaluation: Evaluation, diagnosis: Diagnosis, pngs: dict[str, byte
             *tables, num_images=len(evaluation.names), number=number
         )
 
-    text, every, k, chosen = "", count(), _worst_class(evaluation.result), []
+    text, every, k, chosen = "", count(), report_tables.worst_class(evaluation.result), []
     if k is not None:
         of_class = count(k + 1)
         title = f"The worst images of {evaluation.labels[k]}, the worst class"
@@ -353,17 +257,5 @@ def _drawn(
         names=evaluation.names,
     )
     text = f"<h2>{html.escape(title)}</h2>" + ("" if drawn else page.note("There are none."))
-    for place, shown in enumerate(drawn, 1):
-        pngs[f"{name}_{place}.png"] = shown.png
-        text += page.figure(pngs, f"{name}_{place}.png", shown.caption)
-    return text
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0
-
-
-def _or_two(value: float | None) -> float:
-    """Classes without an AP sort behind all others."""
-    return 2.0 if value is None else value
+    pngs |= {f"{name}_{place}.png": shown.png for place, shown in enumerate(drawn, 1)}
+    return text + page.thumbnails([(shown.png, shown.caption) for shown in drawn])

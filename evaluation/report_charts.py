@@ -7,43 +7,91 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from metrics.voc import ClassResult
-from visualization.charts import new_figure, plain, to_png
+from metrics import thresholds
+from metrics.voc import ClassResult, Result
+from visualization.charts import QUIET, RIGHT, WRONG, line_style, new_figure, plain, to_png
 
-_RIGHT, _WRONG, _LINE = "#2a9d43", "#d1495b", "#0060a8"
 _KINDS = {
-    "right": _RIGHT,
-    "localisation": "#edae49",
-    "class": "#7b4fb5",
-    "both": "#b49bd6",
-    "duplicate": "#4aa3c7",
-    "background": _WRONG,
+    "right": RIGHT,
+    "localisation": "#e69f00",
+    "class": "#cc79a7",
+    "both": "#f0e442",
+    "duplicate": "#56b4e9",
+    "background": WRONG,
     "missed": "#555b66",
 }
+_RECALLS = np.linspace(0.0, 1.0, 101)
+_NAMED = 8  # classes up to which each has its colour
 
 
 def precision_recall(classes: Sequence[ClassResult]) -> bytes:
-    """A panel for each class that has objects: precision over recall, and the AP."""
+    """All classes in one plot, and their mean; the legend has the AP (VOC12)."""
     shown = [row for row in classes if row.num_objects]
-    columns = min(4, max(1, len(shown)))
-    lines = max(1, -(-len(shown) // columns))
-    figure = new_figure(2.6 * columns + 0.4, 2.3 * lines + 0.3)
-    if not shown:
-        figure.add_subplot(title="no class has objects").set_axis_off()
-    for k, row in enumerate(shown):
-        axes = figure.add_subplot(lines, columns, k + 1)
-        recall = np.concatenate([0.0 * row.recall[:1], row.recall])
-        precision = np.concatenate([row.precision[:1], row.precision])
-        axes.fill_between(recall, precision, color=_LINE, alpha=0.12, linewidth=0)
-        axes.plot(recall, precision, color=_LINE, linewidth=1.4)
-        axes.set(xlim=(0, 1.01), ylim=(0, 1.03), title=f"{plain(row.label)}  {row.ap_voc12:.3f}")
-        if k >= len(shown) - columns:
-            axes.set_xlabel("recall")
-        if k % columns == 0:
-            axes.set_ylabel("precision")
+    lines = [
+        (f"{plain(row.label)} {row.ap_voc12:.3f}", envelope_at(row.recall, row.precision))
+        for row in shown
+    ]
+    mean = np.mean([values for _, values in lines], axis=0) if lines else None
+    figure, axes = _square()
+    ap = np.mean([row.ap_voc12 for row in shown]) if shown else 0.0
+    _class_lines(axes, _RECALLS, lines, mean, f"mean {ap:.3f}")
+    axes.set(xlabel="recall", ylabel="precision", title="precision over recall")
     return to_png(figure)
+
+
+def f1_over_threshold(result: Result) -> bytes:
+    """F1 of all classes over the score threshold, and their mean with its best threshold."""
+    lines = []
+    for row in result.classes:
+        if row.num_objects:
+            point = thresholds.best_point(row)
+            at = f" {point.F1:.2f} at {point.threshold:.2f}" if point else ""
+            lines.append((f"{plain(row.label)}{at}", thresholds.curves(row).F1))
+    mean, best = thresholds.mean_curves(result), thresholds.mean_point(result)
+    figure, axes = _square()
+    name = f"mean {best.F1:.2f} at {best.threshold:.2f}" if best else "mean"
+    _class_lines(axes, thresholds.GRID, lines, mean and mean.F1, name)
+    if best:
+        axes.plot([best.threshold], [best.F1], "o", color="black")
+    axes.set(xlabel="score threshold", ylabel="F1", title="F1 over the score threshold")
+    return to_png(figure)
+
+
+def envelope_at(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """The best precision at recall 0, 0.01, ... 1 or more, f64[101]; 0 where none is reached."""
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return np.append(best, 0.0)[np.searchsorted(recall, _RECALLS - 1e-9)]
+
+
+def _square() -> tuple[Figure, Axes]:
+    figure = new_figure(5.6, 4.2)
+    axes = figure.add_subplot()
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def _class_lines(
+    axes: Axes,
+    places: np.ndarray,
+    lines: Sequence[tuple[str, np.ndarray]],
+    mean: np.ndarray | None,
+    mean_name: str,
+) -> None:
+    """Each class in its colour, or all in grey where they are many, below a thick mean."""
+    named = len(lines) <= _NAMED
+    for number, (name, values) in enumerate(lines):
+        style = line_style(number) if named else {"color": QUIET}
+        label = name if named else None
+        axes.plot(places, values, linewidth=1.3 if named else 0.6, label=label, **style)
+    if mean is None:
+        axes.text(0.5, 0.5, "no class has objects", ha="center")
+        return
+    axes.plot(places, mean, color="black", linewidth=2.4, label=mean_name)
+    axes.legend(fontsize=7, frameon=False, loc="best")
 
 
 def score_histogram(right: np.ndarray, wrong: np.ndarray) -> bytes:
@@ -51,7 +99,7 @@ def score_histogram(right: np.ndarray, wrong: np.ndarray) -> bytes:
     figure = new_figure(6.4, 3.0)
     axes = figure.add_subplot()
     bins = np.linspace(0, 1, 41)
-    for scores, colour, name in ((wrong, _WRONG, "wrong"), (right, _RIGHT, "right")):
+    for scores, colour, name in ((wrong, WRONG, "wrong"), (right, RIGHT, "right")):
         axes.hist(scores, bins, color=colour, alpha=0.6, label=f"{name} ({len(scores)})")
     axes.set(xlabel="score", ylabel="detections", xlim=(0, 1))
     axes.set_yscale("symlog", linthresh=1)
@@ -72,7 +120,7 @@ def size_histogram(found: np.ndarray, unfound: np.ndarray, limits: Sequence[floa
     sides = [100 * np.sqrt(np.clip(values, 0, 1)) for values in (found, unfound)]
     labels = [f"found ({len(found)})", f"not found ({len(unfound)})"]
     bins = np.linspace(0, 100, 41)
-    axes.hist(sides, bins, stacked=True, color=[_RIGHT, _WRONG], label=labels)
+    axes.hist(sides, bins, stacked=True, color=[RIGHT, WRONG], label=labels)
     for limit in limits:
         axes.axvline(100 * limit**0.5, color="#555b66", linewidth=0.8, linestyle="--")
     axes.set(xlabel="square root of the area, % of the image's", ylabel="objects", xlim=(0, 100))

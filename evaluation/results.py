@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation import report, results
-from evaluation.report import Evaluation, EvaluationInputs
+from evaluation.report_inputs import Evaluation, EvaluationInputs
 from evaluation.settings import EvalSettings
 from metrics import coco, tables, thresholds
 from metrics.voc import Result, evaluate

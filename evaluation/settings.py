@@ -13,6 +13,13 @@ _OF_FILES = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareSettings:
+    """The flags of `compare_runs.py`, besides the folders."""
+
+    output_dir: str = setting("", "Folder for index.html, runs.csv and curves.png.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalSettings:
     """Names are those of SSD-Tensorflow's evaluation where it has the setting."""
 

@@ -9,6 +9,7 @@ import collections
 import functools
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,7 @@ class Inspection(NamedTuple):
       difficult: bool[N].
       picture_sizes: (height, width) -> images, for those that tell it.
       record_bytes: estimated size of the records.
+      groups: for each image the set of records that it is from; "" for other layouts.
       suspects: of the first images with defects that are more than notes, and that can be shown.
     """
 
@@ -59,6 +61,7 @@ class Inspection(NamedTuple):
     difficult: np.ndarray
     picture_sizes: dict[tuple[int, int], int]
     record_bytes: int
+    groups: list[str]
     suspects: list[Checked]
 
     def counts(self) -> dict[str, int]:
@@ -121,6 +124,7 @@ def inspect(
         **columns,
         picture_sizes=dict(collected.picture_sizes),
         record_bytes=collected.record_bytes,
+        groups=collected.groups,
         suspects=collected.suspects,
     )
 
@@ -130,6 +134,7 @@ class _Collector:
         self.num_pictures = self.record_bytes = self.num_crowds = 0
         self.defects: list[Defect] = []
         self.names: list[str] = []
+        self.groups: list[str] = []
         self.suspects: list[Checked] = []
         self.picture_sizes: collections.Counter = collections.Counter()
         self._rows: list[tuple] = []
@@ -143,6 +148,7 @@ class _Collector:
             self.num_crowds += thing.crowd
             self._rows.append((*thing.box, *checked.size, self.num_pictures, thing.difficult))
         self.num_pictures += 1
+        self.groups.append(_group(checked.item))
         self._add_bases(checked)
         self.defects += checked.defects
         bad = any(defect.severity > Severity.NOTE for defect in checked.defects)
@@ -187,6 +193,12 @@ class _Collector:
             "pictures": table[:, 6].astype(np.int64),
             "difficult": table[:, 7] > 0,
         }
+
+
+def _group(item: Item) -> str:
+    """`shapes_train` of a record in `shapes_train_000.tfrecord`; "" of other images."""
+    shard = re.match(r"(?:.*/)?(.+)_\d+\.tfrecord", item.place) if item.relative else None
+    return shard.group(1) if shard else ""
 
 
 def _similar_labels(names: Iterable[str]) -> Iterator[Defect]:

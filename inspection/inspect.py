@@ -16,7 +16,7 @@ from datasets.layouts import registry
 from datasets.layouts.labels import read_labels
 from datasets.layouts.source import Options
 from datasets.mixture import get_mixture
-from inspection import anchor_fit, collect, view
+from inspection import anchor_fit, collect, label_charts, view
 from inspection import page as inspection_page
 from inspection.collect import Inspection
 from inspection.defects import KINDS, Defect, Item, kind_title
@@ -72,6 +72,8 @@ def run(settings: InspectSettings) -> None:
                 labels_offset=settings.labels_offset,
             )
         print(f"extracted: {count} images to {settings.extract}")
+    if settings.output_dir:
+        print(f"Written to {settings.output_dir}.")
     if found.harm:
         raise InputError(f"{found.verdict} Correct what the report names, or leave it out.")
 
@@ -182,6 +184,7 @@ def summarise(found: Inspection, settings: InspectSettings) -> dict[str, Any]:
         },
         "object_sizes": {name: int(there.sum()) for name, there in sizes.items()},
         "picture_sizes": _picture_sizes(found),
+        "label_statistics": label_charts.statistics(found),
         **_anchor_facts(found, classes | sizes, settings),
         "defects": [
             {

@@ -7,8 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from inspection import label_charts
 from inspection.collect import Inspection
 from inspection.defects import KINDS, Checked, Severity, kind_title
+from runtime.errors import InputError
 from visualization import charts, page, pictures
 
 _MAX_ROWS = 500
@@ -17,7 +19,13 @@ _RECALLS = {
     "unwarped": "without warping",
     "proposed": "as proposed",
 }
+_STATISTICS = (
+    *("", "images", "objects", "objects an image, median"),
+    *("width, median", "height, median"),
+)
 _THUMBNAIL = 360  # pixels of the longer side
+_MARGIN = 40  # around it, in which boxes outside the image are seen
+_FAULTY = (213, 94, 0)
 
 
 def make(found: Inspection, facts: Mapping[str, Any]) -> str:
@@ -30,6 +38,7 @@ def make(found: Inspection, facts: Mapping[str, Any]) -> str:
     pngs = {
         "classes.png": _bars({name: row["objects"] for name, row in facts["classes"].items()}),
         "sizes.png": _bars(facts["object_sizes"]),
+        "labels.png": label_charts.draw(found),
     }
     side = facts["input_side"]
     area = f"All objects by the square root of their area at {side} x {side}."
@@ -39,6 +48,9 @@ def make(found: Inspection, facts: Mapping[str, Any]) -> str:
         "<h2>Classes</h2>",
         _classes(facts),
         page.figure(pngs, "classes.png", "Objects of each class, without difficult ones."),
+        "<h2>Boxes</h2>",
+        page.table(_STATISTICS, label_charts.table_rows(facts["label_statistics"])),
+        page.figure(pngs, "labels.png", "All objects, relative to their images."),
         "<h2>Sizes and anchors</h2>",
         _sizes(facts),
         page.figure(pngs, "sizes.png", area),
@@ -126,8 +138,8 @@ def _defects(facts: Mapping[str, Any]) -> str:
 
 
 def _thumbnails(found: Inspection) -> str:
-    text = ""
-    for number, suspect in enumerate(found.suspects):
+    shown = []
+    for suspect in found.suspects:
         # As TensorFlow decodes it: not turned by its EXIF tag.
         how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
         image = cv2.imdecode(np.frombuffer(suspect.data, np.uint8), how)
@@ -135,9 +147,11 @@ def _thumbnails(found: Inspection) -> str:
             continue
         kinds = sorted({d.kind for d in suspect.defects if d.severity > Severity.NOTE})
         caption = f"{suspect.item.place}: {', '.join(map(kind_title, kinds))}"
-        name = f"{number}.png"
-        text += page.figure({name: _thumbnail(image, suspect)}, name, caption)
-    return text
+        shown.append((_thumbnail(image, suspect), caption))
+    if not shown:
+        return ""
+    note = "Thick orange boxes are faulty ones as they are annotated; the others are as trained on."
+    return page.thumbnails(shown) + page.note(note)
 
 
 def _thumbnail(image: np.ndarray, suspect: Checked) -> bytes:
@@ -146,7 +160,33 @@ def _thumbnail(image: np.ndarray, suspect: Checked) -> bytes:
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     boxes = np.array([thing.box for thing in suspect.objects], np.float32).reshape(-1, 4)
     names = [thing.name for thing in suspect.objects]
-    return pictures.to_png(pictures.draw_boxes(small, boxes, names))
+    canvas = pictures.draw_boxes(small, boxes, names)
+    faulty = faulty_boxes(suspect)
+    if not len(faulty):
+        return pictures.to_png(canvas)
+    canvas = cv2.copyMakeBorder(canvas, *(_MARGIN,) * 4, cv2.BORDER_CONSTANT, value=(225,) * 3)
+    limit = np.array(canvas.shape[:2], float) - 3
+    corners = faulty.reshape(-1, 2, 2) * np.array(small.shape[:2]) + _MARGIN
+    for (ymin, xmin), (ymax, xmax) in np.clip(corners, 2, limit).astype(int).tolist():
+        cv2.rectangle(canvas, (xmin, ymin), (xmax, ymax), _FAULTY, 3)
+    return pictures.to_png(canvas)
+
+
+def faulty_boxes(suspect: Checked) -> np.ndarray:
+    """Boxes that a defect names, as annotated but with their ends in order, f64[K, 4] relative.
+
+    None where EXIF turns the image, whose boxes may be of either view, or where it has no size.
+    """
+    annotation, defects = suspect.item.annotation, suspect.defects
+    turned = any(d.kind == "exif_rotated" for d in defects)
+    if isinstance(annotation, InputError) or turned or not min(suspect.size):
+        return np.zeros((0, 4))
+    numbers = sorted({d.number for d in defects if d.number and d.severity > Severity.NOTE})
+    raw = np.array([annotation.objects[n - 1].box for n in numbers], float).reshape(-1, 4)
+    if not suspect.item.relative:
+        raw = raw / np.tile(suspect.size, 2)
+    ends = np.nan_to_num(raw, posinf=2.0, neginf=-2.0).reshape(-1, 2, 2)
+    return np.concatenate([ends.min(axis=1), ends.max(axis=1)], axis=1)
 
 
 def _bars(counts: Mapping[str, int]) -> bytes:
@@ -154,7 +194,7 @@ def _bars(counts: Mapping[str, int]) -> bytes:
     figure = charts.new_figure(6.4, 0.3 * len(counts) + 0.9)
     axes = figure.add_subplot()
     places = np.arange(len(counts))
-    bars = axes.barh(places, list(counts.values()), color="#0060a8", height=0.7)
+    bars = axes.barh(places, list(counts.values()), color=charts.PALETTE[0], height=0.7)
     axes.bar_label(bars, padding=3, fontsize=8)
     axes.set_yticks(places, [charts.plain(name) for name in counts])
     axes.invert_yaxis()

@@ -12,16 +12,19 @@ from runtime import files, json_log
 from runtime.errors import InputError
 
 METRIC = "mAP_VOC07"
+SCORES = (METRIC, "mAP_VOC12", "mAP50", "mAP50_95", "F1")  # of evaluations.jsonl
 Line = dict[str, Any]
 
 METRICS = "metrics.jsonl"
+METRICS_CSV = "metrics.csv"
+RESULTS = "results.png"
 EVALUATIONS = "evaluations.jsonl"
 FLAGS = "flags.txt"
 LABELS = "labels.txt"
 CONFIGURATION = "configuration.txt"
 BEST = "best"
 _OURS = re.compile(
-    r"ckpt-\d+(_temp|\..*)?|checkpoint|events\.out\..*|metrics\.jsonl|flags\.txt|labels\.txt"
+    r"ckpt-\d+(_temp|\..*)?|checkpoint|events\.out\..*|metrics\.(jsonl|csv)|results\.png|flags\.txt|labels\.txt"
     r"|evaluations(\.jsonl)?|best|configuration\.txt"
 )
 

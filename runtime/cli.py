@@ -6,6 +6,7 @@ absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import sys
@@ -42,20 +43,22 @@ def quiet_tensorflow() -> None:
         os.close(null)
 
 
-def run(main: Callable[[], int | None], *, usage: str) -> NoReturn:
+def run(main: Callable[..., int | None], *, usage: str, takes_words: bool = False) -> NoReturn:
     """Parses the flags, runs `main()` and ends the process with its code.
 
     The process ends without Python's own clean-up: a tf.data thread that waits for Python to read a
     record would hang it forever.
 
     Args:
-      main: takes nothing, returns an exit code or None for 0. `InputError` becomes exit code 2.
+      main: returns an exit code or None for 0. `InputError` becomes exit code 2.
       usage: first lines of `--help`; usually the script's docstring.
+      takes_words: whether what is no flag is handed to `main`, instead of being refused.
     """
     sys.modules["__main__"].__doc__ = usage
     code: Any = 1
     try:
-        app.run(lambda _: _guarded(main), flags_parser=_parse)
+        parse = functools.partial(_parse, takes_words=takes_words)
+        app.run(lambda words: _guarded(functools.partial(main, *words[1:])), flags_parser=parse)
     except SystemExit as stop:
         code = stop.code or 0
     except BaseException:
@@ -66,7 +69,7 @@ def run(main: Callable[[], int | None], *, usage: str) -> NoReturn:
     os._exit(code if isinstance(code, int) else 1)
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(argv: Sequence[str], *, takes_words: bool) -> list[str]:
     asked = {word.lstrip("-").partition("=")[0] for word in argv[1:] if word.startswith("-")}
     if asked & {"h", "?", "help", "helpshort", "helpfull"}:
         width = shutil.get_terminal_size().columns
@@ -80,7 +83,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
         said = str(error).strip()
         end = "" if said.endswith((".", "?")) else "."
         _fail(f"{said}{end} Run with --help for the list of flags.")
-    if len(rest) > 1:
+    if len(rest) > 1 and not takes_words:
         _fail(f"Unexpected argument {rest[1]!r}: every option is a --flag=value.")
     try:
         check_flags()

@@ -65,9 +65,9 @@ class MetricsLog:
         if step - last >= max(every, last - before):
             _print(f"WARNING: {self._path} has no line between the steps {last} and {step}.")
 
-    def write(self, values: Mapping[str, float]) -> None:
+    def write(self, values: Mapping[str, float | None]) -> None:
         """Adds one line; `values` holds "step". JSON has no NaN: what is not finite is null."""
-        line = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        line = {name: v if _is_number(v) else None for name, v in values.items()}
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
@@ -89,6 +89,10 @@ def _read(path: str) -> list[tuple[str, Line]]:
             continue
         found.append((line, values))
     return found
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _whole_lines(path: str) -> list[str]:

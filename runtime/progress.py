@@ -15,6 +15,7 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.table import Column
 
+_BAR = 3  # columns of the shortest bar
 _SHORT = {"learning_rate": "rate"}
 _FORMATS: dict[str, Callable[[float], str]] = {
     "learning_rate": lambda value: f"{value:.2e}",
@@ -84,10 +85,10 @@ class Progress:
         count = "{task.completed:.0f}" if total is None else "{task.completed:.0f}/{task.total:.0f}"
         self._bar = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}", markup=False),
-            rich_progress.BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
+            rich_progress.BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=_BAR)),
             rich_progress.TextColumn(f"{count} {unit}", markup=False, table_column=_column()),
             rich_progress.TimeRemainingColumn(table_column=_column()),
-            rich_progress.TextColumn("{task.fields[text]}", markup=False, table_column=_column()),
+            rich_progress.TextColumn("{task.fields[short]}", markup=False, table_column=_column()),
             console=console,
             expand=True,
             refresh_per_second=4,
@@ -96,7 +97,7 @@ class Progress:
             redirect_stdout=False,  # what is printed to stdout must arrive there
             disable=not self._draws,
         )
-        self._bar.add_task(description, total=total, completed=start, text="")
+        self._bar.add_task(description, total=total, completed=start, text="", short="")
         (self._task,) = self._bar.tasks
 
     def __enter__(self) -> "Progress":
@@ -113,14 +114,20 @@ class Progress:
     def update(self, step: int, **values: float | str) -> None:
         """Says that `step` (counted from 1) is done.
 
+        A terminal that is too narrow for all values shows the first ones.
+
         Args:
           step: number of the step, not an increment.
           **values: what to show with it; a value not given keeps its last one. `learning_rate` and
             `images_per_second` have forms of their own.
         """
         self._values.update(values)
-        text = "  ".join(_shown(name, value) for name, value in self._values.items())
-        self._bar.update(self._task.id, completed=step, text=text)
+        parts = [_shown(name, value) for name, value in self._values.items()]
+        self._bar.update(self._task.id, completed=step, text="  ".join(parts))
+        if self._draws:
+            while parts and len("  ".join(parts)) > self._room():
+                parts.pop()
+            self._bar.update(self._task.id, short="  ".join(parts))
         if not self._draws and self._line_is_due():
             self._print_line()
 
@@ -139,6 +146,17 @@ class Progress:
             self._bar.console.print(text, markup=False, soft_wrap=True)
         else:
             print(text, file=self._stream, flush=True)
+
+    def _room(self) -> int:
+        """Columns for the values beside the shortest bar, so that none is cut: the last ones go."""
+        task = self._task
+        count = f"{task.completed:.0f} {self._unit}"
+        if task.total is not None:
+            count = f"{task.completed:.0f}/{task.total:.0f} {self._unit}"
+        hours = int((task.time_remaining or 0) // 3600)
+        clock = f"{hours}:00:00"
+        taken = [task.description, " " * _BAR, count, clock]
+        return self._bar.console.width - len(" ".join(taken)) - 1
 
     def _line_is_due(self) -> bool:
         step = self._task.completed

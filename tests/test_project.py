@@ -31,8 +31,8 @@ TOP_LEVEL = {
     ".ci",
     *(".gitattributes", ".gitignore", ".pre-commit-config.yaml", "Makefile", "pyproject.toml"),
     *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"),
-    *("tf_utils.py", "tf_convert_data.py", "inspect_dataset.py", "fit_ssd_network.py"),
-    *(f"{verb}_ssd_network.py" for verb in ("train", "eval", "detect", "export")),
+    *("tf_utils.py", "tf_convert_data.py", "inspect_dataset.py", "compare_runs.py"),
+    *(f"{verb}_ssd_network.py" for verb in ("train", "eval", "detect", "export", "fit")),
 }
 
 

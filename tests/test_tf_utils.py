@@ -354,11 +354,9 @@ def test_multipliers_of_biases_and_of_the_last_layer(bias, last, logits_only, ex
     assert found == {NAMES[k]: factor for k, factor in expected.items()}
 
 
-def test_configuration_is_printed_and_saved_alike(capsys):
+def test_configuration_names_flags_and_layers():
     layers = [analysis.Layer("net/conv1", (3, 4, 5), 60, 7000)]
-    saved = []
-    tf_utils.print_configuration(["--seed=3"], layers, save=saved.extend)
-    assert capsys.readouterr().out.splitlines() == saved
+    saved = tf_utils.format_configuration(["--seed=3"], layers)
     assert saved[1] == "  --seed=3"
     assert saved[-2].split() == ["net/conv1", "3x4x5", "60", "7,000"]
 

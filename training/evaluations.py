@@ -5,7 +5,7 @@ is the score there; nothing that training reads is touched, and its course stays
 other workers wait, and are told every now and then that the chief is alive, so that their watchdogs
 do not end them.
 
-train_dir gets `evaluations.jsonl` (a line each: step, mAP_VOC07, mAP_VOC12), `evaluations/` (the
+train_dir gets `evaluations.jsonl` (a line each: step and `train_dir.SCORES`), `evaluations/` (the
 newest metrics.json, and TensorBoard's events) and `best/` (the checkpoint of the highest mAP_VOC07,
 the first of equals, with its metrics.json and, in its description, the score thresholds). A
 resumed run resumes from these lines: an evaluation that was cut short is made again, and nothing
@@ -14,6 +14,7 @@ is evaluated twice.
 
 import dataclasses
 import enum
+import json
 import math
 import time
 from typing import Any
@@ -27,7 +28,7 @@ from evaluation.settings import EvalSettings
 from metrics import thresholds
 from model import checkpoints, train_dir
 from model.description import Description
-from model.train_dir import METRIC, Line, best_of, has_converged
+from model.train_dir import METRIC, SCORES, Line, best_of, has_converged
 from runtime import files, json_log
 from runtime.errors import InputError
 from runtime.signals import StopRequest
@@ -133,7 +134,7 @@ class Evaluations:
             result = evaluate_checkpoint(
                 eval_settings(self._settings, path), on_batch=self._after_batch
             )
-        line: Line = {"step": step, METRIC: result.mean_ap_voc07, "mAP_VOC12": result.mean_ap_voc12}
+        line: Line = {"step": step, **self._scores()}
         is_best = best_of([*self._history, line]) is line
         if is_best:
             self._keep(path, thresholds.suggested(result))
@@ -142,10 +143,19 @@ class Evaluations:
             tf.io.gfile.join(self._settings.train_dir, train_dir.EVALUATIONS)
         ):
             self._log.write(line)
+        self._writer.scores(step, {name: line[name] for name in SCORES})
         best = ", the best so far" if is_best else ""
         split = self._settings.eval_split
         self._writer.message(f"Step {step}: {METRIC} {_shown(line)} on {split}{best}.")
         self._ended = time.monotonic()
+
+    def _scores(self) -> Line:
+        """The numbers of the evaluation that was just made which `evaluations.jsonl` keeps."""
+        path = tf.io.gfile.join(self._settings.train_dir, "evaluations", "metrics.json")
+        with tf.io.gfile.GFile(path) as file:
+            metrics = json.load(file)
+        point = metrics["operating_point"] or {"F1": None}
+        return {name: metrics[name] for name in SCORES if name in metrics} | {"F1": point["F1"]}
 
     def _keep(self, path: str, score_thresholds: tuple[float, ...] | None) -> None:
         tensors = checkpoints.read(path)

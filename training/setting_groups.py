@@ -108,6 +108,11 @@ class RunSettings:
     gpu_memory_fraction: float | None = setting(
         None, "Fraction of each GPU's memory to reserve; by default it grows as needed."
     )
+    export: str = setting(
+        "none",
+        "Export the best checkpoint, else the last, to train_dir/export at the end of training.",
+        choices=("none", "saved_model", "tflite"),
+    )
     dry_run: bool = setting(False, "Print how each variable would be initialised, and exit.")
 
 
@@ -229,7 +234,7 @@ class LoggingSettings:
 
     log_every_n_steps: int = setting(10, "Steps between two lines of metrics.jsonl.", minimum=1)
     save_summaries_secs: float = setting(
-        60.0, "Seconds between two TensorBoard summaries.", minimum=0
+        60.0, "Seconds between two histograms or images in TensorBoard.", minimum=0
     )
     summarize_gradients: bool = setting(
         False, "Also write histograms of weights, gradients and activations to TensorBoard."

@@ -7,7 +7,6 @@ another order.
 
 import contextlib
 import dataclasses
-import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -258,7 +257,7 @@ def announce(
 
 
 def describe(start: Start, dataset: Dataset, state: TrainState) -> None:
-    """Writes flags.txt, which repeats the run, and labels.txt; of a new run prints the network.
+    """Writes flags.txt, which repeats the run, labels.txt, and of a new run its layers.
 
     A run that is over already keeps its own.
 
@@ -272,8 +271,5 @@ def describe(start: Start, dataset: Dataset, state: TrainState) -> None:
     files.write_text(settings.train_dir, train_dir.FLAGS, to_flagfile(settings_of_all))
     files.write_text(settings.train_dir, train_dir.LABELS, dataset.labels)
     if not start.found:
-        tf_utils.print_configuration(
-            changed(settings_of_all),
-            state.detector.layers,
-            save=functools.partial(files.write_text, settings.train_dir, train_dir.CONFIGURATION),
-        )
+        lines = tf_utils.format_configuration(changed(settings_of_all), state.detector.layers)
+        files.write_text(settings.train_dir, train_dir.CONFIGURATION, lines)

@@ -16,6 +16,7 @@ from datasets.records.source import RecordSource
 from deployment import model_deploy, parameter_server
 from deployment.cluster import Cluster, exit_when_a_peer_dies
 from deployment.model_deploy import DeploymentConfig
+from evaluation import run_curves
 from model import train_dir
 from model.detector import Detector
 from runtime import hardware
@@ -197,13 +198,28 @@ def run_to_the_end(
     if step == settings.last_step:
         steps.finish()
     cluster.wait()
+    if cluster.is_chief:
+        run_curves.write(settings.train_dir)
     stopped = outcome == EvaluationOutcome.STOPPED or (stop and step < settings.last_step)
     if stopped and cluster.is_chief:
         by = interrupts.received.name if interrupts.received else "a signal to another worker"
         saved = "saved" if step else "nothing to save yet"
         how = " Run again without --overwrite." if settings.overwrite else ""
         print(f"Stopped by {by} at step {step}; {saved}.{how}")
+    elif cluster.is_chief:
+        _say_end(settings.train_dir)
     return not stopped
+
+
+def _say_end(folder: str) -> None:
+    """What a run that is done wrote, and what to do with it."""
+    history = run_curves.read(folder).scores
+    best = train_dir.best_of(history) if history else None
+    score = f", best/ ({train_dir.METRIC} {best[train_dir.METRIC] or 0:.4f})" if best else ""
+    print(
+        f"Written to {folder}: checkpoints{score}, {train_dir.METRICS_CSV}, {train_dir.RESULTS}.\n"
+        f"Next: eval_ssd_network.py --checkpoint_path={folder} --eval_dir={folder}/eval"
+    )
 
 
 def _dry_run(settings: TrainSettings) -> bool:
@@ -217,6 +233,11 @@ def _dry_run(settings: TrainSettings) -> bool:
     )
     print(initial_weights.describe_plan(Detector(description), origin, settings))
     return True
+
+
+def is_chief(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
+    """Whether this process is the worker that writes into train_dir."""
+    return _deployment(settings, environment).is_chief
 
 
 def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> DeploymentConfig:

@@ -16,9 +16,10 @@ from runtime.progress import Progress
 from training.numerics import require_finite
 from training.settings import ResolvedSettings
 from training.step import GRADIENT
-from training.summaries import Summary, TrainSummaries
+from training.summaries import TrainSummaries
 
 _NOT_WRITTEN = ("finite", "stop")
+_FLUSH_MILLIS = 10_000  # until TensorBoard sees a scalar; closing shows it at once
 
 
 class NullWriter:
@@ -32,6 +33,9 @@ class NullWriter:
 
     def message(self, text: str) -> None:
         """Says something to the user."""
+
+    def scores(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Shows the scores of an evaluation in TensorBoard, as `eval/NAME`."""
 
     def save_is_due(self) -> bool:
         """Whether a checkpoint is to be saved as soon as the weights stand still."""
@@ -52,7 +56,10 @@ class NullWriter:
 
 
 class RunWriter(NullWriter):
-    """Metrics, TensorBoard events, progress and checkpoints; asks after each step what is due."""
+    """Metrics, TensorBoard events, progress and checkpoints; asks after each step what is due.
+
+    Scalars are written with every line of metrics.jsonl, as `train/NAME`.
+    """
 
     def __init__(
         self,
@@ -78,7 +85,9 @@ class RunWriter(NullWriter):
                 name=train_dir.METRICS,
                 every=settings.log_every_n_steps,
             )
-            self._events = tf.summary.create_file_writer(settings.train_dir)
+            self._events = tf.summary.create_file_writer(
+                settings.train_dir, flush_millis=_FLUSH_MILLIS
+            )
         self._progress = Progress(
             settings.max_number_of_steps,
             "training",
@@ -105,6 +114,12 @@ class RunWriter(NullWriter):
         """Prints a line above the bar."""
         self._progress.message(text)
 
+    def scores(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Shows the scores of an evaluation in TensorBoard, as `eval/NAME`."""
+        known = {f"eval/{name}": value for name, value in values.items() if value is not None}
+        with _written(self._settings.train_dir):
+            self._write_scalars(step, known)
+
     def save_is_due(self) -> bool:
         """Whether the last checkpoint, or the start, is save_interval_secs ago."""
         return time.monotonic() - self._saved >= self._settings.save_interval_secs
@@ -117,8 +132,9 @@ class RunWriter(NullWriter):
         if last or step % self._settings.log_every_n_steps == 0:
             with _written(self._settings.train_dir):
                 values = self._write_metrics(step, result)
+                self._write_scalars(step, {f"train/{name}": v for name, v in values.items()})
             if last or time.monotonic() - self._summarised >= self._settings.save_summaries_secs:
-                self._write_events(step, values, result, batch)
+                self._write_summaries(step, result, batch)
         if idle and self.save_is_due():
             self.save(step)
 
@@ -171,16 +187,13 @@ class RunWriter(NullWriter):
         )
         return values
 
-    def _write_events(
-        self,
-        step: int,
-        values: dict[str, float],
-        result: Mapping[str, Any],
-        batch: Batch | None,
-    ) -> None:
-        summaries = [Summary(tf.summary.scalar, name, value) for name, value in values.items()]
-        if self._summaries and batch:
-            summaries += self._summaries.of_step(batch, result)
+    def _write_scalars(self, step: int, values: Mapping[str, float]) -> None:
+        with self._events.as_default(step=step):
+            for tag, value in values.items():
+                tf.summary.scalar(tag, value)
+
+    def _write_summaries(self, step: int, result: Mapping[str, Any], batch: Batch | None) -> None:
+        summaries = self._summaries.of_step(batch, result) if self._summaries and batch else []
         with _written(self._settings.train_dir), self._events.as_default(step=step):
             for summary in summaries:
                 summary.write(summary.tag, summary.value)

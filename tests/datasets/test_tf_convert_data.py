@@ -60,6 +60,8 @@ def test_script_converts_and_prints_its_table(voc, tmp_path):
         "own           2         2          0",
         "all           2         4          0",
         f"written: own_train (2 images) in {tmp_path}/out",
+        "Next: train_ssd_network.py --dataset_name=own --dataset_split_name=train "
+        f"--dataset_dir={tmp_path}/out --train_dir=FOLDER",
     ]
     assert get_dataset("own", "train", f"{tmp_path}/out").labels == ("cat", "own")
 

@@ -1,5 +1,6 @@
 """Training and evaluation in one process: the same training, the best kept, losses made up for."""
 
+import csv
 import json
 import shutil
 
@@ -7,6 +8,8 @@ import pytest
 import runs
 
 from model import checkpoints
+from model.description import Description
+from model.exported import ExportedDetector
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +28,8 @@ def losses(train_dir) -> list[float]:
 def evaluated(tmp_path_factory, records):
     """train_dir of the run of the fixture `trained`, scored on the way."""
     folder = tmp_path_factory.mktemp("evaluated") / "run"
-    runs.run("train_ssd_network.py", *runs.train_flags(records, folder, steps=6), *EVALS)
+    flags = [*runs.train_flags(records, folder, steps=6), *EVALS, "--export=saved_model"]
+    runs.run("train_ssd_network.py", *flags)
     return folder
 
 
@@ -43,6 +47,22 @@ def test_each_evaluation_has_a_line_and_the_best_a_checkpoint(evaluated):
     assert metrics["num_images"] == 6
     newest = json.loads((evaluated / "evaluations" / "metrics.json").read_text())
     assert newest["step"] == 6
+
+
+def test_best_is_exported_at_the_end(evaluated):
+    best = max(read_evaluations(evaluated), key=lambda line: line["mAP_VOC07"])
+    exported = ExportedDetector(str(evaluated / "export"))
+    assert exported.step == best["step"]
+    kept = checkpoints.read(checkpoints.resolve(str(evaluated)))["description"].item().decode()
+    assert exported.description == Description.from_json(kept)
+
+
+def test_curves_of_metrics_and_scores_lie_beside_them(evaluated):
+    rows = list(csv.DictReader((evaluated / "metrics.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    scored = [int(row["step"]) for row in rows if row["mAP_VOC07"]]
+    assert scored == [line["step"] for line in read_evaluations(evaluated)]
+    assert (evaluated / "results.png").stat().st_size > 0
 
 
 def test_resume_makes_up_for_a_lost_evaluation_and_repeats_none(evaluated, records, tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import html.parser
+import json
 import os
 import pathlib
 import re
@@ -13,19 +14,19 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation import report
-from evaluation.report import Evaluation
+from evaluation import report, report_charts
+from evaluation.report_inputs import Evaluation
 from evaluation.report_pictures import _compare, choose, count_by_image, draw
 from metrics import coco
 from metrics.errors_by_kind import confusion, diagnose
-from metrics.voc import Detections, GroundTruth, evaluate
+from metrics.voc import ClassResult, Detections, GroundTruth, evaluate
 from visualization.charts import plain
 
 EVIL = "<script>alert(1)</script>"
 LABELS = ("cat", EVIL, "$x_{1}$ & co")
 CHARTS = {
     *("precision_recall.png", "scores.png", "sizes.png", "confusion.png", "errors.png"),
-    "costs.png",
+    *("costs.png", "f1.png"),
 }
 
 
@@ -120,8 +121,8 @@ def test_names_stay_text(page, folder):
 def test_page_shows_every_part(page):
     text = " ".join(page.texts)
     for heading in (
-        *("Classes", "Precision over recall", "Errors by kind", "Confusion between classes"),
-        *("Object size", "Scores", "The worst images of", "The worst of the other"),
+        *("Classes", "Precision, recall and scores", "Errors by kind", "Confusion between classes"),
+        *("Object size", "F1 of all classes", "The worst images of", "The worst of the other"),
         "The best images",
     ):
         assert heading in text
@@ -226,6 +227,38 @@ def test_report_without_pictures_says_so_and_keeps_none_of_an_earlier_one(
     report.write(str(again), dataclasses.replace(evaluation, load=None))
     assert "The images were not available" in (again / "index.html").read_text()
     assert {path.name for path in again.glob("*.png")} == {*CHARTS, "best_of_mine.png"}
+
+
+def test_training_that_left_its_log_is_drawn(evaluation, tmp_path):
+    run = dataclasses.replace(evaluation, load=None, checkpoint=str(tmp_path / "best" / "ckpt-2"))
+    assert "training.png" not in report.make(run)[1]
+    lines = ({"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0})
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(x)}\n" for x in lines))
+    text, pngs = report.make(run)
+    assert "<h2>Training</h2>" in text
+    assert cv2.imdecode(np.frombuffer(pngs["training.png"], np.uint8), 1).std() > 5
+
+
+def test_undertrained_model_is_called_that(evaluation):
+    """One right detection in a hundred wrong ones with better scores; the usual model is not."""
+    wrong = evaluation.detections.scores < evaluation.detections.scores.max()
+    found = Detections(*(column[wrong] for column in evaluation.detections))
+    found = found._replace(boxes=found.boxes + 500)
+    result = evaluate(found, evaluation.truth, labels=LABELS)
+    poor = dataclasses.replace(evaluation, detections=found, result=result, load=None)
+    assert "This model is undertrained: its mean AP, 0.000, is below 0.1" in report.make(poor)[0]
+    good = dataclasses.replace(evaluation, load=None)
+    assert "undertrained" not in report.make(good)[0]
+
+
+def test_many_classes_are_drawn_with_and_without_names():
+    """Up to eight have colours and names; more are grey."""
+    recall, precision = np.array([0.5, 1.0]), np.array([1.0, 0.5])
+    row = ClassResult("cat", 2, 0, 2, 0.5, 0.5, np.array([0.9, 0.3]), recall, precision)
+    charts = {count: report_charts.precision_recall([row] * count) for count in (1, 8, 9)}
+    assert len(set(charts.values())) == 3
+    at = report_charts.envelope_at(recall, precision)
+    assert [at[k] for k in (0, 50, 51, 100)] == [1.0, 1.0, 0.5, 0.5]
 
 
 def test_report_of_nothing_is_a_page(evaluation):

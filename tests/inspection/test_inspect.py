@@ -136,7 +136,7 @@ def test_page_escapes_names_and_shows_offenders(folder, tmp_path):
     assert "&lt;script&gt;" in page
     assert "duplicate box" in page
     assert "<b>Nothing here would harm a training.</b>" in page
-    assert page.count("data:image/png;base64,") == 3  # two charts, one offender
+    assert page.count("data:image/png;base64,") == 4  # three charts, one offender
 
 
 def test_view_draws_what_the_network_sees(folder, tmp_path):

@@ -176,6 +176,30 @@ def test_everything_has_room_in_80_columns(terminal, clock, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        ("150", "loss 1.235  rate 1.00e-03  33.3 images/s"),
+        ("80", "loss 1.235  rate 1.00e-03  33.3 images/s"),
+        ("79", "loss 1.235  rate 1.00e-03"),
+        ("60", "loss 1.235"),
+        ("45", ""),
+    ],
+)
+def test_values_without_room_are_dropped_whole_the_last_one_first(
+    columns, shown, terminal, clock, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", columns)
+    with Progress(120_000, "training", stream=terminal, clock=clock) as progress:
+        for step in (98_000, 98_010):
+            clock.now += 7.0
+            progress.update(step, loss=1.23456, learning_rate=0.001, images_per_second=33.333)
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", terminal.getvalue()).rstrip()
+    last = text.splitlines()[-1].rstrip()
+    assert "…" not in last
+    assert re.search(rf"^training .*━.* 98010/120000 steps 4:16:33 ?{re.escape(shown)}$", last)
+
+
 def test_terminal_shows_a_bar_without_a_total(terminal):
     with Progress(None, "detecting", unit="frames", stream=terminal) as progress:
         progress.update(12, images_per_second=3.0)

@@ -6,6 +6,7 @@ import os
 
 import pytest
 import tensorflow as tf
+from tensorboard.compat.proto import event_pb2
 
 from runtime.errors import InputError
 from training.settings import TrainSettings
@@ -40,6 +41,24 @@ def test_line_of_a_step_is_there_at_once(writer, tmp_path):
     writer.after_step(1, {"loss": 2.5, "learning_rate": 0.1}, None, idle=False)
     (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert json.loads(line)["loss"] == 2.5
+
+
+def test_scalars_of_every_line_reach_tensorboard_when_the_run_ends(tmp_path):
+    """--save_summaries_secs limits histograms and images alone."""
+    settings = TrainSettings(
+        train_dir=str(tmp_path), dataset_dir="records", log_every_n_steps=2, save_summaries_secs=1e6
+    )
+    with RunWriter(settings, start=0, tensors=dict) as writer:
+        for step in range(1, 6):
+            writer.after_step(step, {"loss": 2.5, "learning_rate": 0.1}, None, idle=False)
+        writer.scores(4, {"mAP_VOC07": 0.5, "F1": None})
+    (path,) = tmp_path.glob("events.*")
+    records = tf.data.TFRecordDataset(str(path))
+    events = [event_pb2.Event.FromString(record.numpy()) for record in records]
+    found = [(event.step, value.tag) for event in events for value in event.summary.value]
+    losses = [step for step, tag in found if tag == "train/loss"]
+    assert losses == [2, 4]
+    assert [pair for pair in found if pair[1].startswith("eval/")] == [(4, "eval/mAP_VOC07")]
 
 
 def test_weights_that_cannot_be_read_are_no_full_disk(tmp_path):
