@@ -22,7 +22,7 @@ from datasets.conversion_stats import ConversionStats, RelativeBoxes, relative_b
 from datasets.layouts import registry
 from datasets.layouts.annotations import Annotation
 from datasets.layouts.image_file import Header, check_picture, read_image_bytes
-from datasets.layouts.labels import check_labels, read_labels
+from datasets.layouts.labels import BACKGROUND, check_labels, read_labels
 from datasets.layouts.orientation import DrawnOn, drawn_on, orientation, turned_back
 from datasets.layouts.other_formats import as_png, format_of
 from datasets.layouts.source import AnnotatedImage, Options, Source
@@ -103,7 +103,7 @@ def convert_source(
     progress: Callable[[Sequence[str]], Iterator[str]] = iter,
 ) -> ConversionStats:
     """As `convert`, of images that are opened already, in whatever layout."""
-    labels = _settle_labels(source)
+    labels = _settle_labels(source, report=report)
     source = _settle_crowds(source, learn=conversion.learn_crowds, report=report)
     sources = _divide(source, conversion, report=report)
     tallies = {name: ConversionStats(labels, report=report) for name in sources}
@@ -175,10 +175,16 @@ def _described(tally: ConversionStats, source: Source) -> tuple[dict, dict]:
     return tally.classes, tally.notes | dict(source.notes)
 
 
-def _settle_labels(source: Source) -> tuple[str, ...]:
-    """The labels, which every object's class is among."""
+def _settle_labels(source: Source, *, report: Callable[[str], None]) -> tuple[str, ...]:
+    """The labels, which every object's class is among; the background only if it has objects."""
     labels = source.labels if isinstance(source.labels, tuple) else source.labels()
-    check_labels(labels, where="The data set")
+    annotations = (image.annotation for image in source.images.values())
+    read = (item for item in annotations if isinstance(item, Annotation))
+    used = {thing.name for item in read for thing in item.objects}
+    idle = [name for name in labels if name.lower() == BACKGROUND and name not in used]
+    for name in idle:
+        report(f"Class {name} is left out: it is class 0 of every detector, and has no objects.")
+    labels = check_labels([name for name in labels if name not in idle], where="The data set")
     some = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
     known = {*labels}
     for image in source.images.values():

@@ -7,15 +7,16 @@ record sets one name, or labels to records that came without a manifest, add an 
     "pets": Named(("cats_2023", "dogs"), labels=("cat", "dog")),
 
 Then `--dataset_name=pets --dataset_split_name=train` reads `cats_2023_train_NNN.tfrecord` and
-`dogs_train_NNN.tfrecord`. Sizes are counted, never written down. A layout that the converters do
-not know needs a reader of annotations: `datasets/layouts/coco.py` is one.
+`dogs_train_NNN.tfrecord`. Records of other tools are read under their own names, such as
+`N_S.record` and `N_S.tfrecord-00000-of-00002`. Sizes are counted, never written down. A layout that
+the converters do not know needs a reader of annotations: `datasets/layouts/coco.py` is one.
 """
 
 import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -23,7 +24,7 @@ import tensorflow as tf
 from datasets.layouts.labels import check_labels, read_labels
 from datasets.layouts.voc import VOC_LABELS
 from datasets.order import Pool
-from datasets.records.foreign import Counts, count_records
+from datasets.records.foreign import Counts, check_whole, count_records, find_files
 from datasets.records.index import shard_size
 from datasets.records.manifest import (
     check_records,
@@ -96,7 +97,7 @@ def get_dataset(
     """Finds the records of a data set and checks that they are whole.
 
     Labels come from, in this order: `labels_file`, the manifest, the names inside the records,
-    `NAMED`, `labels.txt` beside the records.
+    `NAMED`, `labels.txt` or the only label map (.pbtxt) beside the records.
 
     Args:
       name: data set name, such as "pascalvoc_2007" or your own.
@@ -152,26 +153,47 @@ def _read_part(folder: str, name: str, split_flag: str) -> _Part:
 
 
 def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
-    found = find_shards(folder)
     partial = find_partial(folder, name)
     if partial:
         raise InputError(
             f"The data set {name} in {folder} is incomplete: its conversion is running or was "
             f"interrupted (folder {partial[0]}); convert it again."
         )
-    if name not in found:
-        there = ", ".join(f"{n} ({len(files)} shards)" for n, files in found.items()) or "none"
+    ours = find_shards(folder)
+    found = find_files(folder) | ours
+    taken = next((n for n in _other_names(name) if n in found), None)
+    if taken is None:
+        numbered = {*itertools.chain.from_iterable(ours.values())}
+        others = {n: files for n, files in found.items() if not numbered.issuperset(files)}
+        listed = (f"{n} ({_counted(files)})" for n, files in (ours | others).items())
+        there = ", ".join(listed) or "none"
         raise InputError(
             f"There is no {name}_NNN.tfrecord in {folder} (record sets there: {there}): check "
-            f"--dataset_name, {split_flag} and --dataset_dir, or convert the data set."
+            f"--dataset_name, {split_flag} (which may be empty) and --dataset_dir, or convert the "
+            "data set."
         )
-    counts = count_records(folder, name, found[name])
-    paths = tuple(os.path.join(folder, file) for file in found[name])
+    check_whole(folder, taken, found[taken])
+    counts = count_records(folder, taken, found[taken])
+    paths = tuple(os.path.join(folder, file) for file in found[taken])
     sums = tuple(str(shard_size(path)) for path in paths)
     labels = _labels_of(counts)
     if labels:
         check_labels(labels, where=f"The records of {name} in {folder}")
     return _Part(paths, sums, labels, counts.num_images, counts.objects)
+
+
+def _other_names(name: str) -> Iterator[str]:
+    """What other tools may call a set NAME_SPLIT; one whose name tells no split is for training."""
+    yield name
+    stem, _, split = name.rpartition("_")
+    if stem:
+        yield f"{stem}-{split}"
+    if stem and split == "train":
+        yield stem
+
+
+def _counted(files: Sequence[str]) -> str:
+    return f"{len(files)} shard" + ("s" if len(files) > 1 else "")
 
 
 def _labels_of(counts: Counts) -> tuple[str, ...] | None:
@@ -199,9 +221,10 @@ def _choose_labels(
         return labels
     if known := recorded or named.labels:
         return known
-    beside = os.path.join(folder, "labels.txt")
-    if tf.io.gfile.exists(beside):
-        return read_labels(beside)
+    maps = [name for name in sorted(tf.io.gfile.listdir(folder)) if name.endswith(".pbtxt")]
+    for beside in ["labels.txt", *(maps if len(maps) == 1 else [])]:
+        if tf.io.gfile.exists(os.path.join(folder, beside)):
+            return read_labels(os.path.join(folder, beside))
     raise InputError(f"The records in {folder} do not name their classes: pass --labels_file.")
 
 

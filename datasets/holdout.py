@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from datasets.layouts.annotations import Annotation
+from datasets.layouts.image_file import read_image_bytes
 from datasets.layouts.source import AnnotatedImage
 from runtime import files
 from runtime.errors import InputError
@@ -122,7 +123,9 @@ def _contents(images: Mapping[str, AnnotatedImage]) -> list[tuple[str, str]]:
         if isinstance(image.path, str) and (size := files.size(image.path)):
             by_size[size].append((image_id, image.path))
     alike = [pair for pairs in by_size.values() if len(pairs) > 1 for pair in pairs]
-    return [(i, f"content {hashlib.sha256(files.read(path)).hexdigest()}") for i, path in alike]
+    return [
+        (i, f"content {hashlib.sha256(read_image_bytes(path)).hexdigest()}") for i, path in alike
+    ]
 
 
 def _balance(

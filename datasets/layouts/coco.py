@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from datasets.layouts import json_file
 from datasets.layouts.annotations import Annotation, Object
 from datasets.layouts.coco_rows import Id, read_id, read_image, read_object
-from datasets.layouts.labels import check_labels
+from datasets.layouts.labels import BACKGROUND, check_names
 from datasets.layouts.picture_files import PictureFinder, without_annotation
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.layouts.values import class_name, joined, mapping, refuse_relative, shortened
@@ -169,13 +169,12 @@ def _read_categories(
         place = f"{where}: category {category} ({name})"
         if name in parents:
             left_out[place] = "is the supercategory of others and has no objects"
-        elif name.lower() == "background":
+        elif name.lower() == BACKGROUND:
             left_out[place] = "is the background, class 0 of every detector, and has no objects"
         if place in left_out:
             del names[category]
     ordered = dict(sorted(names.items(), key=lambda item: (isinstance(item[0], str), item[0])))
-    # A conversion refuses a class called background too, unless --classes calls it otherwise.
-    check_labels([n for n in ordered.values() if n.lower() != "background"], where=where)
+    check_names(list(ordered.values()), where=where)
     return ordered, left_out
 
 

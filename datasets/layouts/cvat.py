@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from datasets.layouts import tree
 from datasets.layouts.annotations import Annotation, Object
 from datasets.layouts.image_file import is_folder
-from datasets.layouts.labels import check_labels
+from datasets.layouts.labels import check_names
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.layouts.voc_xml import parse_xml
 from runtime import files, limits
@@ -119,7 +119,7 @@ class _Reader:
             if isinstance(image.annotation, Annotation):
                 names |= {thing.name for thing in image.annotation.objects}
         known = [*self._labels, *sorted(names - self._labels.keys())]
-        return check_labels(known, where=f"The annotations in {self._folder}")
+        return check_names(known, where=f"The annotations in {self._folder}")
 
     def read(self, name: str) -> None:
         """Adds a file's images.

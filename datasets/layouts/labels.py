@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from runtime import files, limits
 from runtime.errors import InputError
 
+BACKGROUND = "background"  # in whatever case, the name of class 0
 _LABEL_MAP = re.compile(r"(\s|#[^\n]*\n)*item\s*:?\s*\{")
 # Control characters, halves of characters, and what XML, such as of detections, cannot hold.
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -76,7 +77,19 @@ def _items(text: str) -> Iterator[dict[str, str]]:
 
 
 def check_labels(names: Sequence[str], *, where: str) -> tuple[str, ...]:
-    """Returns the names as a tuple once they are unique, non-empty and without the background.
+    """As `check_names`, of the classes of a detector, which the background is none of."""
+    for number, name in enumerate(names, start=1):
+        if name.lower() == BACKGROUND:
+            raise InputError(
+                f"{where}: class {number} is {name!r}, which is class 0 of every detector: leave "
+                "it out, or rename it; a conversion does both by --classes, such as "
+                f"--classes='thing={name}'."
+            )
+    return check_names(names, where=where)
+
+
+def check_names(names: Sequence[str], *, where: str) -> tuple[str, ...]:
+    """Returns the names that annotations have as a tuple once they are unique and not empty.
 
     Raises:
       InputError: one of them is not; the message starts with `where`.
@@ -97,10 +110,6 @@ def check_labels(names: Sequence[str], *, where: str) -> tuple[str, ...]:
         if _NO_TEXT.search(name):
             raise InputError(
                 f"{where}: class {number} is {name!a}: take the control character out."
-            )
-        if name.lower() == "background":
-            raise InputError(
-                f"{where}: class {number} is {name!r}, which is class 0: leave it out."
             )
         if name in seen:
             raise InputError(f"{where}: {name!r} is class {seen[name]} and {number}: keep one.")

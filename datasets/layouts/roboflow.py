@@ -12,7 +12,7 @@ from typing import Any, cast
 from datasets.layouts import coco, tf_csv
 from datasets.layouts.annotations import Annotation
 from datasets.layouts.image_file import PICTURE_ENDINGS
-from datasets.layouts.labels import check_labels
+from datasets.layouts.labels import check_names
 from datasets.layouts.picture_files import no_folder, walk
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.layouts.values import refuse_relative
@@ -131,4 +131,4 @@ def _learn_labels(splits: Mapping[str, Source], *, where: str) -> tuple[str, ...
             names.setdefault(name, 0)
         names |= _ids(source)
     ordered = sorted(names, key=lambda name: (isinstance(names[name], str), names[name], name))
-    return check_labels(ordered, where=where)
+    return check_names(ordered, where=where)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datasets.layouts.annotations import Annotation
-from datasets.layouts.labels import check_labels
+from datasets.layouts.labels import check_names
 from runtime.errors import InputError
 
 Box = tuple[float, float, float, float]
@@ -149,7 +149,7 @@ def learn_labels(annotations: Iterable[Annotation | InputError], *, where: str) 
         raise InputError(
             f"{where} names no class, since no object was read: annotate images first."
         )
-    return check_labels(names, where=where)
+    return check_names(names, where=where)
 
 
 def joined(one: Annotation | InputError, other: Annotation | InputError) -> Annotation | InputError:

@@ -11,7 +11,7 @@ import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from datasets.layouts.labels import check_labels
+from datasets.layouts.labels import check_names
 from datasets.layouts.source import AnnotatedImage, Finding, Options, Source
 from datasets.layouts.voc import (
     VOC_LABELS,
@@ -101,7 +101,7 @@ def _learn_labels(
     names = {item.name for annotation in read for item in annotation.objects}
     if names <= set(VOC_LABELS):
         return VOC_LABELS
-    return check_labels(sorted(names), where=f"The annotations in {voc_dir}")
+    return check_names(sorted(names), where=f"The annotations in {voc_dir}")
 
 
 def _find(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from datasets.layouts import tree, yolo_labels
 from datasets.layouts.annotations import Annotation
 from datasets.layouts.image_file import is_folder
-from datasets.layouts.labels import check_labels
+from datasets.layouts.labels import check_names
 from datasets.layouts.orientation import shown_size
 from datasets.layouts.source import AnnotatedImage, Options, Source
 from datasets.layouts.yolo_data import Description, describe, has_names, is_yaml
@@ -111,7 +111,7 @@ def open_source(options: Options) -> Source:
         options.report(f"Images without text file, taken as images without objects: {missing}.")
     return Source(
         images,
-        check_labels(list(names.values()), where=folder),
+        check_names(list(names.values()), where=folder),
         left_out=left_out | dict(_left_out(folder, paths, found, description)),
         notes={"images_without_label_file": missing} if missing else {},
         splits=tuple(sorted(splits)),

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence, Sized
@@ -27,6 +28,13 @@ from runtime.errors import InputError
 from runtime.files import keep_beside
 
 _FORMAT = "ssd-counts-1"
+# As the Object Detection API, TFDS, slim and Roboflow call them, also compressed.
+_ENDING = r"\.(?:tf)?rec(?:ord)?s?"
+_PART = r"[-_](?P<number>\d{5})-of-(?P<count>\d{5})"
+_NAMES = [
+    re.compile(rf"(?P<name>.+?){form}(?:\.gz|\.gzip)?", re.IGNORECASE)
+    for form in (f"{_ENDING}{_PART}", f"{_PART}{_ENDING}", _PART, _ENDING)
+]
 _SILENCE_SECS = 10.0
 
 
@@ -44,6 +52,29 @@ class Counts:
     num_images: int
     objects: dict[int, int]
     names: dict[int, str]
+
+
+def find_files(folder: str) -> dict[str, list[str]]:
+    """File names of record sets as other tools call them, sorted, by the name of the set.
+
+    Such are NAME.record, NAME.tfrecord and NAME.record-00000-of-00002.
+    """
+    found = collections.defaultdict(list)
+    for file in sorted(tf.io.gfile.listdir(folder)):
+        if match := next(filter(None, (form.fullmatch(file) for form in _NAMES)), None):
+            found[match["name"].rstrip("_")].append(file)
+    return dict(found)
+
+
+def check_whole(folder: str, name: str, files: Sequence[str]) -> None:
+    """Raises InputError where files that are numbered `-00000-of-00002` are not all there."""
+    parts = [match for file in files if (match := re.search(_PART, file))]
+    counts = {int(match["count"]) for match in parts}
+    if parts and (len(counts) > 1 or len(files) != max(counts)):
+        raise InputError(
+            f"The record set {name} in {folder} should have {max(counts)} files by their names, "
+            f"and {len(files)} are there ({', '.join(files[:3])}): copy them anew."
+        )
 
 
 def count_records(folder: str, name: str, names: Sequence[str]) -> Counts:

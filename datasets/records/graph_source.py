@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from datasets.records.index import load_or_build
+from datasets.records.index import is_gzipped, load_or_build
+from runtime.errors import InputError
 
 _READ_AHEAD_BYTES = 16384
 
@@ -20,6 +21,11 @@ class GraphRecordSource:
     """
 
     def __init__(self, shards: tuple[str, ...]):
+        for path in filter(is_gzipped, shards):
+            raise InputError(
+                f"{path} is compressed, and workers that are handed their images read records one "
+                "by one: uncompress it with gunzip, or train without --data_service and servers."
+            )
         offsets = [load_or_build(path) for path in shards]
         self._shards = shards
         self._shard = np.repeat(np.arange(len(shards), dtype=np.int32), list(map(len, offsets)))

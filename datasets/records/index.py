@@ -7,6 +7,7 @@ archives change them.
 """
 
 import struct
+from typing import IO
 
 import google_crc32c
 import numpy as np
@@ -78,16 +79,33 @@ def build_index(path: str) -> np.ndarray:
       RecordError: the shard is truncated or no TFRecord file.
     """
     size = shard_size(path)
+    with files.opened(path, buffering=0) as file:
+        return scan(file, path=path, size=size)
+
+
+def scan(file: IO[bytes], *, path: str, size: int) -> np.ndarray:
+    """As `build_index`, of an open file of `size` bytes; the path is for messages."""
     offsets = []
     position = 0
-    with files.opened(path, buffering=0) as file:
-        while position < size:
-            file.seek(position)
-            head = file.read(_LENGTH.size)
-            length = read_length(head, path=path, offset=position, limit=size - position)
-            offsets.append(position)
-            position += length + FRAME_BYTES
+    while position < size:
+        file.seek(position)
+        head = file.read(_LENGTH.size)
+        length = read_length(head, path=path, offset=position, limit=size - position)
+        offsets.append(position)
+        position += length + FRAME_BYTES
     return np.array(offsets, np.uint64)
+
+
+def is_gzipped(path: str) -> bool:
+    """Whether a shard is compressed as a whole, as TFRecordOptions("GZIP") does.
+
+    Raises:
+      RecordError: it cannot be read.
+    """
+    try:
+        return files.read_start(path, 2) == b"\x1f\x8b"
+    except InputError as error:
+        raise RecordError(path, 0, f"the shard cannot be read ({error})") from error
 
 
 def encode_index(offsets: np.ndarray, *, size: int) -> bytes:

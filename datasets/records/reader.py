@@ -5,10 +5,14 @@ byte in a JPEG's scan decodes without an error, so only the CRC notices it.
 """
 
 import bisect
+import gzip
 import itertools
 import os
+import shutil
+import tempfile
 import threading
 import weakref
+import zlib
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -17,10 +21,12 @@ from datasets.records.index import (
     FRAME_BYTES,
     RecordError,
     build_index,
+    is_gzipped,
     load_or_build,
     masked_crc,
     read_length,
     rebuild,
+    scan,
     shard_size,
 )
 from runtime import files, limits
@@ -87,9 +93,13 @@ class _Shard:
 
     def __init__(self, path: str):
         self.path = path
-        self.offsets = load_or_build(path)
-        self._size = shard_size(path)
-        self._file = _LocalFile(path) if files.is_local(path) else _RemoteFile(path)
+        self._file: _LocalFile | _RemoteFile | _UnzippedFile
+        if is_gzipped(path):
+            self._file = _UnzippedFile(path)
+            self.offsets, self._size = self._file.offsets, self._file.size
+        else:
+            self.offsets, self._size = load_or_build(path), shard_size(path)
+            self._file = _LocalFile(path) if files.is_local(path) else _RemoteFile(path)
         self.close = self._file.close
         self._lock, self._is_rebuilt = threading.Lock(), False
 
@@ -156,6 +166,25 @@ class _LocalFile:
 
     def read_at(self, offset: int, length: int) -> bytes:
         return os.pread(self._descriptor, length, offset)
+
+
+class _UnzippedFile:
+    """A compressed shard, uncompressed to a file without a name, which goes when it is closed."""
+
+    def __init__(self, path: str):
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this is)
+        self.close = self._file.close
+        try:
+            with files.opened(path) as packed, gzip.GzipFile(fileobj=packed) as unpacked:
+                shutil.copyfileobj(unpacked, self._file)
+        except (OSError, EOFError, zlib.error, tf.errors.OpError) as error:
+            self.close()
+            raise RecordError(path, 0, f"it cannot be uncompressed ({error})") from error
+        self.size = self._file.tell()
+        self.offsets = scan(self._file, path=path, size=self.size)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return os.pread(self._file.fileno(), length, offset)
 
 
 class _RemoteFile:

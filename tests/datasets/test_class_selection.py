@@ -9,6 +9,7 @@ from datasets.conversion import convert
 from datasets.records.manifest import read_manifest
 from datasets.settings import Conversion
 from runtime.errors import InputError
+from tests.voc_folder import picture_bytes
 
 
 @pytest.fixture
@@ -90,5 +91,18 @@ def test_coco_ids_and_a_class_called_background(run, tmp_path):
     coco = {"dataset_name": "coco", "annotations": f"{tmp_path}/i.json", "dry_run": True}
     assert run("scene=background;cat", **coco).labels == ("scene", "cat")
     assert run("cat", **coco).num_objects == 1
-    with pytest.raises(InputError, match="'background', which is class 0: leave it out"):
+    with pytest.raises(InputError, match=r"class 0 .*--classes='thing=background'"):
         run("", **coco)
+
+
+def test_background_without_objects_is_left_out_of_any_layout(tmp_path):
+    (tmp_path / "data.yaml").write_text("names: [Background, cat]\n")
+    (tmp_path / "a.jpg").write_bytes(picture_bytes())
+    (tmp_path / "a.txt").write_text("1 .5 .5 .2 .2\n")
+    lines = []
+    conversion = Conversion(str(tmp_path), "yolo", output_dir=f"{tmp_path}/out")
+    assert convert(conversion, report=lines.append).labels == ("cat",)
+    assert lines[0].startswith("Class Background is left out: it is class 0")
+    (tmp_path / "a.txt").write_text("0 .5 .5 .2 .2\n")
+    with pytest.raises(InputError, match="'Background', which is class 0"):
+        convert(conversion, report=lines.append)

@@ -53,10 +53,9 @@ def test_classes_come_from_the_whole_folder_not_the_split(voc, find):
     assert train.labels() == test.labels() == ("cat", "zebra")
 
 
-def test_class_called_background_is_refused(voc, learn):
+def test_class_called_background_is_one_for_the_conversion_to_refuse_or_rename(voc, learn):
     voc.add("a", ("background", BOX))
-    with pytest.raises(InputError, match="which is class 0"):
-        learn()
+    assert learn()[0] == ("background",)
 
 
 def test_taking_everything_is_said_where_splits_exist(voc, find):
