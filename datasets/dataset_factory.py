@@ -192,7 +192,7 @@ def _choose_labels(
         return known
     beside = os.path.join(folder, "labels.txt")
     if tf.io.gfile.exists(beside):
-        return read_labels(beside)
+        return read_labels(beside, is_given=False)
     raise InputError(f"The records in {folder} do not name their classes: pass --labels_file.")
 
 
