@@ -224,7 +224,7 @@ def _choose_labels(
     maps = [name for name in sorted(tf.io.gfile.listdir(folder)) if name.endswith(".pbtxt")]
     for beside in ["labels.txt", *(maps if len(maps) == 1 else [])]:
         if tf.io.gfile.exists(os.path.join(folder, beside)):
-            return read_labels(os.path.join(folder, beside))
+            return read_labels(os.path.join(folder, beside), is_given=False)
     raise InputError(f"The records in {folder} do not name their classes: pass --labels_file.")
 
 

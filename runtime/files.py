@@ -72,31 +72,38 @@ def opened(path: str, *, buffering: int = -1) -> IO[bytes]:
     return os.fdopen(open_regular(path), "rb", buffering)
 
 
-def read(path: str, *, most: int = limits.MAX_TEXT_BYTES, remedy: str = "no such file is") -> bytes:
+def read(
+    path: str,
+    *,
+    most: int = limits.MAX_TEXT_BYTES,
+    remedy: str = "no such file is",
+    pipe: bool = False,
+) -> bytes:
     """All of a file, whose size is looked at first.
 
     Args:
-      path: of a regular file.
+      path: of the file.
       most: bytes that it may have.
       remedy: the end of the sentence where it has more.
+      pipe: whether it may be a pipe, as a shell's <(...) gives.
 
     Raises:
       InputError: it cannot be read, or is too large.
     """
-    data = read_start(path, most + 1) if size(path) <= most else None
+    data = read_start(path, most + 1, pipe=pipe) if size(path) <= most else None
     if data is None or len(data) > most:  # the latter of one that grows
         raise InputError(f"{path} is larger than {most} bytes: {remedy}.")
     return data
 
 
-def read_start(path: str, count: int) -> bytes:
-    """The first `count` bytes of a file, or all that it has.
+def read_start(path: str, count: int, *, pipe: bool = False) -> bytes:
+    """The first `count` bytes of a file, or all that it has; see `read`.
 
     Raises:
       InputError: it cannot be read.
     """
     try:
-        with opened(path) as file:
+        with open(path, "rb") if pipe and is_local(path) else opened(path) as file:
             return file.read(count)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
@@ -106,14 +113,14 @@ def read_start(path: str, count: int) -> bytes:
         raise InputError(f"{path} cannot be read ({error.message}).") from error
 
 
-def read_text(path: str, *, most: int = limits.MAX_TEXT_BYTES) -> str:
-    """All of a text file, with or without a byte order mark.
+def read_text(path: str, *, most: int = limits.MAX_TEXT_BYTES, pipe: bool = False) -> str:
+    """All of a text file, with or without a byte order mark; see `read`.
 
     Raises:
       InputError: as `read`, or it is not UTF-8.
     """
     try:
-        return read(path, most=most).decode("utf-8-sig")
+        return read(path, most=most, pipe=pipe).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text ({error}): save it as UTF-8.") from error
 

@@ -25,13 +25,17 @@ _OTHERS = {
 }
 
 
-def read_labels(path: str) -> tuple[str, ...]:
+def read_labels(path: str, *, is_given: bool = True) -> tuple[str, ...]:
     """Reads a labels file; `labels[k - 1]` is the name of class k.
+
+    Args:
+      path: of the file.
+      is_given: whether the user named it, and so may have made it a pipe.
 
     Raises:
       InputError: the file is missing or empty, or breaks a rule of `check_labels`.
     """
-    text = files.read_text(path)
+    text = files.read_text(path, pipe=is_given)
     text = unicodedata.normalize("NFC", text)  # as the layouts' class names are
     where = f"The labels file {path}"
     if _LABEL_MAP.match(text):

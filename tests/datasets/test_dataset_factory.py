@@ -1,9 +1,13 @@
 """Data sets by name: where records, labels and counts come from, and what is refused."""
 
+import pathlib
+
 import pytest
 
 from datasets.dataset_factory import NAMED, Named, get_dataset
 from datasets.layouts.voc import VOC_LABELS
+from datasets.records.index import encode_index, index_path, load_index
+from datasets.records.reader import RecordReader
 from datasets.records.shards import write_shards
 from runtime.errors import InputError
 
@@ -189,3 +193,38 @@ def test_record_sets_of_one_name_must_agree(tmp_path, write, write_foreign):
 
 def test_every_named_data_set_stands_for_records():
     assert all(isinstance(named, Named) and named.record_sets for named in NAMED.values())
+
+
+def test_giant_class_id_makes_no_list(tmp_path, write_foreign):
+    """A list of as many names as the largest id took 30 GB."""
+    write_foreign("own_train", (1, b"cat"), (2**40, b"dog"))
+    with pytest.raises(InputError, match="do not name their classes: pass --labels_file"):
+        get_dataset("own", "train", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", [b"a\x1b[2J", b"", b"background", b" cat"])
+def test_names_inside_the_records_are_checked_as_others_are(tmp_path, write_foreign, name):
+    write_foreign("own_train", (1, b"emu"), (2, name))
+    with pytest.raises(InputError, match=r"The records of own_train in .*: class 2 is"):
+        get_dataset("own", "train", str(tmp_path))
+
+
+def test_index_that_leaves_the_first_records_out_is_built_anew(tmp_path, write):
+    """Right size, right checksum: of 4 records 1 was trained on, unsaid."""
+    write("own_train", count=4)
+    for k in (0, 1):
+        shard = tmp_path / f"own_train_{k:03d}.tfrecord"
+        index = encode_index(load_index(str(shard))[1:], size=shard.stat().st_size)
+        pathlib.Path(index_path(str(shard))).write_bytes(index)
+    found = get_dataset("own", "train", str(tmp_path))
+    with RecordReader(found.shards) as reader:
+        assert len(reader) == found.num_samples == 4
+
+
+@pytest.mark.parametrize("count", [3, 10**9])
+def test_manifest_of_more_records_than_there_are_is_refused(tmp_path, write, count):
+    write("own_train", count=4)
+    path = tmp_path / "own_train.json"
+    path.write_text(path.read_text().replace('"records": 2', f'"records": {count}', 1))
+    with pytest.raises(InputError, match=f"has 2 records, and {count} are expected"):
+        get_dataset("own", "train", str(tmp_path))

@@ -1,5 +1,8 @@
 """Reading, checking and writing class names."""
 
+import os
+import threading
+
 import pytest
 
 from datasets.layouts.labels import check_labels, format_labels, read_labels
@@ -98,3 +101,13 @@ def test_huge_label_map_takes_linear_time(tmp_path):
     path.write_text("item {" * 20_000 + "x" * 20_000)
     with pytest.raises(InputError, match="names no class"):
         read_labels(str(path))
+
+
+def test_labels_may_come_through_a_pipe_that_the_user_made(tmp_path):
+    os.mkfifo(tmp_path / "labels.txt")
+    give = threading.Thread(target=(tmp_path / "labels.txt").write_text, args=["cat\ndog\n"])
+    give.start()
+    assert read_labels(str(tmp_path / "labels.txt")) == ("cat", "dog")
+    give.join()
+    with pytest.raises(InputError, match="not a regular file"):
+        read_labels(str(tmp_path / "labels.txt"), is_given=False)
