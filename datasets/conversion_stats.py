@@ -51,7 +51,7 @@ class ConversionStats:
       notes: files by what befell them: `clipped_boxes`, `dropped_boxes` (file name -> number of
         boxes), `turned_back` and `maybe_turned` (file name -> EXIF's orientation), `skipped`
         (image id -> error), and, where there are such, `left_out` (place -> reason) of the layout
-        and `encoded_anew` (file name -> the format it was in).
+        `encoded_anew` (file name -> the format it was in) and `crowds` (file name -> number).
       parts: where the images were divided, the counts of each part, by the name of its records.
     """
 
@@ -94,6 +94,9 @@ class ConversionStats:
         """Counts one image."""
         self.num_images += 1
         counted = collections.Counter()
+        kept = zip(annotation.objects, boxes.keep, strict=True)
+        if crowds := sum(bool(keep) and item.crowd for item, keep in kept):
+            self.notes.setdefault("crowds", {})[filename] = crowds
         for item, keep in zip(annotation.objects, boxes.keep, strict=True):
             if keep and item.difficult:
                 self.classes[item.name]["difficult"] += 1

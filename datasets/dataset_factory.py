@@ -52,6 +52,8 @@ class Dataset:
       shards: paths of the TFRecord files, in the order of their records.
       labels: class names; class k is labels[k - 1], class 0 the background.
       num_samples: images.
+      num_learnable: objects that a training without difficult ones, and one with them, learns
+        from; None where nobody counted.
       pools: what a weighted mixture draws from, in the order of the records; () draws from all
         alike.
       fingerprint: of the shards' content, wherever they lie: by the manifest's checksums, or by
@@ -63,6 +65,7 @@ class Dataset:
     shards: tuple[str, ...]
     labels: tuple[str, ...]
     num_samples: int
+    num_learnable: tuple[int, int] | None = None
     pools: tuple[Pool, ...] = ()
     fingerprint: str = ""
 
@@ -75,6 +78,7 @@ class _Part(NamedTuple):
     labels: tuple[str, ...] | None
     num_images: int
     ids: Collection[int]
+    num_learnable: tuple[int, int] | None
 
 
 def get_dataset(
@@ -116,7 +120,16 @@ def get_dataset(
         shards=tuple(shard for part in parts for shard in part.shards),
         labels=labels,
         num_samples=sum(part.num_images for part in parts),
+        num_learnable=sum_learnable([part.num_learnable for part in parts]),
         fingerprint=fingerprint(itertools.chain.from_iterable(part.sums for part in parts)),
+    )
+
+
+def sum_learnable(counts: Sequence[tuple[int, int] | None]) -> tuple[int, int] | None:
+    """Objects of several sets; None where one is unknown."""
+    known = [count for count in counts if count is not None]
+    return (
+        (sum(n for n, _ in known), sum(n for _, n in known)) if len(known) == len(counts) else None
     )
 
 
@@ -133,7 +146,10 @@ def _read_part(folder: str, name: str, split_flag: str) -> _Part:
     paths = tuple(os.path.join(folder, shard.name) for shard in manifest.shards)
     sums = tuple(shard.sha256 for shard in manifest.shards)
     ids = range(1, len(manifest.labels) + 1)
-    return _Part(paths, sums, manifest.labels, manifest.num_images, ids)
+    objects = sum(counts["objects"] for counts in manifest.classes.values())
+    difficult = sum(counts["difficult"] for counts in manifest.classes.values())
+    learnable = objects, objects + difficult - sum(manifest.notes.get("crowds", {}).values())
+    return _Part(paths, sums, manifest.labels, manifest.num_images, ids, learnable)
 
 
 def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
@@ -160,7 +176,9 @@ def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
     counts = count_records(folder, taken, found[taken])
     paths = tuple(os.path.join(folder, file) for file in found[taken])
     sums = tuple(str(shard_size(path)) for path in paths)
-    return _Part(paths, sums, _labels_of(counts), counts.num_images, list(counts.objects))
+    # Of a class that is counted 0 times, difficult objects are there.
+    learnable = None if counts.objects else (0, 0)
+    return _Part(paths, sums, _labels_of(counts), counts.num_images, [*counts.objects], learnable)
 
 
 def _other_names(name: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from datasets.dataset_factory import Dataset, fingerprint, get_dataset
+from datasets.dataset_factory import Dataset, fingerprint, get_dataset, sum_learnable
 from datasets.order import Pool, slots_of
 from runtime.errors import InputError
 
@@ -105,6 +105,7 @@ def _join(found: Sequence[Dataset], *, name: str, split: str, weights: Sequence[
         shards=tuple(itertools.chain.from_iterable(each.shards for each in found)),
         labels=found[0].labels,
         num_samples=sum(each.num_samples for each in found),
+        num_learnable=sum_learnable([each.num_learnable for each in found]),
         pools=tuple(
             Pool(each.num_samples, slots)
             for each, slots in zip(found, slots_of(weights), strict=bool(weights))

@@ -253,6 +253,12 @@ def _dataset(settings: TrainSettings) -> Dataset:
         labels_file=settings.labels_file,
         labels_offset=settings.labels_offset,
     )
+    without, with_difficult = dataset.num_learnable or (None, None)
+    if (with_difficult if settings.use_difficult else without) == 0:
+        raise InputError(
+            f"{dataset.name} {dataset.split} has no object to learn: annotate images, or convert "
+            "with --learn_crowds where all objects are marked as crowds."
+        )
     if settings.num_classes not in (None, len(dataset.labels) + 1):
         raise InputError(
             f"--num_classes={settings.num_classes} differs from the {len(dataset.labels)} labels "
