@@ -12,7 +12,11 @@ from datasets.conversion import Conversion, convert
 from datasets.dataset_factory import get_dataset
 from datasets.layouts.labels import read_labels
 from detection.sources import open_source
+from inspection import inspect
+from inspection.settings import InspectSettings
 from runtime.errors import InputError
+from training.settings import TrainSettings
+from training.train import train
 
 # name: images, objects, difficult ones, labels
 CONVERTED = {
@@ -116,6 +120,26 @@ def test_case_is_converted(convert_case, name):
     counts = (tally.num_images, tally.num_objects, tally.num_difficult, tally.labels)
     assert counts == CONVERTED[name]
     assert SAID.get(name, "") in "\n".join(lines)
+
+
+def test_set_of_crowds_alone_is_harm_and_nothing_to_learn(convert_case, cases, tmp_path):
+    data = cases / "all-crowd-coco" / "data"
+    images = f"{data}/images"
+    with pytest.raises(InputError, match="would be harmed: all crowds"):
+        inspect.run(InspectSettings(input=f"{data}/ann.json", dataset_dir=images))
+    convert_case("all-crowd-coco")
+    settings = TrainSettings(
+        dataset_name="x",
+        dataset_split_name="train",
+        dataset_dir=str(tmp_path),
+        train_dir=f"{tmp_path}/run",
+        model_name="ssd_32_tiny",
+        max_number_of_steps=1,
+    )
+    with pytest.raises(InputError, match=r"x train in .* has no object to learn .* --learn_crowds"):
+        train(settings, {})
+    convert_case("all-crowd-coco", learn_crowds=True)
+    assert sum(get_dataset("x", "train", str(tmp_path)).objects) == 8
 
 
 @pytest.mark.parametrize("name", REFUSED)
