@@ -3,9 +3,13 @@
 Everything else that is raised is a defect of ours and keeps its traceback; it ends with 1.
 """
 
+import re
+
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED_EARLY = 75  # a checkpoint is saved: run the same command again
 EXIT_INTERRUPTED = 130  # by Ctrl-C, as shells count it; a training that has begun saves: 75
+
+_OUTAGE = re.compile(r"retry attempts failed|libcurl code \d")
 
 
 class InputError(ValueError):
@@ -19,3 +23,14 @@ class InputError(ValueError):
 def one_line(error: BaseException) -> str:
     """What a library says of an error, for a sentence of ours: on one line, 300 letters at most."""
     return " ".join(str(error).split())[:300]
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an object store that did not answer, after TensorFlow's own retries, is the cause.
+
+    Told by what it says: TensorFlow raises a different class for each way of not answering.
+    """
+    cause: BaseException | None = error
+    while cause and not _OUTAGE.search(str(cause)):
+        cause = cause.__cause__
+    return cause is not None
