@@ -2,12 +2,15 @@
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from runtime.files import write_text
+from runtime.files import is_local, write_text
+
+_REMOTE_SECS = 60.0
 
 
 def read_lines(folder: str, name: str) -> list[dict[str, Any]]:
@@ -26,7 +29,8 @@ class MetricsLog:
     """metrics.jsonl and evaluations.jsonl: one JSON object per line, floats unrounded.
 
     Each line is handed to the operating system at once: it can be watched, and is there after
-    whatever ends the process. A resumed run carries on without a gap or a repeat: lines after the
+    whatever ends the process. An object store, which takes whole files only, gets them once a
+    minute and at every `flush`. A resumed run carries on without a gap or a repeat: lines after the
     restored step are cut off, and so is a last line that a crash tore.
 
     Attributes:
@@ -40,12 +44,19 @@ class MetricsLog:
         write_text(train_dir, name, [line for line, _ in kept])
         self.earlier = [values for _, values in kept]
         self._file = tf.io.gfile.GFile(self._path, "a")
+        self._handed_over = -math.inf
 
     def write(self, values: Mapping[str, float]) -> None:
         """Adds one line; `values` holds "step". JSON has no NaN: what is not finite is null."""
         line = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._file.write(json.dumps(line) + "\n")
+        if is_local(self._path) or time.monotonic() - self._handed_over >= _REMOTE_SECS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands over what was written; call it before a checkpoint that follows these lines."""
         self._file.flush()
+        self._handed_over = time.monotonic()
 
     def close(self) -> None:
         """Closes the file."""

@@ -137,6 +137,7 @@ class Evaluations:
             tf.io.gfile.join(self._settings.train_dir, train_dir.EVALUATIONS)
         ):
             self._log.write(line)
+            self._log.flush()
         best = ", the best so far" if is_best else ""
         split = self._settings.eval_split
         self._writer.message(f"Step {step}: {METRIC} {_shown(line)} on {split}{best}.")

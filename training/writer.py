@@ -124,6 +124,9 @@ class RunWriter(NullWriter):
         tensors = {name: np.asarray(tf.convert_to_tensor(t)) for name, t in self._tensors().items()}
         if self._settings.check_numerics:
             require_finite(tensors, step)
+        train_dir.check_holder(self._settings.train_dir)
+        with _written(self._settings.train_dir):
+            self._log.flush()
         checkpoints.save(self._settings.train_dir, step, tensors)
         with _written(self._settings.train_dir):
             checkpoints.keep_newest(
