@@ -33,6 +33,7 @@ from datasets.records.manifest import (
     find_shards,
     read_manifest,
 )
+from runtime import files
 from runtime.errors import InputError
 
 
@@ -111,7 +112,7 @@ def get_dataset(
       InputError: missing folder or records, an incomplete data set, unknown labels.
     """
     folder = dataset_dir.rstrip("/") or dataset_dir
-    if not folder or not tf.io.gfile.isdir(folder):
+    if not folder or not files.is_folder(folder):
         raise InputError(f"--dataset_dir={dataset_dir} is not a folder: pass the records' folder.")
     named = NAMED.get(name, Named((name,)))
     suffix = f"_{split}" if split else ""

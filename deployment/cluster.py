@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from deployment.model_deploy import DeploymentConfig
 from runtime import watchdog
-from runtime.errors import InputError, one_line
+from runtime.errors import InputError, is_outage, one_line
 
 PEER_ERRORS = (
     tf.errors.UnavailableError,
@@ -132,7 +132,7 @@ def exit_when_a_peer_dies(deployment: DeploymentConfig) -> Iterator[None]:
     try:
         yield
     except PEER_ERRORS as error:
-        if not deployment.has_peers:
+        if not deployment.has_peers or is_outage(error):
             raise
         what = f"Another worker is gone ({type(error).__name__})"
         if isinstance(error, tf.errors.InternalError):  # which CUDA's failures are, too

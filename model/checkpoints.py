@@ -24,7 +24,7 @@ import tensorflow as tf
 from model import train_dir as model_train_dir
 from model import weights
 from runtime import files
-from runtime.errors import InputError, one_line
+from runtime.errors import InputError, is_outage, one_line
 
 _NAME = re.compile(r"ckpt-(\d+)\.index$")
 _DATA = ".data-00000-of-00001"
@@ -134,7 +134,7 @@ def remove(path: str) -> None:
 
 def list_steps(train_dir: str) -> list[int]:
     """Steps of the checkpoints in a folder, rising; whether they can be read is not asked."""
-    if not tf.io.gfile.isdir(train_dir):
+    if not files.is_folder(train_dir):
         return []
     matches = (_NAME.fullmatch(name) for name in tf.io.gfile.listdir(train_dir))
     return sorted(int(match.group(1)) for match in matches if match)
@@ -209,6 +209,8 @@ def newest(train_dir: str) -> LoadedCheckpoint | None:
         try:
             return LoadedCheckpoint(path, step, read(path), tuple(skipped))
         except InputError as error:
+            if is_outage(error):  # it may be a good one
+                raise
             skipped.append(str(error))
     skipped += [f"{name} has no index." for name in _orphans(train_dir)]
     if skipped:
@@ -225,7 +227,7 @@ def refuse_foreign(train_dir: str) -> None:
     Raises:
       InputError: there are checkpoints, and none has a name of ours.
     """
-    names = tf.io.gfile.listdir(train_dir) if tf.io.gfile.isdir(train_dir) else []
+    names = tf.io.gfile.listdir(train_dir) if files.is_folder(train_dir) else []
     others = {name.removesuffix(".index") for name in names if _FOREIGN.fullmatch(name)}
     if others and not list_steps(train_dir) and not _orphans(train_dir):
         newest_name = max(others, key=lambda name: (step_of(name), name))
@@ -253,7 +255,7 @@ def quarantine_unreadable(train_dir: str, *, after: int) -> None:
 
 def remove_leftovers(folder: str) -> None:
     """Removes what saves left that were killed; call it after `newest` found all in order."""
-    for name in tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []:
+    for name in tf.io.gfile.listdir(folder) if files.is_folder(folder) else []:
         if _LEFTOVER.fullmatch(name.rstrip("/")):
             files.remove_tree(tf.io.gfile.join(folder, name))
     for name in _orphans(folder):
@@ -282,7 +284,7 @@ def resolve(checkpoint_path: str) -> str:
             )
         return fetched
     path = re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", model_train_dir.find(checkpoint_path))
-    is_folder = tf.io.gfile.isdir(path)
+    is_folder = files.is_folder(path)
     ours = re.sub(r"model\.ckpt-(\d+)$", r"ckpt-\1", path)
     if not tf.io.gfile.exists(f"{path}.index") and tf.io.gfile.exists(f"{ours}.index"):
         return ours
@@ -349,7 +351,7 @@ def _temporary(train_dir: str, step: int) -> str:
 
 def _orphans(train_dir: str) -> list[str]:
     """Data files whose index is missing."""
-    if not tf.io.gfile.isdir(train_dir):
+    if not files.is_folder(train_dir):
         return []
     names = set(tf.io.gfile.listdir(train_dir))
     data = (name for name in names if re.fullmatch(rf"ckpt-\d+{_DATA}", name))

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import re
+import socket
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +20,8 @@ Line = dict[str, Any]
 METRICS = "metrics.jsonl"
 METRICS_CSV = "metrics.csv"
 RESULTS = "results.png"
+_HOLDER = ".holder"
+_THIS_PROCESS = f"process {os.getpid()} of {socket.gethostname()}, {uuid.uuid4().hex}"
 EVALUATIONS = "evaluations.jsonl"
 FLAGS = "flags.txt"
 LABELS = "labels.txt"
@@ -33,16 +37,16 @@ _OURS = re.compile(
 def locked(train_dir: str) -> Iterator[None]:
     """Makes the folder and holds it until the end; the kernel releases it when the process ends.
 
-    Not locked are folders of TensorFlow's filesystem plugins (gs:// and the like), and those whose
-    filesystem has no locks. The lock is on a file because NFS locks no folders.
+    An object store (gs://) has no locks: the last training that begins holds the folder, and one
+    before it ends at its next save (`check_holder`). Folders of filesystems without locks go
+    without. The lock is on a file because NFS locks no folders.
 
     Raises:
       InputError: another training holds it, or it cannot be written.
     """
     if not files.is_local(train_dir):
-        with files.explain_write_errors(f"--train_dir={train_dir}"):
-            tf.io.gfile.makedirs(train_dir)
-        yield
+        with _held(train_dir):
+            yield
         return
     try:
         os.makedirs(train_dir, exist_ok=True)
@@ -62,6 +66,49 @@ def locked(train_dir: str) -> Iterator[None]:
                 "choose another folder."
             ) from error
         yield
+
+
+@contextlib.contextmanager
+def _held(train_dir: str) -> Iterator[None]:
+    """Writes this process's name into the folder until the end."""
+    path = tf.io.gfile.join(train_dir, _HOLDER)
+    with files.explain_write_errors(f"--train_dir={train_dir}"):
+        tf.io.gfile.makedirs(train_dir)
+        if tf.io.gfile.exists(path):
+            holder = files.read_start(path, 200).decode(errors="replace")
+            print(
+                f"WARNING: --train_dir={train_dir} is in use by another training, or was left in "
+                f"the middle of one ({holder}). Where that still runs, it ends at its next save.",
+                flush=True,
+            )
+        files.write(path, _THIS_PROCESS.encode())
+    try:
+        yield
+    finally:
+        with contextlib.suppress(InputError, tf.errors.OpError):  # another holds it, or it is away
+            check_holder(train_dir)
+            tf.io.gfile.remove(path)
+
+
+def check_holder(train_dir: str) -> None:
+    """Ends a training whose folder in an object store another one has taken; call it to save.
+
+    Raises:
+      InputError: another training has begun in this folder.
+    """
+    if files.is_local(train_dir):
+        return
+    path = tf.io.gfile.join(train_dir, _HOLDER)
+    holder = (
+        files.read_start(path, 200).decode(errors="replace")
+        if tf.io.gfile.exists(path)
+        else "nobody"
+    )
+    if holder != _THIS_PROCESS:
+        raise InputError(
+            f"--train_dir={train_dir} was taken by another training while this one ran (now held "
+            f"by {holder}): nothing more is saved here; give each training a folder of its own."
+        )
 
 
 def clear(train_dir: str) -> None:

@@ -1,7 +1,7 @@
 """What the command-line scripts share: flag parsing, exit codes and quiet start-up.
 
 Exit codes: 0 done; 1 internal error; 2 bad usage or invalid input; 75 interrupted with a checkpoint
-saved; 130 ended by Ctrl-C with nothing saved.
+saved, or by an object store that does not answer; 130 ended by Ctrl-C with nothing saved.
 absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
 """
 
@@ -16,7 +16,15 @@ from typing import Any, NoReturn
 
 from absl import app, flags
 
-from runtime.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError
+from runtime import signals
+from runtime.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_STOPPED_EARLY,
+    InputError,
+    is_outage,
+    one_line,
+)
 from runtime.settings import check_flags, help_text
 
 
@@ -54,6 +62,7 @@ def run(main: Callable[..., int | None], *, usage: str, takes_words: bool = Fals
       usage: first lines of `--help`; usually the script's docstring.
       takes_words: whether what is no flag is handed to `main`, instead of being refused.
     """
+    signals.end_when_asked_as_first_process()
     sys.modules["__main__"].__doc__ = usage
     code: Any = 1
     try:
@@ -95,13 +104,25 @@ def _parse(argv: Sequence[str], *, takes_words: bool) -> list[str]:
 def _guarded(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
-    except InputError as error:
-        _fail(str(error))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Exception as error:
+        if is_outage(error):
+            _say(
+                f"an object store does not answer ({one_line(error)}): run the same command again; "
+                "a training resumes from its last checkpoint."
+            )
+            return EXIT_STOPPED_EARLY
+        if isinstance(error, InputError):
+            _fail(str(error))
+        raise
 
 
 def _fail(sentence: str) -> NoReturn:
+    _say(sentence)
+    sys.exit(EXIT_BAD_INPUT)
+
+
+def _say(sentence: str) -> None:
     sentence = " ".join(sentence.split())
     print(f"{os.path.basename(sys.argv[0])}: {sentence}", file=sys.stderr)
-    sys.exit(EXIT_BAD_INPUT)

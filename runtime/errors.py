@@ -10,6 +10,8 @@ EXIT_STOPPED_EARLY = 75  # a checkpoint is saved: run the same command again
 EXIT_INTERRUPTED = 130  # by Ctrl-C, as shells count it; a training that has begun saves: 75
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+_OUTAGE = re.compile(r"retry attempts failed|libcurl code \d")
+
 
 class InputError(ValueError):
     """A flag, file or data set breaks a rule that its user can correct.
@@ -31,3 +33,14 @@ def spelt_out(text: str) -> str:
 def one_line(error: BaseException) -> str:
     """What a library says of an error, for a sentence of ours: on one line, 300 letters at most."""
     return " ".join(str(error).split())[:300]
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an object store that did not answer, after TensorFlow's own retries, is the cause.
+
+    Told by what it says: TensorFlow raises a different class for each way of not answering.
+    """
+    cause: BaseException | None = error
+    while cause and not _OUTAGE.search(str(cause)):
+        cause = cause.__cause__
+    return cause is not None

@@ -60,6 +60,15 @@ def check_regular(path: str) -> None:
         os.close(open_regular(path))
 
 
+def is_folder(path: str) -> bool:
+    """Whether it is a folder that is there.
+
+    Raises:
+      tf.errors.OpError: an object store does not answer, which `isdir` takes for no.
+    """
+    return (is_local(path) or tf.io.gfile.exists(path)) and tf.io.gfile.isdir(path)
+
+
 def opened(path: str, *, buffering: int = -1) -> IO[bytes]:
     """A file to be read; a local one without TensorFlow, whose files cost more, most to seek in.
 

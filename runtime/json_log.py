@@ -5,13 +5,16 @@ A line that is none, as a broken disk or a text editor leaves it, is named and l
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from runtime import files, limits
-from runtime.files import write_text
+from runtime.files import is_local, write_text
+
+_REMOTE_SECS = 60.0
 
 Line = dict[str, Any]
 
@@ -36,8 +39,9 @@ class MetricsLog:
     """metrics.jsonl and evaluations.jsonl: one JSON object per line, floats unrounded.
 
     Each line is handed to the operating system at once: it can be watched, and is there after
-    whatever ends the process. A resumed run carries on without a repeat: lines after the restored
-    step are cut off, and so is a last line that a crash tore.
+    whatever ends the process. An object store, which takes whole files only, gets them once a
+    minute and at every `flush`. A resumed run carries on without a repeat: lines after the
+    restored step are cut off, and so is a last line that a crash tore.
 
     Attributes:
       earlier: the lines that were kept.
@@ -59,6 +63,7 @@ class MetricsLog:
         if every:
             self._tell_gap(step, every)
         self._file = tf.io.gfile.GFile(self._path, "a")
+        self._handed_over = -math.inf
 
     def _tell_gap(self, step: int, every: int) -> None:
         before, last = ([0, 0] + [line["step"] for line in self.earlier])[-2:]
@@ -69,7 +74,13 @@ class MetricsLog:
         """Adds one line; `values` holds "step". JSON has no NaN: what is not finite is null."""
         line = {name: v if _is_number(v) else None for name, v in values.items()}
         self._file.write(json.dumps(line) + "\n")
+        if is_local(self._path) or time.monotonic() - self._handed_over >= _REMOTE_SECS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands over what was written; call it before a checkpoint that follows these lines."""
         self._file.flush()
+        self._handed_over = time.monotonic()
 
     def close(self) -> None:
         """Closes the file."""

@@ -6,6 +6,7 @@ flag.
 """
 
 import dataclasses
+import re
 import shlex
 import textwrap
 import types
@@ -112,6 +113,9 @@ def _define_in(values: flags.FlagValues, settings_class: type) -> None:
             _DEFINE[kind](field.name, field.default, field.metadata["help"], flag_values=values)
 
 
+_NO_FILESYSTEMS = {"grpc", "http", "https", "rtmp", "rtmps", "rtp", "rtsp", "srt", "tcp", "udp"}
+
+
 def from_flags(settings_class: type) -> Any:
     """The settings that the command line gives.
 
@@ -119,7 +123,11 @@ def from_flags(settings_class: type) -> Any:
       InputError: a value has the wrong form.
     """
     names = [field.name for field in dataclasses.fields(settings_class)]
-    return settings_class(**_read_all(flags.FLAGS, settings_class, names))
+    values = _read_all(flags.FLAGS, settings_class, names)
+    for name, value in values.items():
+        for each in value if isinstance(value, tuple) else (value,):
+            _refuse_unknown_filesystem(name, each)
+    return settings_class(**values)
 
 
 def given_in(settings_class: type, text: str, *, flag: str) -> dict[str, Any]:
@@ -150,6 +158,20 @@ def _read_all(
 ) -> dict[str, Any]:
     hints = typing.get_type_hints(settings_class)
     return {name: _read(name, _kind(hints[name]), values[name].value) for name in names}
+
+
+def _refuse_unknown_filesystem(name: str, value: Any) -> None:
+    """TensorFlow says of such a folder that it is none, or raises an error from deep inside."""
+    scheme = re.match(r"([a-z][a-z0-9+.-]*)://", value) if isinstance(value, str) else None
+    if not scheme or scheme[1] in _NO_FILESYSTEMS:
+        return
+    import tensorflow as tf
+
+    if scheme[1] not in tf.io.gfile.get_registered_schemes():
+        raise InputError(
+            f"--{name}={value}: {scheme[1]}:// needs a TensorFlow file-system plugin, and none is "
+            "loaded here: use gs://, or a folder into which the bucket is mounted."
+        )
 
 
 def to_flagfile(settings: Any) -> list[str]:

@@ -143,6 +143,7 @@ class Evaluations:
             tf.io.gfile.join(self._settings.train_dir, train_dir.EVALUATIONS)
         ):
             self._log.write(line)
+            self._log.flush()
         self._writer.scores(step, {name: line[name] for name in SCORES})
         best = ", the best so far" if is_best else ""
         split = self._settings.eval_split

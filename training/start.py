@@ -22,7 +22,7 @@ from model.checkpoints import LoadedCheckpoint
 from model.description import Description
 from nets import pretrained
 from runtime import files, hardware
-from runtime.errors import InputError
+from runtime.errors import InputError, is_outage
 from runtime.settings import changed, idle, to_flagfile
 from training import initial_weights, preflight
 from training import state as train_state
@@ -94,6 +94,8 @@ def agree(
     try:
         start = _decide(settings, dataset, until)
     except InputError as error:
+        if is_outage(error):  # no refusal: the others end as after a failure
+            raise
         return cluster.decide(error)
     cluster.decide(
         {"step": start.step, "settings": _plain(start.settings), "data": _data_facts(dataset)}

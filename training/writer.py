@@ -151,6 +151,9 @@ class RunWriter(NullWriter):
                 f"--train_dir={self._settings.train_dir} is no longer the folder in which this run "
                 "began: it was moved or removed; move it back and run again."
             )
+        train_dir.check_holder(self._settings.train_dir)
+        with _written(self._settings.train_dir):
+            self._log.flush()
         checkpoints.save(self._settings.train_dir, step, tensors)
         with _written(self._settings.train_dir):
             checkpoints.keep_newest(

@@ -20,7 +20,7 @@ import tensorflow as tf
 from datasets.layouts.image_file import check_header_limits
 from datasets.records.features import ObjectRules, read_contents
 from datasets.records.reader import RecordReader
-from runtime.errors import InputError
+from runtime.errors import InputError, is_outage
 
 _REMEMBERED = 4096  # records read last, among which a failure is looked for
 
@@ -119,6 +119,8 @@ class RecordSource:
                 self._looked_at[number] = True
             return data
         except InputError as error:
+            if is_outage(error):
+                raise self._stop(error) from error.__cause__
             self._leave_out(number, error)
             return b""
 

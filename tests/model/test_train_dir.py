@@ -198,3 +198,53 @@ def test_lock_empties_no_file_behind_a_link_and_waits_for_no_pipe(tmp_path):
     os.mkfifo(tmp_path / "run" / ".lock")
     with pytest.raises(InputError, match="cannot be written"), train_dir.locked(f"{tmp_path}/run"):
         pass
+
+
+def test_log_in_an_object_store_is_handed_over_by_time_and_before_a_save(tmp_path):
+    """There, every flush uploads the whole file."""
+    log = json_log.MetricsLog(f"file://{tmp_path}", step=0, name=train_dir.METRICS)
+    lines = [{"step": step, "loss": 1.0} for step in (1, 2, 3)]
+    for line in lines:
+        log.write(line)
+    assert json_log.read_lines(str(tmp_path), train_dir.METRICS) == lines[:1]
+    log.flush()
+    assert json_log.read_lines(str(tmp_path), train_dir.METRICS) == lines
+    log.close()
+
+
+TAKER = """
+import sys
+from model import train_dir
+with train_dir.locked(sys.argv[1]):
+    print("holds it", flush=True)
+    sys.stdin.readline()
+    train_dir.check_holder(sys.argv[1])
+"""
+
+
+def test_second_training_in_a_folder_without_locks_ends_the_first_at_its_next_save(tmp_path):
+    """An object store has none; file:// is treated as one."""
+    folder = f"file://{tmp_path}"
+
+    def start() -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-c", TAKER, folder],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    with start() as first:
+        assert first.stdout.readline() == "holds it\n"
+        with start() as second:
+            warning = second.stdout.readline()
+            assert f"WARNING: --train_dir={folder} is in use by another training" in warning
+            assert f"process {first.pid} of " in warning
+            assert second.stdout.readline() == "holds it\n"
+            refusal = first.communicate("save\n")[1]
+            assert "was taken by another training while this one ran (now held by" in refusal
+            assert (second.communicate("save\n")[0], second.returncode) == ("", 0)
+    assert first.returncode == 1
+    assert not (tmp_path / ".holder").exists()
