@@ -7,6 +7,7 @@ whole recipe. Exit codes: 0 done, 1 internal error, 2 invalid input, 75 interrup
 resume), 130 ended by Ctrl-C before the first step.
 """
 
+import functools
 import os
 
 from runtime import cli
@@ -19,17 +20,29 @@ def main() -> int:
     """Flags -> settings -> one call."""
     cli.quiet_tensorflow()
 
-    from training.train import is_chief, train
+    from training.train import train
 
     settings = from_flags(TrainSettings)
-    if not train(settings, os.environ):
-        return EXIT_STOPPED_EARLY
-    if settings.export != "none" and not settings.dry_run and is_chief(settings, os.environ):
-        export_run(settings)
-    return 0
+    on_end = functools.partial(finish, settings)
+    return 0 if train(settings, os.environ, on_end=on_end) else EXIT_STOPPED_EARLY
 
 
-def export_run(settings: TrainSettings) -> None:
+def finish(settings: TrainSettings) -> None:
+    """Says what a run that is done wrote and what comes next, and exports it if that is asked."""
+    from evaluation import run_curves
+    from model import train_dir
+
+    folder = settings.train_dir.rstrip("/")
+    history = run_curves.read(folder).scores
+    best = train_dir.best_of(history) if history else None
+    score = f", best/ ({train_dir.METRIC} {best[train_dir.METRIC] or 0:.4f})" if best else ""
+    print(f"Written to {folder}: checkpoints{score}, metrics.csv, results.png.")
+    if settings.export != "none":
+        export_run(settings, f"{folder}/export")
+    print(f"Next: eval_ssd_network.py --checkpoint_path={folder} --eval_dir={folder}/eval")
+
+
+def export_run(settings: TrainSettings, folder: str) -> None:
     """Exports the best checkpoint of a run that is done, or else its last."""
     import tensorflow as tf
     from absl import logging
@@ -39,7 +52,6 @@ def export_run(settings: TrainSettings) -> None:
 
     logging.set_verbosity(logging.ERROR)  # the converters tell of every function they see
     tf.get_logger().setLevel("ERROR")
-    folder = f"{settings.train_dir.rstrip('/')}/export"
     formats = (settings.export,)
     export(ExportSettings(checkpoint_path=settings.train_dir, export_dir=folder, format=formats))
     print(f"Exported to {folder}.")

@@ -6,7 +6,7 @@ resumes the run, `run_to_the_end` has its steps taken. What they call stands bel
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
@@ -39,7 +39,12 @@ from training.summaries import TrainSummaries
 from training.writer import NullWriter, RunWriter
 
 
-def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
+def train(
+    settings: TrainSettings,
+    environment: Mapping[str, str],
+    *,
+    on_end: Callable[[], None] = lambda: None,
+) -> bool:
     """Trains until the last step, an early end, or a signal that asks any worker to stop.
 
     A stall and the loss of another worker end the process with exit code 75.
@@ -47,6 +52,7 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     Args:
       settings: the flags.
       environment: may name a cluster, by TF_CONFIG or SLURM's variables.
+      on_end: called by the chief when the run is done, while the other workers still wait.
 
     Returns:
       Whether the run is done; False after a signal, with a checkpoint saved.
@@ -88,11 +94,16 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
         preflight.refuse_useless(settings, dataset)
         if deployment.is_chief:
             evaluations.check_split(settings, dataset.labels)
-        return _train(settings, dataset, deployment, strategy, servers)
+        return _train(settings, dataset, deployment, strategy, servers, on_end)
 
 
 def _train(
-    settings: TrainSettings, dataset: Dataset, deployment: DeploymentConfig, strategy, servers
+    settings: TrainSettings,
+    dataset: Dataset,
+    deployment: DeploymentConfig,
+    strategy,
+    servers,
+    on_end: Callable[[], None],
 ) -> bool:
     """Begins or resumes the run, the same on every worker, and takes its steps."""
     cluster = Cluster(deployment, strategy)
@@ -135,6 +146,7 @@ def _train(
             num_samples=dataset.num_samples,
             interrupts=interrupts,
             watchdog=watchdog,
+            on_end=on_end,
         )
 
 
@@ -148,6 +160,7 @@ def run_to_the_end(
     num_samples: int,
     interrupts: StopRequest,
     watchdog: Watchdog,
+    on_end: Callable[[], None] = lambda: None,
 ) -> bool:
     """Has the steps taken, to the last one, an early end or a request to stop.
 
@@ -160,6 +173,7 @@ def run_to_the_end(
       num_samples: images of an epoch.
       interrupts: asks for a stop.
       watchdog: told of every step.
+      on_end: called by the chief when the run is done.
 
     Returns:
       Whether the run is done.
@@ -197,29 +211,18 @@ def run_to_the_end(
         writer.save(step)
     if step == settings.last_step:
         steps.finish()
-    cluster.wait()
+    stopped = outcome == EvaluationOutcome.STOPPED or (stop and step < settings.last_step)
     if cluster.is_chief:
         run_curves.write(settings.train_dir)
-    stopped = outcome == EvaluationOutcome.STOPPED or (stop and step < settings.last_step)
+        if not stopped:
+            on_end()
+    cluster.wait()
     if stopped and cluster.is_chief:
         by = interrupts.received.name if interrupts.received else "a signal to another worker"
         saved = "saved" if step else "nothing to save yet"
         how = " Run again without --overwrite." if settings.overwrite else ""
         print(f"Stopped by {by} at step {step}; {saved}.{how}")
-    elif cluster.is_chief:
-        _say_end(settings.train_dir)
     return not stopped
-
-
-def _say_end(folder: str) -> None:
-    """What a run that is done wrote, and what to do with it."""
-    history = run_curves.read(folder).scores
-    best = train_dir.best_of(history) if history else None
-    score = f", best/ ({train_dir.METRIC} {best[train_dir.METRIC] or 0:.4f})" if best else ""
-    print(
-        f"Written to {folder}: checkpoints{score}, {train_dir.METRICS_CSV}, {train_dir.RESULTS}.\n"
-        f"Next: eval_ssd_network.py --checkpoint_path={folder} --eval_dir={folder}/eval"
-    )
 
 
 def _dry_run(settings: TrainSettings) -> bool:
@@ -233,11 +236,6 @@ def _dry_run(settings: TrainSettings) -> bool:
     )
     print(initial_weights.describe_plan(Detector(description), origin, settings))
     return True
-
-
-def is_chief(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
-    """Whether this process is the worker that writes into train_dir."""
-    return _deployment(settings, environment).is_chief
 
 
 def _deployment(settings: TrainSettings, environment: Mapping[str, str]) -> DeploymentConfig:

@@ -21,6 +21,7 @@ h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em;
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px;
   margin: 1em 0; overflow-wrap: normal; }
 td, th { padding: .2em .7em; text-align: right; border-bottom: 1px solid var(--line); }
+td { white-space: nowrap; } .text td { white-space: normal; }
 td:first-child, th:first-child, .text td, .text th { text-align: left; }
 pre { overflow-x: auto; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }

@@ -99,10 +99,10 @@ def test_log_writes_floats_unrounded(tmp_path):
 
 def test_log_has_null_for_what_json_has_no_number_for(tmp_path):
     log = json_log.MetricsLog(str(tmp_path), step=0, name=train_dir.METRICS)
-    log.write({"step": 1, "loss": math.nan, "gradient_norm": math.inf, "learning_rate": 0.5})
+    log.write({"step": 1, "loss": math.nan, "norm": math.inf, "mAP": None, "rate": 0.5})
     log.close()
     (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert line == '{"step": 1, "loss": null, "gradient_norm": null, "learning_rate": 0.5}'
+    assert line == '{"step": 1, "loss": null, "norm": null, "mAP": null, "rate": 0.5}'
 
 
 def test_log_of_a_resumed_run_has_no_gap_and_no_repeat(tmp_path):
