@@ -1,7 +1,7 @@
 """What the command-line scripts share: flag parsing, exit codes and quiet start-up.
 
-Exit codes: 0 done; 1 internal error; 2 bad usage or invalid input; 75 interrupted with a checkpoint
-saved; 130 ended by Ctrl-C with nothing saved.
+Exit codes: 0 done; 1 internal error, or a training that diverged; 2 bad usage or invalid input; 75
+interrupted with a checkpoint saved; 130 ended by Ctrl-C with nothing saved.
 absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
 """
 
@@ -93,12 +93,12 @@ def _guarded(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except InputError as error:
-        _fail(str(error))
+        _fail(str(error), code=error.exit_code)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
 
-def _fail(sentence: str) -> NoReturn:
+def _fail(sentence: str, *, code: int = EXIT_BAD_INPUT) -> NoReturn:
     sentence = " ".join(sentence.split())
     print(f"{os.path.basename(sys.argv[0])}: {sentence}", file=sys.stderr)
-    sys.exit(EXIT_BAD_INPUT)
+    sys.exit(code)

@@ -197,7 +197,16 @@ def read_picture(path: str) -> np.ndarray:
     if printable(path) != path:
         raise ValueError("its name is not UTF-8: rename it")
     with tf.io.gfile.GFile(path, "rb") as file:
-        data = np.frombuffer(file.read(), np.uint8)
+        return decode_picture(file.read())
+
+
+def decode_picture(encoded: bytes) -> np.ndarray:
+    """An image file's bytes as uint8[H, W, 3] RGB.
+
+    Raises:
+      ValueError: they are empty, truncated or not a supported image.
+    """
+    data = np.frombuffer(encoded, np.uint8)
     if not data.size:
         raise ValueError("the file is empty")
     if data[:2].tobytes() == b"\xff\xd8":  # JPEG: OpenCV turns it upright and makes it 8-bit RGB
