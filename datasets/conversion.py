@@ -92,7 +92,17 @@ def open_source(conversion: Conversion, *, report: Callable[[str], None] = print
     )
     if conversion.layout != conversion.dataset_name:
         report(f"Layout: {conversion.layout}.")
-    return registry.open_source(conversion.layout, options)
+    source = registry.open_source(conversion.layout, options)
+    return _with_unannotated(source, options) if is_file and with_images else source
+
+
+def _with_unannotated(source: Source, options: Options) -> Source:
+    """Counts the images beside those of an annotation file: often they are those of other files."""
+    count = sum(finding.kind == "no_annotation" for finding in source.findings())
+    noun = "image that has" if count == 1 else "images that have"
+    place = f"{options.folder}: {count} {noun} no annotation"
+    reason = f"not in {options.annotations}; inspect_dataset.py lists them"
+    return source._replace(left_out={**source.left_out, place: reason}) if count else source
 
 
 def convert_source(
