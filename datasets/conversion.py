@@ -32,6 +32,7 @@ from datasets.records.shards import RecordSet, choose_num_shards, write_sets
 from datasets.settings import Conversion
 from runtime import files
 from runtime.errors import InputError
+from runtime.words import counted
 
 _AT_ONCE = 64
 
@@ -138,7 +139,8 @@ def _divide(
     if not conversion.holdout:
         return {name: source}
     found = holdout.divide(source.images, share=conversion.holdout, seed=conversion.split_seed)
-    counts = ", ".join(f"{len(ids)} images in {name}_{k}" for k, ids in found.sides.items())
+    sides = found.sides.items()
+    counts = ", ".join(f"{counted(len(ids), 'image')} in {name}_{side}" for side, ids in sides)
     report(f"--holdout={conversion.holdout:g}: {counts}.")
     if source.splits and not conversion.split:
         report("The data set's own splits are not used: leave --holdout out and give --split.")
