@@ -15,6 +15,7 @@ import os
 from detection.settings import DetectSettings
 from runtime import cli
 from runtime.settings import define_flags, from_flags
+from runtime.words import counted
 
 
 def main() -> None:
@@ -41,13 +42,13 @@ def main() -> None:
     overrides = CheckpointOverrides.of_flags(settings)
     detector = load(path, use_moving_average=settings.use_moving_average, hints=overrides)
     print(score_thresholds.describe(settings.select_threshold, detector.description))
-    unit = "frames" if source.is_video else "images"
-    with Progress(source.total, "detecting", unit=unit, log_seconds=10.0) as progress:
+    unit = "frame" if source.is_video else "image"
+    with Progress(source.total, "detecting", unit=f"{unit}s", log_seconds=10.0) as progress:
         summary = detect.run(detector, source, settings, progress=progress)
     speed = summary.pictures / max(1e-9, summary.seconds)
     lost = f", {summary.unreadable} could not be read" if summary.unreadable else ""
     print(
-        f"{summary.pictures} {unit}{lost}, {summary.detections} detections, "
+        f"{counted(summary.pictures, unit)}{lost}, {counted(summary.detections, 'detection')}, "
         f"{speed:.1f} images/s: {settings.output_dir}"
     )
     print("Next: --format=voc_xml writes annotations to correct; export_ssd_network.py exports it.")

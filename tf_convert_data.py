@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from datasets.settings import Conversion
 from runtime import cli
 from runtime.settings import define_flags, from_flags
+from runtime.words import counted
 
 if TYPE_CHECKING:
     from datasets.conversion_stats import ConversionStats
@@ -52,7 +53,7 @@ def print_result(tally: "ConversionStats", conversion: Conversion) -> None:
     for line in tally.summary():
         print(line)
     for name, part in written.items() if not conversion.dry_run else ():
-        print(f"written: {name} ({part.num_images} images) in {conversion.output_dir}")
+        print(f"written: {name} ({counted(part.num_images, 'image')}) in {conversion.output_dir}")
     name, _, split = conversion.output_name.rpartition("_")
     if tally.parts:
         name, split = conversion.output_name, "train"

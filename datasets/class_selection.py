@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import InputError
+from runtime.words import counted
 
 if TYPE_CHECKING:
     from datasets.layouts.source import AnnotatedImage, Source
@@ -53,11 +54,13 @@ def select(source: "Source", names: Mapping[str, str]) -> "Source":
     there = source.labels if isinstance(source.labels, tuple) else source.labels()
     for name in names.keys() - {*there}:
         some = ", ".join(there[:8]) + (", ..." if len(there) > 8 else "")
-        raise InputError(f"--classes: {name!r} is none of the {len(there)} classes there ({some}).")
+        raise InputError(
+            f"--classes: {name!r} is none of the {counted(len(there), 'class')} there ({some})."
+        )
     dropped: collections.Counter[str] = collections.Counter()
     images = {key: _selected(image, names, dropped) for key, image in source.images.items()}
     reasons = {
-        f"class {name}": f"{count} objects, which --classes leaves out"
+        f"class {name}": f"{counted(count, 'object')}, which --classes leaves out"
         for name, count in sorted(dropped.items())
     }
     notes: dict[str, Any] = dict(source.notes)

@@ -32,6 +32,7 @@ from datasets.records.shards import RecordSet, choose_num_shards, write_sets
 from datasets.settings import Conversion
 from runtime import files, limits
 from runtime.errors import InputError
+from runtime.words import counted
 
 _AT_ONCE = 64
 
@@ -92,7 +93,17 @@ def open_source(conversion: Conversion, *, report: Callable[[str], None] = print
     )
     if conversion.layout != conversion.dataset_name:
         report(f"Layout: {conversion.layout}.")
-    return registry.open_source(conversion.layout, options)
+    source = registry.open_source(conversion.layout, options)
+    return _with_unannotated(source, options) if is_file and with_images else source
+
+
+def _with_unannotated(source: Source, options: Options) -> Source:
+    """Counts the images beside those of an annotation file: often they are those of other files."""
+    count = sum(finding.kind == "no_annotation" for finding in source.findings())
+    noun = "image that has" if count == 1 else "images that have"
+    place = f"{options.folder}: {count} {noun} no annotation"
+    reason = f"not in {options.annotations}; inspect_dataset.py lists them"
+    return source._replace(left_out={**source.left_out, place: reason}) if count else source
 
 
 def convert_source(
@@ -128,7 +139,8 @@ def _divide(
     if not conversion.holdout:
         return {name: source}
     found = holdout.divide(source.images, share=conversion.holdout, seed=conversion.split_seed)
-    counts = ", ".join(f"{len(ids)} images in {name}_{k}" for k, ids in found.sides.items())
+    sides = found.sides.items()
+    counts = ", ".join(f"{counted(len(ids), 'image')} in {name}_{side}" for side, ids in sides)
     report(f"--holdout={conversion.holdout:g}: {counts}.")
     if source.splits and not conversion.split:
         report("The data set's own splits are not used: leave --holdout out and give --split.")

@@ -170,8 +170,8 @@ def _read_foreign(folder: str, name: str, split_flag: str) -> _Part:
         there = ", ".join(listed) or "none"
         raise InputError(
             f"There is no {name}_NNN.tfrecord in {folder} (record sets there: {there}): check "
-            f"--dataset_name, {split_flag} (which may be empty) and --dataset_dir, or convert the "
-            "data set."
+            f"--dataset_name, {split_flag} and --dataset_dir, or convert the data set; "
+            f"{split_flag} may be empty."
         )
     check_whole(folder, taken, found[taken])
     counts = count_records(folder, taken, found[taken])

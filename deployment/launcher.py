@@ -252,7 +252,12 @@ def main(argv: Sequence[str], environment: Mapping[str, str], stream: IO[str]) -
         help="seconds from one worker's exit to killing the others; default %(default)s",
     )
     parser.add_argument("command", nargs="+", help="script to run with its flags, after --")
-    options = parser.parse_args(argv)
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(
+            f"{unknown[0]} is no flag of the launcher: write -- before the command, such as "
+            f"--workers={options.workers} -- {' '.join([*options.command, *unknown])}"
+        )
     launcher = Launcher(
         [sys.executable, *options.command],
         workers=options.workers,

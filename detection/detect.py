@@ -19,7 +19,7 @@ from datasets.layouts.image_file import count_endings, names_in
 from detection import writers as detection_writers
 from detection.settings import DetectSettings
 from detection.sources import Frame, PictureFiles, Video
-from detection.writers import FrameDetections, Writer
+from detection.writers import DrawnVideo, FrameDetections, Writer
 from runtime import files
 from runtime.errors import InputError
 from runtime.progress import Progress
@@ -88,6 +88,9 @@ def run(
             with files.explain_write_errors(settings.output_dir):
                 for writer in writers:
                     writer.close(whole=whole)
+        for note in (writer.note for writer in writers if isinstance(writer, DrawnVideo)):
+            if note:
+                progress.message(note)
     return summary
 
 

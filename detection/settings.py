@@ -17,8 +17,8 @@ class DetectSettings:
     )
     input: str = setting(
         "",
-        "Image, folder, glob (in quotes), video, camera:N, or rtsp:// or http:// address of "
-        "a stream.",
+        "Image, folder, glob (in quotes), video, camera:N, https:// address of an image, or "
+        "rtsp:// or http:// address of a stream.",
     )
     output_dir: str = setting("", "Folder for the results; created if missing.")
     use_moving_average: bool = setting(

@@ -9,6 +9,7 @@ says.
 import glob
 import os
 import re
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from datasets.layouts.decoding import read_picture
+from datasets.layouts.decoding import decode_picture, read_picture
 from datasets.layouts.image_file import (
     PICTURE_ENDINGS,
     count_endings,
@@ -25,7 +26,7 @@ from datasets.layouts.image_file import (
     pictures_in,
     printable,
 )
-from runtime import files
+from runtime import download, files, limits
 from runtime.errors import InputError, one_line
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
@@ -74,9 +75,31 @@ class PictureFiles:
     def __iter__(self) -> Iterator[Frame]:
         for path, name, stem in zip(self.paths, self.names, self.stems, strict=True):
             try:
-                yield Frame(name, stem, read_picture(path))
+                yield Frame(name, stem, self._read(path))
             except (ValueError, tf.errors.OpError, cv2.error, MemoryError) as error:
                 yield Frame(name, stem, None, _first_line(error))
+
+    def _read(self, path: str) -> np.ndarray:
+        return read_picture(path)
+
+
+class WebImage(PictureFiles):
+    """An image of the web, fetched when it is opened."""
+
+    def __init__(self, address: str):
+        """Fetches it.
+
+        Raises:
+          InputError: it does not arrive.
+        """
+        shown = re.split("[?#]", address)[0].rpartition("@")[2]  # without a password or a token
+        self._data = download.read(address, limit=limits.MAX_IMAGE_BYTES, given=f"--input={shown}")
+        super().__init__([shown])
+        self.names = [urllib.parse.unquote(_title(address)).replace("/", "_")]
+        self.stems = unique_stems(self.names)
+
+    def _read(self, path: str) -> np.ndarray:
+        return decode_picture(self._data)
 
 
 class Video:
@@ -137,7 +160,8 @@ def open_source(text: str) -> PictureFiles | Video:
 
     Args:
       text: an image, a folder of images (not of folders), a glob (`**` looks into folders), a
-        video, the address of a stream, or `camera:N`.
+        video, the web address of an image, such as https://.../a.jpg, or of a stream, or
+        `camera:N`.
 
     Raises:
       InputError: nothing there that can be read, or a folder or glob without images.
@@ -147,6 +171,8 @@ def open_source(text: str) -> PictureFiles | Video:
         if not number.isdecimal():
             raise InputError(f"--input={text} names no camera: write camera:0 for the first one.")
         return Video(int(number), name=text)
+    if is_image_address(text):
+        return WebImage(text)
     if is_stream(text):
         return Video(text, name=text)
     if printable(text) != text:
@@ -178,6 +204,12 @@ def is_video(path: str) -> bool:
 def is_stream(address: str) -> bool:
     """Whether it is an address that OpenCV's ffmpeg opens and TensorFlow's file systems do not."""
     return address.lower().startswith(_STREAMS)
+
+
+def is_image_address(address: str) -> bool:
+    """Whether it is a web address whose path ends as images' names do."""
+    path = re.split("[?#]", address)[0].lower()
+    return path.startswith(("http://", "https://")) and path.endswith(PICTURE_ENDINGS)
 
 
 def _title(name: str) -> str:

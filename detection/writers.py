@@ -22,7 +22,8 @@ from runtime import files
 from runtime.errors import InputError
 from visualization import pictures
 
-VIDEO_OUT_CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+# Those that players and browsers know best first: few builds of OpenCV can write H.264.
+VIDEO_OUT_CODECS = {".mp4": ("avc1", "mp4v"), ".avi": ("MJPG",), ".mkv": ("avc1", "mp4v")}
 
 
 class FrameDetections(NamedTuple):
@@ -175,7 +176,11 @@ class DrawnPictures:
 
 
 class DrawnVideo:
-    """A video with the detections drawn on every frame; it has no sound."""
+    """A video with the detections drawn on every frame; it has no sound.
+
+    Attributes:
+      note: what the user should know of it.
+    """
 
     def __init__(self, path: str, labels: Sequence[str], *, frames_per_second: float):
         """Prepares; the file begins with the first frame, whose size it takes.
@@ -189,7 +194,8 @@ class DrawnVideo:
                 f"--video_out={path} must be a local file ending in {', '.join(VIDEO_OUT_CODECS)}."
             )
         self._path, self._partial = path, f"{stem}.partial{ending}"
-        self._codec = cv2.VideoWriter_fourcc(*VIDEO_OUT_CODECS[ending.lower()])
+        self._codecs = VIDEO_OUT_CODECS[ending.lower()]
+        self.note = ""
         # OpenCV counts thousandths of a frame, and MPEG-4 takes no more than 65,535 of them.
         rate = round(frames_per_second, 1) if frames_per_second > 65.5 else frames_per_second
         self._frames_per_second = max(rate, 0.01)
@@ -209,12 +215,17 @@ class DrawnVideo:
     def _begin(self, height: int, width: int) -> cv2.VideoWriter:
         os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
         self._size = (height, width)
-        video = cv2.VideoWriter(
-            self._partial, self._codec, self._frames_per_second, (width, height)
-        )
-        if not video.isOpened():
-            raise InputError(f"--video_out={self._path} cannot be written: choose another place.")
-        return video
+        for codec in self._codecs:
+            fourcc = cv2.VideoWriter_fourcc(*codec)
+            video = cv2.VideoWriter(self._partial, fourcc, self._frames_per_second, (width, height))
+            if video.isOpened():
+                if codec == "mp4v":
+                    self.note = (
+                        f"{self._path} is MPEG-4 Part 2, which few browsers play, since this "
+                        "OpenCV writes no H.264: ffmpeg -i IN.mp4 OUT.mp4 converts it"
+                    )
+                return video
+        raise InputError(f"--video_out={self._path} cannot be written: choose another place.")
 
     def flush(self) -> None:
         """Does nothing: a video cannot be read before its end."""

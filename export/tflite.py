@@ -11,6 +11,7 @@ the arithmetic in between.
 
 from collections.abc import Iterator, Sequence
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
@@ -19,7 +20,7 @@ from datasets.layouts.image_file import pictures_in
 from model.detector import Detector
 from model.exported import TFLITE
 from runtime import files
-from runtime.errors import InputError
+from runtime.errors import InputError, one_line
 
 CALIBRATION_PICTURES = 200
 
@@ -77,15 +78,20 @@ def list_pictures(folder: str) -> list[str]:
 def calibration_inputs(detector: Detector, paths: Sequence[str]) -> Iterator[list[np.ndarray]]:
     """The images as the model takes them, f32[1, S, S, 3].
 
+    One that cannot be read is skipped and named.
+
     Raises:
-      InputError: an image cannot be read.
+      InputError: none can be read.
     """
+    unreadable = 0
     for path in paths:
         try:
             image = tf.constant(read_picture(path))
-        except (ValueError, tf.errors.OpError) as error:
-            raise InputError(
-                f"--calibration_dir: {path} cannot be read as an image: remove it."
-            ) from error
+        except (ValueError, tf.errors.OpError, cv2.error) as error:
+            unreadable += 1
+            print(f"--calibration_dir: {path} is skipped ({one_line(error)}).", flush=True)
+            continue
         pixels = detector.preprocess(image) + np.float32(detector.preprocessing.rgb_means)
         yield [pixels[None].numpy()]
+    if unreadable == len(paths):
+        raise InputError("--calibration_dir holds no image that can be read: give another folder.")

@@ -25,6 +25,7 @@ from nets import anchors, nets_factory
 from nets.parameters import write_anchor_sizes
 from runtime import files
 from runtime.errors import InputError
+from runtime.words import counted
 from visualization import page
 
 MAX_LINES = 20  # of one kind in the text
@@ -71,7 +72,7 @@ def run(settings: InspectSettings) -> None:
                 split=settings.split or "all",
                 labels_offset=settings.labels_offset,
             )
-        print(f"extracted: {count} images to {settings.extract}")
+        print(f"extracted: {counted(count, 'image')} to {settings.extract}")
     if settings.output_dir:
         print(f"Written to {settings.output_dir}.")
     if found.harm:
@@ -275,7 +276,8 @@ def _overview(facts: dict[str, Any]) -> list[str]:
     width = max(len(name) for name in ("class", *facts["classes"]))
     recall = facts["anchor_recall"]
     lines = [
-        f"{facts['title']}: {facts['num_pictures']} images, {facts['num_objects']} objects and "
+        f"{facts['title']}: {counted(facts['num_pictures'], 'image')}, "
+        f"{counted(facts['num_objects'], 'object')} and "
         f"{facts['num_difficult']} difficult ones; about {facts['record_bytes'] / 1e6:.1f} MB of "
         "records",
         "",

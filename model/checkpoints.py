@@ -28,7 +28,9 @@ from runtime.errors import InputError, is_outage, one_line
 
 _NAME = re.compile(r"ckpt-(\d+)\.index$")
 _DATA = ".data-00000-of-00001"
-_FOREIGN = re.compile(r".+\.index|.+\.ckpt(-\d+)?")  # the second is TensorFlow's older form
+_FOREIGN = re.compile(
+    r".+(?<!\.tfrecord)\.index|.+\.ckpt(-\d+)?"
+)  # the second is TensorFlow's older form
 _LEFTOVER = re.compile(rf"ckpt-\d+(_temp|(\.index|{_DATA})\.temp)")  # the second of old versions
 _OTHERS_STAY = "; earlier checkpoints are untouched"
 _UNREADABLE = (tf.errors.OpError, OSError, IndexError, ValueError, RuntimeError)
@@ -294,7 +296,9 @@ def resolve(checkpoint_path: str) -> str:
         return found
     if is_folder and (latest := tf.train.latest_checkpoint(path)):
         return latest
-    only = tf.io.gfile.glob(f"{path}/*.index") or tf.io.gfile.glob(f"{path}/*.ckpt")
+    indexes = tf.io.gfile.glob(f"{path}/*.index")
+    only = [name for name in indexes if not name.endswith(".tfrecord.index")]
+    only = only or tf.io.gfile.glob(f"{path}/*.ckpt")
     if len(only) == 1:
         return only[0].removesuffix(".index")
     if tf.io.gfile.exists(f"{path}/model.json") or path.endswith(".json"):
@@ -307,9 +311,11 @@ def resolve(checkpoint_path: str) -> str:
             f"--checkpoint_path={checkpoint_path} is a SavedModel without the export.json of "
             "export_ssd_network.py beside it: copy the whole export_dir."
         )
+    name = os.path.basename(path).removesuffix(".ckpt")
+    fetch = f", or fetch it by scripts/fetch_weights.py {name}" if name in weights.SOURCES else ""
     raise InputError(
         f"--checkpoint_path={checkpoint_path} holds no checkpoint: give a train_dir, or the "
-        "path of a checkpoint without its ending, such as train/ckpt-1000."
+        f"path of a checkpoint without its ending, such as train/ckpt-1000{fetch}."
     )
 
 

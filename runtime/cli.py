@@ -1,7 +1,8 @@
 """What the command-line scripts share: flag parsing, exit codes and quiet start-up.
 
-Exit codes: 0 done; 1 internal error; 2 bad usage or invalid input; 75 interrupted with a checkpoint
-saved, or by an object store that does not answer; 130 ended by Ctrl-C with nothing saved.
+Exit codes: 0 done; 1 internal error, or a training that diverged; 2 bad usage or invalid input; 75
+interrupted with a checkpoint saved, or by an object store that does not answer; 130 ended by Ctrl-C
+with nothing saved.
 absl exits 1 on a bad flag and on --help, so `run` brings its own parser.
 """
 
@@ -114,13 +115,13 @@ def _guarded(main: Callable[[], int | None]) -> int:
             )
             return EXIT_STOPPED_EARLY
         if isinstance(error, InputError):
-            _fail(str(error))
+            _fail(str(error), code=error.exit_code)
         raise
 
 
-def _fail(sentence: str) -> NoReturn:
+def _fail(sentence: str, *, code: int = EXIT_BAD_INPUT) -> NoReturn:
     _say(sentence)
-    sys.exit(EXIT_BAD_INPUT)
+    sys.exit(code)
 
 
 def _say(sentence: str) -> None:

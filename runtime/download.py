@@ -17,6 +17,36 @@ _TIMEOUT_SECS = 60
 _DIGITS = 1e6  # bytes are shown in megabytes
 
 
+def read(url: str, *, limit: int, given: str) -> bytes:
+    """What an address holds.
+
+    Args:
+      url: http or https.
+      limit: bytes that it may have.
+      given: how the user gave it, for messages.
+
+    Raises:
+      InputError: it did not arrive, or is larger.
+    """
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "Mozilla/5.0 (compatible)"})
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECS) as response:
+            data = response.read(limit + 1)
+            whole = response.headers.get("Content-Length")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is a response, too
+        raise InputError(
+            f"{given} did not arrive ({one_line(error)}): check the address, or download it and "
+            "give the file."
+        ) from error
+    if len(data) > limit:
+        raise InputError(f"{given} is larger than {limit // 10**6} MB: download it, make it small.")
+    if whole and whole.isdecimal() and len(data) < int(whole):
+        raise InputError(f"{given} did not arrive whole, {len(data)} of {whole} bytes: try again.")
+    return data
+
+
 def fetch(url: str, path: str, *, sha256: str = "") -> None:
     """Brings `url` to `path`; a partial `path.part` of an interrupted run is resumed.
 

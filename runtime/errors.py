@@ -5,6 +5,7 @@ Everything else that is raised is a defect of ours and keeps its traceback; it e
 
 import re
 
+EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED_EARLY = 75  # a checkpoint is saved: run the same command again
 EXIT_INTERRUPTED = 130  # by Ctrl-C, as shells count it; a training that has begun saves: 75
@@ -21,8 +22,16 @@ class InputError(ValueError):
     name would send to the terminal, are spelt out.
     """
 
+    exit_code = EXIT_BAD_INPUT
+
     def __init__(self, sentence: str = ""):
         super().__init__(spelt_out(sentence))
+
+
+class DivergedError(InputError):
+    """A training whose flags and data are valid led to values that are not finite; exit code 1."""
+
+    exit_code = EXIT_FAILED
 
 
 def spelt_out(text: str) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import pathlib
 import threading
+import urllib.parse
 from collections.abc import Iterator
 
 
@@ -14,7 +15,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The file, or what follows `Range: bytes=N-`."""
-        path, wanted = self.folder / self.path.lstrip("/"), self.headers.get("Range", "")
+        asked = urllib.parse.unquote(self.path.split("?")[0]).lstrip("/")
+        path, wanted = self.folder / asked, self.headers.get("Range", "")
         self.asked.append(wanted)
         if not path.is_file():
             self.send_error(404)

@@ -1,8 +1,9 @@
 """What happens when a loss or a gradient is not finite.
 
 The step leaves such an update out by itself. Here the user is told which images and boxes were in
-its batch, a run that does nothing else any more is ended, and weights that are not finite are kept
-out of checkpoints: these overwrite each other, and the last good one would soon be gone.
+its batch (of several in a row, in the first one's), a run that does nothing else any more is ended,
+and weights that are not finite are kept out of checkpoints: these overwrite each other, and the
+last good one would soon be gone.
 """
 
 import os
@@ -14,7 +15,7 @@ import tensorflow as tf
 from datasets import input_pipeline
 from datasets.dataset_factory import Dataset
 from datasets.records.source import RecordSource
-from runtime.errors import InputError
+from runtime.errors import DivergedError
 from training.settings import ResolvedSettings
 
 MAX_NON_FINITE = 5
@@ -36,22 +37,23 @@ class NumericsCheck:
           result: of `TrainStep`.
 
         Raises:
-          InputError: so many steps in a row had no update that the run leads nowhere.
+          DivergedError: so many steps in a row had no update that the run leads nowhere.
         """
         if not self._settings.check_numerics or result["finite"]:
             self._in_a_row = 0
             return ""
         self._in_a_row += 1
         if self._in_a_row == MAX_NON_FINITE:
-            raise InputError(
+            raise DivergedError(
                 f"The loss or its gradient was not finite in {MAX_NON_FINITE} steps up to {step}: "
                 "lower --learning_rate, or pass --clip_gradient_norm=10 and --slow_start_step=500. "
                 "The last checkpoint is untouched."
             )
+        batch = self._describe_batch(step - 1) if self._in_a_row == 1 else ""
         loss, norm = (float(result[name]) for name in ("loss", "gradient_norm"))
         return (
             f"Step {step}: loss {loss:.4g} and gradient norm {norm:.4g} are not both finite; "
-            f"update left out.{self._describe_batch(step - 1)}"
+            f"update left out.{batch}"
         )
 
     def _describe_batch(self, number: int) -> str:
@@ -86,12 +88,12 @@ def require_finite(tensors: Mapping[str, np.ndarray], step: int) -> None:
     """Keeps what is not finite out of a checkpoint.
 
     Raises:
-      InputError: names a tensor with such a value.
+      DivergedError: names a tensor with such a value.
     """
     bad = [name for name, value in tensors.items() if not _is_finite(value)]
     if bad:
         others = f" and {len(bad) - 1} others" if len(bad) > 1 else ""
-        raise InputError(
+        raise DivergedError(
             f"After step {step} {bad[0]}{others} hold values that are not finite, so no checkpoint "
             "was written and the last one is untouched: lower --learning_rate, or pass "
             "--clip_gradient_norm=10, and run again."

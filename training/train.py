@@ -281,8 +281,9 @@ def _dataset(settings: TrainSettings) -> Dataset:
     )
     if settings.num_classes not in (None, len(dataset.labels) + 1):
         raise InputError(
-            f"--num_classes={settings.num_classes} differs from the {len(dataset.labels)} labels "
-            f"of {dataset.name} and background: remove the flag, or correct the labels."
+            f"--num_classes={settings.num_classes} counts the background, so {dataset.name} with "
+            f"its {len(dataset.labels)} classes has {len(dataset.labels) + 1}: remove the flag, or "
+            "correct the labels."
         )
     return dataset
 

@@ -24,7 +24,15 @@ def read_picture(path: str) -> np.ndarray:
     """
     if printable(path) != path:
         raise ValueError("its name is not UTF-8 or has control characters: rename it")
-    data = read_image_bytes(path)
+    return decode_picture(read_image_bytes(path))
+
+
+def decode_picture(data: bytes) -> np.ndarray:
+    """An image file's bytes as uint8[H, W, 3] RGB.
+
+    Raises:
+      ValueError: they are none, too many pixels, truncated or not a supported image.
+    """
     if not data:
         raise ValueError("the file is empty")
     is_jpeg = data.startswith(b"\xff\xd8")

@@ -70,6 +70,8 @@ def open_source(options: Options) -> Source:
             if not (place.startswith(f"{path}: category ") and place.endswith(kept))
         }
         left_out |= dict(_unnamed(os.path.dirname(path), source.images, options, {*found.values()}))
+    if not options.split:
+        left_out |= dict(_elsewhere(folder, {os.path.dirname(p) for p in found.values()}, options))
     refuse_relative([image.annotation for image in images.values()], where=folder)
     return Source(
         images,
@@ -114,6 +116,14 @@ def _unnamed(
         is_picture = path.lower().endswith(PICTURE_ENDINGS)
         if is_picture and not inside_other and os.path.normpath(path) not in paths:
             yield path, "is not in the annotations of its folder"
+
+
+def _elsewhere(folder: str, known: set[str], options: Options) -> Iterator[tuple[str, str]]:
+    """Images in other folders than those with annotations."""
+    for path in walk(folder) if options.with_images else ():
+        inside = any(path.startswith(other + os.sep) for other in known)
+        if path.lower().endswith(PICTURE_ENDINGS) and not inside:
+            yield path, f"lies in no folder with {_NAMED}"
 
 
 def _ids(source: Source) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def _say_what_is_taken(voc_dir: str, contents: Contents, count: int, options: Op
         options.report(f"VOC layout: {taken.format(*folders)}.")
     splits = list_splits(voc_dir)
     if splits and not options.split:
-        said = f"all {count} annotated images are taken (splits: {_some(splits)})."
+        images = "the annotated image is" if count == 1 else f"all {count} annotated images are"
+        said = f"{images} taken (splits: {_some(splits)})."
         options.report(f"No --split: {said}")
 
 

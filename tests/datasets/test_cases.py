@@ -206,3 +206,20 @@ def test_layouts_of_folders_are_found(cases, tmp_path, folders):
     conversion = Conversion(f"{tmp_path}/in", output_dir=f"{tmp_path}/out", dry_run=False)
     assert convert(conversion, report=lines.append).num_images == 2
     assert lines[0].startswith("VOC layout: XML")
+
+
+def test_images_that_an_annotation_file_does_not_name_are_counted(cases, tmp_path):
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    data = cases / "text-category-id" / "data"
+    for name in ("a.jpg", "b.jpg"):
+        for target in (name, f"more_{name}"):
+            (images / target).write_bytes((data / "images" / name).read_bytes())
+    fields = {"annotations": str(data / "ann.json"), "output_dir": str(out), "output_name": "x"}
+    tally = convert(Conversion(str(images), "coco", **fields), report=lambda line: None)
+    assert list(tally.notes["left_out"]) == [f"{images}: 2 images that have no annotation"]
+    (images / "b.jpg").unlink()
+    with pytest.raises(InputError, match=r"b\.jpg cannot be read .*--skip_bad=0"):
+        convert(Conversion(str(images), "coco", **fields), report=lambda line: None)
+    tally = convert(Conversion(str(images), "coco", skip_bad=1, **fields), report=lambda line: None)
+    assert (tally.num_images, len(tally.notes["skipped"])) == (1, 1)

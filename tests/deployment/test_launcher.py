@@ -210,6 +210,17 @@ def launch_asynchronous(folder: pathlib.Path, *acts: str, options: tuple[str, ..
     return launch(folder, *acts, options=("--workers=2", "--ps=1", "--grace_secs=1", *options))
 
 
+def test_command_without_dashes_before_it_says_so(tmp_path):
+    command = [sys.executable, "-m", "deployment.launcher", "--workers=2"]
+    done = subprocess.run(
+        [*command, "train.py", "--flagfile=a"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 2
+    assert (
+        "write -- before the command, such as --workers=2 -- train.py --flagfile=a" in done.stderr
+    )
+
+
 def test_lost_worker_of_an_asynchronous_training_is_started_again_alone(tmp_path):
     done = launch_asynchronous(
         tmp_path, "until worker 0 came back", "killed,stuck", "stuck", "stuck"

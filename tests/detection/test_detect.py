@@ -262,9 +262,13 @@ def count_frames(path):
 
 def test_video_goes_in_and_a_drawn_video_comes_out(tmp_path):
     path = make_video(tmp_path / "clip.avi")
-    summary, _ = run(settings(path, tmp_path / "out", batch_size=4))
+    summary, said = run(settings(path, tmp_path / "out", batch_size=4))
     lines = read(tmp_path / "out")
     assert summary.pictures == 9
+    drawn = cv2.VideoCapture(str(tmp_path / "out" / "clip_detections.mp4"))
+    codec = int(drawn.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
+    assert ("is MPEG-4 Part 2, which few browsers play" in said) == (codec == b"FMP4")
+    assert codec in (b"FMP4", b"h264", b"avc1")
     assert [line["frame"] for line in lines] == list(range(9))
     lefts = [line["detections"][0]["box"][1] * 96 for line in lines]
     np.testing.assert_allclose(lefts, range(0, 72, 8), atol=2)

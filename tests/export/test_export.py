@@ -257,6 +257,16 @@ def test_calibration_reads_what_detection_reads(detector, tmp_path):
     np.testing.assert_allclose(found, np.broadcast_to([10, 20, 30], (2, 300, 300, 3)), atol=3)
 
 
+def test_calibration_skips_an_unreadable_image(detector, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((40, 60, 3), 9, np.uint8))
+    (tmp_path / "b.jpg").write_bytes(b"no image")
+    paths = tflite.list_pictures(str(tmp_path))
+    assert len(list(tflite.calibration_inputs(detector, paths))) == 1
+    assert "b.jpg is skipped (the file is truncated" in capsys.readouterr().out
+    with pytest.raises(InputError, match="no image that can be read"):
+        list(tflite.calibration_inputs(detector, paths[1:]))
+
+
 def test_calibration_folder_may_have_a_pattern_s_letters_in_its_name(tmp_path):
     folder = tmp_path / "cal [1]"
     folder.mkdir()

@@ -183,6 +183,19 @@ def test_resolve_refuses_a_folder_without_checkpoints(tmp_path):
         checkpoints.resolve(str(tmp_path))
 
 
+def test_records_are_no_checkpoints(tmp_path):
+    for name in ("x_train_000.tfrecord", "x_train_000.tfrecord.index", "x_train.json"):
+        (tmp_path / name).write_text("")
+    checkpoints.refuse_foreign(str(tmp_path))
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        checkpoints.resolve(str(tmp_path))
+
+
+def test_absent_weights_name_the_command_that_fetches_them(tmp_path):
+    with pytest.raises(InputError, match=r"or fetch it by scripts/fetch_weights\.py vgg_16\."):
+        checkpoints.resolve(f"{tmp_path}/vgg_16.ckpt")
+
+
 @pytest.mark.parametrize(
     ("names", "newest"),
     [

@@ -104,3 +104,11 @@ def test_wrong_folders_and_splits_are_named(export, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             open_source(Options(str(folder), split=split))
+
+
+def test_images_of_a_folder_without_annotations_are_left_out(export):
+    (export / "test").mkdir()
+    (export / "test" / "a.jpg").write_bytes(picture_bytes())
+    path = f"{export}/test/a.jpg"
+    assert "lies in no folder with" in open_source(Options(str(export))).left_out[path]
+    assert path not in open_source(Options(str(export), split="train")).left_out

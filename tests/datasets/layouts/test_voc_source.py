@@ -62,7 +62,7 @@ def test_taking_everything_is_said_where_splits_exist(voc, find):
     voc.add("a")
     assert find()[1] == []
     voc.add_split("train", "a\n")
-    assert find()[1] == ["No --split: all 1 annotated images are taken (splits: train)."]
+    assert find()[1] == ["No --split: the annotated image is taken (splits: train)."]
     assert find(split="train")[1] == []
 
 
