@@ -412,7 +412,7 @@ def test_image_of_the_web_that_does_not_come_is_refused(
     tmp_path, monkeypatch, name, limit, message
 ):
     write_rgb(tmp_path / "a.png", picture())
-    monkeypatch.setattr(sources, "_MAX_IMAGE_BYTES", limit)
+    monkeypatch.setattr(sources.limits, "MAX_IMAGE_BYTES", limit)
     with serve(tmp_path) as (address, _), pytest.raises(InputError, match=message) as caught:
         open_source(f"{address}/{name}?token=secret")
     assert "secret" not in str(caught.value)
