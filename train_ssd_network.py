@@ -17,11 +17,16 @@ from training.settings import TrainSettings
 
 def main() -> int:
     """Flags -> settings -> one call."""
+
+    def code(done: bool) -> int:
+        return 0 if done else EXIT_STOPPED_EARLY
+
     cli.quiet_tensorflow()
 
     from training.train import train
 
-    return 0 if train(from_flags(TrainSettings), os.environ) else EXIT_STOPPED_EARLY
+    settings = from_flags(TrainSettings)
+    return code(train(settings, os.environ, leave=lambda done: cli.leave(code(done))))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ resumes the run, `run_to_the_end` has its steps taken. What they call stands bel
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from datasets.dataset_factory import Dataset
 from datasets.mixture import get_mixture
@@ -37,7 +37,12 @@ from training.summaries import TrainSummaries
 from training.writer import NullWriter, RunWriter
 
 
-def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
+def train(
+    settings: TrainSettings,
+    environment: Mapping[str, str],
+    *,
+    leave: Callable[[bool], None] | None = None,
+) -> bool:
     """Trains until the last step, an early end, or a signal that asks any worker to stop.
 
     A stall and the loss of another worker end the process with exit code 75.
@@ -45,6 +50,8 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
     Args:
       settings: the flags.
       environment: may name a cluster, by TF_CONFIG or SLURM's variables.
+      leave: ends the process, with what is returned otherwise, when all is written and before
+        TensorFlow's objects are destroyed: they wait for its threads, up to a minute.
 
     Returns:
       Whether the run is done; False after a signal, with a checkpoint saved.
@@ -84,11 +91,16 @@ def train(settings: TrainSettings, environment: Mapping[str, str]) -> bool:
         dataset = _dataset(settings)
         if deployment.is_chief:
             evaluations.check_split(settings, dataset.labels)
-        return _train(settings, dataset, deployment, strategy, servers)
+        return _train(settings, dataset, deployment, strategy, servers, leave)
 
 
 def _train(
-    settings: TrainSettings, dataset: Dataset, deployment: DeploymentConfig, strategy, servers
+    settings: TrainSettings,
+    dataset: Dataset,
+    deployment: DeploymentConfig,
+    strategy,
+    servers,
+    leave: Callable[[bool], None] | None,
 ) -> bool:
     """Begins or resumes the run, the same on every worker, and takes its steps."""
     cluster = Cluster(deployment, strategy)
@@ -122,7 +134,7 @@ def _train(
                 resolved, start=start.step, tensors=state.tensors, summaries=summaries
             )
             run_start.announce(start, state, dataset, deployment)
-        return run_to_the_end(
+        done = run_to_the_end(
             start,
             steps,
             NumericsCheck(resolved, source, dataset),
@@ -132,6 +144,9 @@ def _train(
             interrupts=interrupts,
             watchdog=watchdog,
         )
+    if leave:
+        leave(done)
+    return done
 
 
 def run_to_the_end(
