@@ -18,13 +18,22 @@ from training.settings import TrainSettings
 
 def main() -> int:
     """Flags -> settings -> one call."""
+
+    def code(done: bool) -> int:
+        return 0 if done else EXIT_STOPPED_EARLY
+
     cli.quiet_tensorflow()
 
     from training.train import train
 
     settings = from_flags(TrainSettings)
-    on_end = functools.partial(finish, settings)
-    return 0 if train(settings, os.environ, on_end=on_end) else EXIT_STOPPED_EARLY
+    done = train(
+        settings,
+        os.environ,
+        on_end=functools.partial(finish, settings),
+        leave=lambda done: cli.leave(code(done)),
+    )
+    return code(done)
 
 
 def finish(settings: TrainSettings) -> None:

@@ -11,6 +11,8 @@ these as int64, since TensorFlow does not sum int32 on GPUs.
 
 import contextlib
 import json
+import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -95,6 +97,7 @@ class Cluster:
         """Returns when every worker has called it; the process may end afterwards."""
         if self.num_replicas > 1:
             self._sum([np.zeros(1, np.int32)])
+            _mute_tensorflow()
             time.sleep(_FLUSH_SECS)
 
     def _tell(self, text: str) -> str:
@@ -121,6 +124,14 @@ class Cluster:
         # A concrete function: each sum has shapes of its own, of which retracing would warn.
         sums = tf.function(of_all, autograph=False).get_concrete_function(values)(values)
         return [self._strategy.experimental_local_results(each)[0].numpy() for each in sums]
+
+
+def _mute_tensorflow() -> None:
+    """Sends descriptor 2 nowhere: TensorFlow calls it a crash there that other workers end, too."""
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 @contextlib.contextmanager

@@ -44,6 +44,7 @@ def train(
     environment: Mapping[str, str],
     *,
     on_end: Callable[[], None] = lambda: None,
+    leave: Callable[[bool], None] | None = None,
 ) -> bool:
     """Trains until the last step, an early end, or a signal that asks any worker to stop.
 
@@ -53,6 +54,8 @@ def train(
       settings: the flags.
       environment: may name a cluster, by TF_CONFIG or SLURM's variables.
       on_end: called by the chief when the run is done, while the other workers still wait.
+      leave: ends the process, with what is returned otherwise, when all is written and before
+        TensorFlow's objects are destroyed: they wait for its threads, up to a minute.
 
     Returns:
       Whether the run is done; False after a signal, with a checkpoint saved.
@@ -94,7 +97,7 @@ def train(
         preflight.refuse_useless(settings, dataset)
         if deployment.is_chief:
             evaluations.check_split(settings, dataset.labels)
-        return _train(settings, dataset, deployment, strategy, servers, on_end)
+        return _train(settings, dataset, deployment, strategy, servers, on_end, leave)
 
 
 def _train(
@@ -104,6 +107,7 @@ def _train(
     strategy,
     servers,
     on_end: Callable[[], None],
+    leave: Callable[[bool], None] | None,
 ) -> bool:
     """Begins or resumes the run, the same on every worker, and takes its steps."""
     cluster = Cluster(deployment, strategy)
@@ -137,7 +141,7 @@ def _train(
                 resolved, start=start.step, tensors=state.tensors, summaries=summaries
             )
             run_start.announce(start, state, dataset, deployment)
-        return run_to_the_end(
+        done = run_to_the_end(
             start,
             steps,
             NumericsCheck(resolved, source, dataset),
@@ -148,6 +152,9 @@ def _train(
             watchdog=watchdog,
             on_end=on_end,
         )
+    if leave:
+        leave(done)
+    return done
 
 
 def run_to_the_end(

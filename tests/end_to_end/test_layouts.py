@@ -22,6 +22,7 @@ def train(records, folder, *, workers: int = 1, clones: int = 1, steps: int = ST
               "--learning_rate=0.000005", "--stall_timeout_secs=300"]  # fmt: skip
     ended = clusters.run([*arguments, *layout], folder, workers=workers)
     assert ended.codes == [0] * workers, ended.output
+    assert not any("E0000" in said or "crashed" in said for said in ended.output), ended.output
     return clusters.losses(folder)
 
 

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -241,3 +242,23 @@ def test_weighted_mixture_trains_and_keeps_its_weights(tmp_path, records, capsys
     assert "--dataset_weights=3.0,1.0" in (tmp_path / "run" / "flags.txt").read_text()
     said = runs.refuse("train_ssd_network.py", *flags, "--dataset_weights=1,1", capsys=capsys)
     assert "--dataset_weights=1.0,1.0 differs from the 3.0,1.0 of the run" in said
+
+
+LEAVES = """
+import os, sys
+from training.settings import TrainSettings
+from training.train import train
+settings = TrainSettings(
+    dataset_dir=sys.argv[1], train_dir=sys.argv[2], dataset_name="shapes", batch_size=2,
+    model_name="ssd_32_tiny", max_number_of_steps=2,
+)
+train(settings, {}, leave=lambda done: os._exit(7 if done else 8))
+"""
+
+
+def test_process_can_end_before_what_trained_is_destroyed(records, tmp_path):
+    """TensorFlow's destructors wait for its threads, up to a minute."""
+    words = [sys.executable, "-c", LEAVES, str(records), str(tmp_path / "run")]
+    done = subprocess.run(words, env=runs.environment(), timeout=300)
+    assert done.returncode == 7
+    assert (tmp_path / "run" / "ckpt-2.index").exists()
