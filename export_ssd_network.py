@@ -18,16 +18,11 @@ def main() -> None:
     """Flags -> settings -> one call."""
     cli.quiet_tensorflow()
 
-    import tensorflow as tf
-    from absl import logging
-
     from export.export import export
     from runtime import hardware
 
     settings = from_flags(ExportSettings)
     hardware.set_up_gpu_memory(None)
-    logging.set_verbosity(logging.ERROR)  # the converters tell of every function they see
-    tf.get_logger().setLevel("ERROR")
     names = export(settings)
     print(f"{settings.export_dir}: {', '.join(names)}")
     if {*settings.format} != {"slim"}:

@@ -53,14 +53,9 @@ def finish(settings: TrainSettings) -> None:
 
 def export_run(settings: TrainSettings, folder: str) -> None:
     """Exports the best checkpoint of a run that is done, or else its last."""
-    import tensorflow as tf
-    from absl import logging
-
     from export.export import export
     from export.settings import ExportSettings
 
-    logging.set_verbosity(logging.ERROR)  # the converters tell of every function they see
-    tf.get_logger().setLevel("ERROR")
     formats = (settings.export,)
     export(ExportSettings(checkpoint_path=settings.train_dir, export_dir=folder, format=formats))
     print(f"Exported to {folder}.")

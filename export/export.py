@@ -10,6 +10,7 @@ import json
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from export import onnx, slim, tflite
 from export.saved_model import write_saved_model
@@ -30,6 +31,8 @@ def export(settings: ExportSettings) -> list[str]:
       InputError: the checkpoint cannot be used, export_dir holds something else, or a package that
         a format needs is not installed.
     """
+    logging.set_verbosity(logging.ERROR)  # the converters tell of every function they see
+    tf.get_logger().setLevel("ERROR")
     folder = settings.export_dir.rstrip("/")
     with files.replacing_folder(folder, check=_check_place) as partial:
         path = checkpoints.resolve(settings.checkpoint_path)

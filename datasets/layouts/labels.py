@@ -83,7 +83,7 @@ def _items(text: str) -> Iterator[dict[str, str]]:
 def check_labels(names: Sequence[str], *, where: str) -> tuple[str, ...]:
     """As `check_names`, of the classes of a detector, which the background is none of."""
     for number, name in enumerate(names, start=1):
-        if name.lower() == BACKGROUND:
+        if isinstance(name, str) and name.lower() == BACKGROUND:
             raise InputError(
                 f"{where}: class {number} is {name!r}, which is class 0 of every detector: leave "
                 "it out, or rename it; a conversion does both by --classes, such as "

@@ -18,7 +18,6 @@ from detection import sources
 from detection.sources import PictureFiles, Video, open_source, unique_stems
 from preprocessing.ssd_vgg_preprocessing import decode
 from runtime.errors import InputError
-from tests.http_folder import serve
 
 RED = (200, 30, 40)
 
@@ -389,41 +388,3 @@ def test_address_that_cannot_be_opened_is_refused(served):
 def test_videos_are_known_by_their_ending():
     assert sources.is_video("a/B.MP4")
     assert not sources.is_video("a/mp4.png")
-
-
-def test_image_of_the_web_is_read(tmp_path):
-    write_rgb(tmp_path / "a b.png", picture())
-    with serve(tmp_path) as (address, _):
-        source = open_source(f"{address}/a%20b.png?token=secret")
-        assert pieces(source) == [("a b.png", "a b")]
-        (frame,) = source
-    assert frame.image.shape == (40, 60, 3)
-    assert tuple(frame.image[0, 0]) == RED
-
-
-@pytest.mark.parametrize(
-    "name, limit, message",
-    [
-        ("none.jpg", 10**9, r"none\.jpg did not arrive \(HTTP Error 404: Not Found\): check"),
-        ("a.png", 100, r"a\.png is larger than 0 MB: download it"),
-    ],
-)
-def test_image_of_the_web_that_does_not_come_is_refused(
-    tmp_path, monkeypatch, name, limit, message
-):
-    write_rgb(tmp_path / "a.png", picture())
-    monkeypatch.setattr(sources.limits, "MAX_IMAGE_BYTES", limit)
-    with serve(tmp_path) as (address, _), pytest.raises(InputError, match=message) as caught:
-        open_source(f"{address}/{name}?token=secret")
-    assert "secret" not in str(caught.value)
-
-
-def test_image_of_the_web_that_is_cut_or_of_no_server_is_refused(tmp_path):
-    write_rgb(tmp_path / "a.png", picture())
-    with (
-        serve(tmp_path, cut=20) as (address, _),
-        pytest.raises(InputError, match="did not arrive"),
-    ):
-        open_source(f"{address}/a.png")
-    with pytest.raises(InputError, match="did not arrive"):
-        open_source(f"{address}/a.png")  # nobody answers any more
