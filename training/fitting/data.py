@@ -26,6 +26,7 @@ from inspection import page as inspection_page
 from inspection.collect import Inspection
 from inspection.defects import KINDS, Severity, kind_title
 from inspection.settings import InspectSettings
+from nets import nets_factory
 from runtime import files
 from runtime.errors import InputError
 from training.fitting.settings import FitSettings
@@ -219,19 +220,24 @@ def _images_near(annotations: str) -> str:
     return around if is_apart else folder
 
 
-def inspect_source(source: Source, settings: FitSettings) -> Inspection:
+def inspect_source(source: Source, settings: FitSettings, *, model_name: str) -> Inspection:
     """Looks at every image, writes the page of what was found, and says what is wrong.
+
+    Args:
+      source: all of it.
+      settings: of the fit.
+      model_name: the network whose anchors are compared with the boxes.
 
     Raises:
       InputError: a training would be harmed.
     """
     report = os.path.join(settings.output_dir, "report")
     labels = source.labels if isinstance(source.labels, tuple) else None
-    looked_at = InspectSettings(input=settings.input, dataset_dir=settings.images_dir)
+    looked_at = InspectSettings(input=settings.input, model_name=model_name)
     found = collect.inspect(
         collect.source_items(source),
         title=settings.input,
-        input_side=300,
+        input_side=nets_factory.get_network(model_name).parameters.image_size[0],
         labels=labels,
         extra=collect.source_defects(source),
     )

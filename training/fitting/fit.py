@@ -26,6 +26,7 @@ from export.export import export
 from export.settings import ExportSettings
 from model import train_dir
 from model.detector import Detector
+from model.train_dir import SCORES
 from runtime import files
 from runtime.errors import InputError
 from runtime.progress import Progress, shown
@@ -107,11 +108,12 @@ def _begin(settings: FitSettings, began: float) -> tuple[FitData, dict[str, Any]
     _refuse_used(folder)
     _title("data", settings.input)
     whole, parts = fit_data.open_parts(settings, report=print)
-    found = fit_data.inspect_source(whole, settings)
+    network = fit_plan.choose_network(settings)
+    found = fit_data.inspect_source(whole, settings, model_name=network.name)
     data = fit_data.write_records(whole, parts, settings, report=print, progress=shown)
     counts = ", ".join(f"{count} images in {name}" for name, count in data.num_images.items())
     print(f"records: {counts}; {len(found.names)} objects of {len(found.labels)} classes")
-    plan = fit_plan.choose(settings, data, found)
+    plan = fit_plan.choose(settings, network, data, found)
     speed, left = None, 0.0
     if settings.minutes and "max_number_of_steps" not in plan.settings:
         speed = _images_per_second(plan.settings)
@@ -199,8 +201,10 @@ def _say_the_end(
 ) -> None:
     folder = settings.output_dir
     _title("done", f"step {metrics['step']} is the best, by its score on {data.val}")
-    print(f"  mAP_VOC07 {metrics['mAP_VOC07']:.3f}, mAP_VOC12 {metrics['mAP_VOC12']:.3f} on the")
-    print(f"  {metrics['num_images']} images of {data.test}; per class in the table above")
+    there = [name for name in SCORES if name in metrics]
+    scores = ", ".join(f"{name} {_shown(metrics[name])}" for name in there)
+    print(f"  {scores}")
+    print(f"  on the {metrics['num_images']} images of {data.test}; by class in the table above")
     if data.test == data.val:
         print("  (the checkpoint was chosen on these images, which flatters it a little)")
     for name, what in (
@@ -215,6 +219,11 @@ def _say_the_end(
     print(f"  detect_ssd_network.py --checkpoint_path={folder} --input=PHOTOS --output_dir=found")
     if not settings.export:
         print(f"  export_ssd_network.py --checkpoint_path={folder} --export_dir={folder}/export")
+
+
+def _shown(score: float | None) -> str:
+    """A score, or that there is none: no object counts."""
+    return "none" if score is None else f"{score:.3f}"
 
 
 def _refuse_used(folder: str) -> None:

@@ -64,19 +64,30 @@ class Plan(NamedTuple):
     reasons: list[str]
 
 
-def choose(settings: FitSettings, data: FitData, found: Inspection) -> Plan:
+class Network(NamedTuple):
+    """The network of a fit.
+
+    Attributes:
+      name: of `nets_factory`.
+      weights: what it starts from; "" for nothing.
+      why: a line for the user.
+    """
+
+    name: str
+    weights: str
+    why: str
+
+
+def choose(settings: FitSettings, network: Network, data: FitData, found: Inspection) -> Plan:
     """Chooses all but the length.
 
     Args:
       settings: of the fit; what is given there is taken.
+      network: of `choose_network`.
       data: its records.
       found: what the inspection saw.
-
-    Raises:
-      InputError: the weights cannot be found, or their network is not known.
     """
     given = settings.given_to_training()
-    network, path, why = _network(settings)
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     chosen: dict[str, Any] = {
         "train_dir": os.path.join(settings.output_dir, "train"),
@@ -84,8 +95,8 @@ def choose(settings: FitSettings, data: FitData, found: Inspection) -> Plan:
         "dataset_name": NAME,
         "dataset_split_name": data.train,
         "eval_split": data.val,
-        "model_name": network,
-        "checkpoint_path": path,
+        "model_name": network.name,
+        "checkpoint_path": network.weights,
         "seed": settings.seed,
         "batch_size": min(32 if on_gpu else 8, data.num_images[data.train]),
         "optimizer": "adamw",
@@ -97,13 +108,13 @@ def choose(settings: FitSettings, data: FitData, found: Inspection) -> Plan:
         "save_interval_secs": 120.0,
         "skip_bad": settings.skip_bad,
     }
-    reasons = [f"network: {why}"]
-    if not path and network == _FROM_SCRATCH and not on_gpu:
+    reasons = [f"network: {network.why}"]
+    if not network.weights and network.name == _FROM_SCRATCH and not on_gpu:
         chosen["depth_multiplier"] = 0.25
         reasons.append("width: a quarter of the channels, which a CPU trains in minutes")
-    elif network == _FROM_SCRATCH:
+    elif network.name == _FROM_SCRATCH:
         chosen["learning_rate"] = 4e-4
-    own, line = _anchors(found, network, from_weights=bool(path))
+    own, line = _anchors(found, network)
     chosen |= own
     reasons += [
         line,
@@ -117,19 +128,24 @@ def choose(settings: FitSettings, data: FitData, found: Inspection) -> Plan:
     return Plan(chosen | given, reasons)
 
 
-def _network(settings: FitSettings) -> tuple[str, str, str]:
-    """The network, the weights it starts from ("" for none), and why in words."""
+def choose_network(settings: FitSettings) -> Network:
+    """The network, and what it starts from.
+
+    Raises:
+      InputError: the weights cannot be found, or their network is not known.
+    """
     path, light = settings.checkpoint_path, _NETWORK_OF[COCO]
     if not path and settings.model_name in (None, light):
         if os.path.exists(f"{weights.path_of(COCO)}.index"):
-            return light, COCO, f"{light}, from COCO weights ({COCO})"
-        network = settings.model_name or _FROM_SCRATCH
-        return network, "", f"{network}, from scratch: `make weights` fetches COCO weights (18 MB)"
+            return Network(light, COCO, f"{light}, from COCO weights ({COCO})")
+        name = settings.model_name or _FROM_SCRATCH
+        why = f"{name}, from scratch: `make weights` fetches COCO weights (18 MB)"
+        return Network(name, "", why)
     if path in ("", SCRATCH):
-        network = settings.model_name or _FROM_SCRATCH
-        return network, "", f"{network}, from scratch"
-    network = settings.model_name or _NETWORK_OF.get(path) or _described(path)
-    return network, path, f"{network}, from {path}"
+        name = settings.model_name or _FROM_SCRATCH
+        return Network(name, "", f"{name}, from scratch")
+    name = settings.model_name or _NETWORK_OF.get(path) or _described(path)
+    return Network(name, path, f"{name}, from {path}")
 
 
 def _described(path: str) -> str:
@@ -147,13 +163,13 @@ def _described(path: str) -> str:
     return Description.from_json(text).model_name
 
 
-def _anchors(found: Inspection, network: str, *, from_weights: bool) -> tuple[dict[str, str], str]:
+def _anchors(found: Inspection, network: Network) -> tuple[dict[str, str], str]:
     """Flags of the anchors, and a line about how they fit."""
-    parameters = nets_factory.get_network(network).parameters
+    parameters = nets_factory.get_network(network.name).parameters
     usual = parameters.sizes_of("voc")
     recall = _recall(found, parameters, usual)
     fit = f"an IoU of .5 or more with {recall:.0%} of the objects"
-    if from_weights:
+    if network.weights:
         return {}, f"anchors: those of the weights; {fit}"
     sizes = (found.boxes[:, 2:] - found.boxes[:, :2]).astype(float) * parameters.image_size
     shapes = anchor_fit.propose(sizes, _SHAPES)

@@ -102,7 +102,7 @@ def roboflow(folder: pathlib.Path) -> pathlib.Path:
 def prepare(folder: pathlib.Path, output: pathlib.Path, **flags) -> fit_data.FitData:
     settings = FitSettings(input=str(folder), output_dir=str(output), **flags)
     whole, parts = fit_data.open_parts(settings, report=lambda line: None)
-    fit_data.inspect_source(whole, settings)
+    fit_data.inspect_source(whole, settings, model_name="ssd_300_vgg")
     return fit_data.write_records(whole, parts, settings, report=lambda line: None, progress=iter)
 
 

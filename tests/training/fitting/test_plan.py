@@ -34,6 +34,7 @@ def inspection(*sizes: float) -> Inspection:
         picture_sizes={},
         record_bytes=0,
         suspects=[],
+        groups=[],
     )
 
 
@@ -43,7 +44,8 @@ def settings(**flags) -> FitSettings:
 
 def chosen(found: Inspection | None = None, of: FitData | None = None, **flags) -> fit_plan.Plan:
     asked, of = settings(**flags), of or data()
-    plan = fit_plan.choose(asked, of, found or inspection(0.3, 0.5))
+    network = fit_plan.choose_network(asked)
+    plan = fit_plan.choose(asked, network, of, found or inspection(0.3, 0.5))
     return fit_plan.with_length(plan, asked, of)
 
 
@@ -101,7 +103,7 @@ def test_length_is_as_asked(coco_weights):
 
 def test_minutes_leave_time_for_the_evaluations(coco_weights):
     asked = settings(minutes=10)
-    plan = fit_plan.choose(asked, data(), inspection(0.3))
+    plan = fit_plan.choose(asked, fit_plan.choose_network(asked), data(), inspection(0.3))
     timed = fit_plan.with_length(plan, asked, data(), images_per_second=20.0, seconds=500.0)
     # 7 evaluations of 60 images at 60 images/s are 7 s; 493 s at 20 images/s are 9,860 images.
     assert timed.settings["max_number_of_steps"] == 1232
