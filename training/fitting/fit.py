@@ -24,7 +24,7 @@ from evaluation.evaluate import evaluate_checkpoint
 from evaluation.settings import EvalSettings
 from export.export import export
 from export.settings import ExportSettings
-from model import train_dir
+from model import checkpoints, train_dir
 from model.detector import Detector
 from model.train_dir import SCORES
 from runtime import files
@@ -50,7 +50,7 @@ class Fitted(NamedTuple):
 
     Attributes:
       metrics: the scores, as `eval/metrics.json` has them.
-      checkpoint: the best one's folder.
+      checkpoint: the best one; the last where none has a score.
       output_dir: folder of all that was written.
     """
 
@@ -86,8 +86,8 @@ def fit(settings: FitSettings, environment: Mapping[str, str]) -> Fitted | None:
     _title("training", training.train_dir)
     if not train(training, environment):
         return None
-    best = os.path.join(training.train_dir, "best")
     _title("scores", f"on {data.num_images[data.test]} images of {data.test}")
+    best = checkpoints.resolve(training.train_dir)
     metrics = _evaluate(settings, data, best)
     _title("detections", os.path.join(folder, "detections"))
     _detect(settings, data, best)

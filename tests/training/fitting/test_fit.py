@@ -82,7 +82,8 @@ def test_same_call_in_python_makes_nothing_anew(fitted, images, capsys):
     made = training.fit(str(images), str(output), train_flags=FLAGS.format(4), **TINY)
     assert {path: path.stat().st_mtime_ns for path in (output / "records").iterdir()} == before
     assert made.metrics == json.loads((output / "eval" / "metrics.json").read_text())
-    assert made.checkpoint == str(output / "train" / "best")
+    best = json.loads((output / "train" / "best" / "metrics.json").read_text())["step"]
+    assert made.checkpoint == str(output / "train" / "best" / f"ckpt-{best}")
     assert "Resuming what was begun" in capsys.readouterr().out
 
 
