@@ -36,7 +36,7 @@ def decode_picture(data: bytes) -> np.ndarray:
     if not data:
         raise ValueError("the file is empty")
     is_jpeg = data.startswith(b"\xff\xd8")
-    if is_jpeg or data.startswith(b"\x89PNG"):
+    if is_jpeg or data.startswith(b"\x89PNG\r\n\x1a\n"):
         header = read_header(data, whole=False)
         check_size(header.height, header.width)
     elif format_of(data):

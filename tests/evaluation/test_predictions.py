@@ -127,5 +127,5 @@ def test_without_resizing_pictures_of_another_size_are_refused_by_name(source):
 
 def test_split_of_bad_records_alone_is_bad_input(tmp_path):
     source = RecordSource(write(tmp_path, [b"no image", b"nor this"]), skip_bad=2)
-    with pytest.raises(InputError, match="No record of pascalvoc_2007, test can be read"):
-        run_detector(WhiteBoxDetector(), source, settings())
+    with pytest.raises(InputError, match="No record of white, test can be read"):
+        run_detector(WhiteBoxDetector(), source, settings(dataset_name="white"))
