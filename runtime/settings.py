@@ -266,6 +266,9 @@ def _check_bounds(field: dataclasses.Field, value: Any) -> None:
     if above is not None and maximum is not None:
         if not above < value <= maximum:
             raise InputError(f"--{field.name}={value} must lie in ({above}, {maximum}].")
+    elif above is not None and below is not None:
+        if not above < value < below:
+            raise InputError(f"--{field.name}={value} must lie in ({above}, {below}).")
     elif above is not None:
         if not value > above:
             raise InputError(f"--{field.name}={value} must be above {above}.")

@@ -106,9 +106,11 @@ def _begin(settings: FitSettings, began: float) -> tuple[FitData, dict[str, Any]
     """Makes the records and the plan of a new fit, and writes them down."""
     folder = settings.output_dir
     _refuse_used(folder)
+    network = fit_plan.choose_network(settings)
+    # What --train_flags says is refused before the data are read, which takes long.
+    _ = TrainSettings(train_dir=folder, dataset_dir=folder, **settings.given_to_training())
     _title("data", settings.input)
     whole, parts = fit_data.open_parts(settings, report=print)
-    network = fit_plan.choose_network(settings)
     found = fit_data.inspect_source(whole, settings, model_name=network.name)
     data = fit_data.write_records(whole, parts, settings, report=print, progress=shown)
     counts = ", ".join(f"{count} images in {name}" for name, count in data.num_images.items())
@@ -274,7 +276,7 @@ def _read_state(settings: FitSettings) -> dict[str, Any] | None:
     for name, value in now.items():
         if earlier.get(name) != value:
             raise InputError(
-                f"--{name}={value} differs from the {earlier.get(name)} that was begun in "
-                f"--output_dir={settings.output_dir}: keep to that, or give a new --output_dir."
+                f"--{name}={value} is not what was begun in --output_dir={settings.output_dir} "
+                f"({earlier.get(name) or 'not given'}): keep to that, or give a new --output_dir."
             )
     return state

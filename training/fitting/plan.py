@@ -135,6 +135,8 @@ def choose_network(settings: FitSettings) -> Network:
       InputError: the weights cannot be found, or their network is not known.
     """
     path, light = settings.checkpoint_path, _NETWORK_OF[COCO]
+    if settings.model_name:
+        nets_factory.get_network(settings.model_name)  # which refuses one that there is not
     if not path and settings.model_name in (None, light):
         if os.path.exists(f"{weights.path_of(COCO)}.index"):
             return Network(light, COCO, f"{light}, from COCO weights ({COCO})")
@@ -145,6 +147,7 @@ def choose_network(settings: FitSettings) -> Network:
         name = settings.model_name or _FROM_SCRATCH
         return Network(name, "", f"{name}, from scratch")
     name = settings.model_name or _NETWORK_OF.get(path) or _described(path)
+    checkpoints.resolve(path)  # which says how to fetch weights that are not there
     return Network(name, path, f"{name}, from {path}")
 
 

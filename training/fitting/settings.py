@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from export.settings import FORMATS
 from runtime.errors import InputError
 from runtime.limits import MAX_SEED
 from runtime.settings import check, given_in, require, setting
@@ -87,6 +88,11 @@ class FitSettings:
             raise InputError(
                 f"--epochs={self.epochs} and --minutes={self.minutes} both say how long: give one."
             )
+        for name in self.export:
+            if name not in FORMATS:
+                raise InputError(
+                    f"--export={name} is not known: take some of {', '.join(FORMATS)}."
+                )
         given = self.given_to_training()
         for name in _GIVEN_BY_FIT.keys() & given.keys():
             raise InputError(

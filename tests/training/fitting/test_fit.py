@@ -90,8 +90,8 @@ def test_same_call_in_python_makes_nothing_anew(fitted, images, capsys):
 def test_other_choices_need_another_folder(fitted, images, tmp_path):
     output, _ = fitted
     for flags, said in (
-        ({"classes": "cat"}, r"--classes=cat differs from the  that was begun"),
-        ({"holdout": 0.5}, r"--holdout=0.5 differs from the None"),
+        ({"classes": "cat"}, r"--classes=cat is not what was begun in .* \(not given\): keep"),
+        ({"holdout": 0.5}, r"--holdout=0.5 is not what was begun"),
     ):
         with pytest.raises(InputError, match=said):
             training.fit(str(images), str(output), train_flags=FLAGS.format(4), **TINY, **flags)

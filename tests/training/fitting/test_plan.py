@@ -144,3 +144,14 @@ def test_a_checkpoint_tells_its_network(no_weights, tmp_path):
     checkpoints.write(path, {"weights": np.zeros(1, np.float32)})
     with pytest.raises(InputError, match=r"does not say which network .*give --model_name"):
         chosen(checkpoint_path=path)
+
+
+def test_what_cannot_be_is_refused_before_the_data_are_read(no_weights):
+    with pytest.raises(InputError, match=r"--export=foo is not known: take some of saved_model"):
+        settings(export=("foo",))
+    with pytest.raises(InputError, match=r"--holdout=2 must lie in \(0, 1\)"):
+        settings(holdout=2)
+    with pytest.raises(InputError, match=r"--model_name=foo"):
+        fit_plan.choose_network(settings(model_name="foo"))
+    with pytest.raises(InputError, match=r"scripts/fetch_weights.py vgg_16"):
+        fit_plan.choose_network(settings(checkpoint_path="vgg_16"))
