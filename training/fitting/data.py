@@ -29,6 +29,7 @@ from inspection.settings import InspectSettings
 from nets import nets_factory
 from runtime import files
 from runtime.errors import InputError
+from runtime.words import counted
 from training.fitting.settings import FitSettings
 
 NAME = "data"  # of the records
@@ -78,7 +79,7 @@ def open_parts(
         return _joined(parts), parts if settings.holdout is None else {}
     conversion = _conversion(settings, next(iter(annotations.values()), ""))
     whole = _open(conversion, chosen, report=report)
-    report(f"{len(whole.images)} annotated images in a {_title(conversion)}")
+    report(f"{counted(len(whole.images), 'annotated image')} in a {_title(conversion)}")
     pair = usual_pair(whole.splits) if settings.holdout is None else None
     if not pair:
         return whole, {}

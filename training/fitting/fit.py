@@ -31,6 +31,7 @@ from runtime import files
 from runtime.errors import InputError
 from runtime.progress import Progress, shown
 from runtime.settings import changed, given_in
+from runtime.words import counted
 from training.fitting import data as fit_data
 from training.fitting import plan as fit_plan
 from training.fitting.data import NAME, FitData
@@ -94,7 +95,7 @@ def fit(settings: FitSettings, environment: Mapping[str, str]) -> Fitted | None:
     if settings.export:
         _title("export", os.path.join(folder, "export"))
         _export(settings, best)
-    _say_the_end(settings, data, metrics, training.train_dir)
+    _say_the_end(settings, data, metrics, best)
     return Fitted(metrics, best, folder)
 
 
@@ -113,8 +114,9 @@ def _begin(settings: FitSettings, began: float) -> tuple[FitData, dict[str, Any]
     whole, parts = fit_data.open_parts(settings, report=print)
     found = fit_data.inspect_source(whole, settings, model_name=network.name)
     data = fit_data.write_records(whole, parts, settings, report=print, progress=shown)
-    counts = ", ".join(f"{count} images in {name}" for name, count in data.num_images.items())
-    print(f"records: {counts}; {len(found.names)} objects of {len(found.labels)} classes")
+    counts = ", ".join(f"{counted(n, 'image')} in {name}" for name, n in data.num_images.items())
+    objects, classes = counted(len(found.names), "object"), counted(len(found.labels), "class")
+    print(f"records: {counts}; {objects} of {classes}")
     plan = fit_plan.choose(settings, network, data, found)
     speed, left = None, 0.0
     if settings.minutes and "max_number_of_steps" not in plan.settings:
@@ -199,28 +201,30 @@ def _export(settings: FitSettings, best: str) -> None:
 
 
 def _say_the_end(
-    settings: FitSettings, data: FitData, metrics: Mapping[str, Any], train: str
+    settings: FitSettings, data: FitData, metrics: Mapping[str, Any], best: str
 ) -> None:
     folder = settings.output_dir
     _title("done", f"step {metrics['step']} is the best, by its score on {data.val}")
     there = [name for name in SCORES if name in metrics]
     scores = ", ".join(f"{name} {_shown(metrics[name])}" for name in there)
     print(f"  {scores}")
-    print(f"  on the {metrics['num_images']} images of {data.test}; by class in the table above")
+    images = counted(metrics["num_images"], "image")
+    print(f"  on {images} of {data.test}; by class in the table above")
     if data.test == data.val:
         print("  (the checkpoint was chosen on these images, which flatters it a little)")
     for name, what in (
         ("report/index.html", "scores, curves, errors and images; data.html: the data"),
         ("detections/", "images with what was found"),
         ("eval/metrics.json", "the scores"),
-        ("train/best/", "the checkpoint; curves: tensorboard --logdir=" + train),
+        (os.path.relpath(best, folder), "the checkpoint; train/ has its curves for TensorBoard"),
         *((("export/", ", ".join(settings.export)),) if settings.export else ()),
     ):
         print(f"  {os.path.join(folder, name)}: {what}")
-    print("next:")
-    print(f"  detect_ssd_network.py --checkpoint_path={folder} --input=PHOTOS --output_dir=found")
+    run, exported = (shlex.quote(path) for path in (folder, os.path.join(folder, "export")))
+    print("Next:")
+    print(f"  detect_ssd_network.py --checkpoint_path={run} --input=PHOTOS --output_dir=found")
     if not settings.export:
-        print(f"  export_ssd_network.py --checkpoint_path={folder} --export_dir={folder}/export")
+        print(f"  export_ssd_network.py --checkpoint_path={run} --export_dir={exported}")
 
 
 def _shown(score: float | None) -> str:
