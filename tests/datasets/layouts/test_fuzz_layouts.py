@@ -15,7 +15,7 @@ from datasets.layouts.source import Options, Source
 from runtime.errors import InputError
 from tests.datasets.layouts.mutations import MAKERS, Files, mutate
 
-COUNT, SLOW_COUNT = 200, 2000
+COUNT, SLOW_COUNT = 200, 800
 CONVERTED = 20  # one in so many is written to records, which takes longer
 ANNOTATIONS = {"pascalvoc": (".xml",), "yolo": (".txt",), "labelme": (".json",)}
 
