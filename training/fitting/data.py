@@ -90,7 +90,8 @@ def open_parts(
     for key, split in names.items():
         of_split = dataclasses.replace(conversion, split=split)
         parts[key] = _open(of_split, chosen)
-    return whole, {key: part for key, part in parts.items() if part.images}
+    filled = {key: part for key, part in parts.items() if part.images}
+    return whole, filled if {"train", "val"} <= filled.keys() else {}
 
 
 def _title(conversion: Conversion) -> str:

@@ -41,6 +41,7 @@ from training.train import train
 
 STATE = "fit.json"
 _TRIAL_STEPS = 12
+_START_SECS = 30.0  # until a training's first step, and of the last evaluation and drawings
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Flags that may differ when a fit is resumed: they change nothing of what was chosen.
 _MAY_CHANGE = {"input", "output_dir", "export", "minutes"}
@@ -128,9 +129,6 @@ def _begin(settings: FitSettings, began: float) -> tuple[FitData, dict[str, Any]
         print(f"  {reason}")
     _write_state(settings, data, fit_plan.train_settings(plan))
     return data, plan.settings
-
-
-_START_SECS = 30.0  # until a training's first step, and of the last evaluation and drawings
 
 
 def _images_per_second(chosen: dict[str, Any]) -> float:

@@ -174,6 +174,17 @@ def test_own_splits_are_taken(voc, tmp_path):
     assert (data.train, data.val, data.test) == ("train", "val", "test")
 
 
+def test_empty_split_is_none(tmp_path):
+    """A share is held out instead, of all."""
+    folder = roboflow(tmp_path / "images")
+    for number in range(8, COUNT):
+        (folder / "valid" / f"p{number:02d}.png").unlink()
+    (folder / "valid" / "_annotations.coco.json").write_text(json.dumps(instances([])))
+    data = prepare(folder, tmp_path / "run")
+    assert sum(data.num_images.values()) == 8
+    assert data.num_images["val"] > 0
+
+
 def test_classes_are_picked(tmp_path):
     prepare(labelimg(tmp_path / "images"), tmp_path, classes="pup=dog")
     both = records(tmp_path, "train") + records(tmp_path, "val")
