@@ -20,7 +20,6 @@ from runtime.errors import InputError, one_line
 WORKER, PS = "worker", "ps"
 _SHOWN = 300  # letters of what was given
 _FIRST_PORT, _PORTS = 12000, 20000
-_MAX_TASKS = 100_000
 _REPEATED = re.compile(r"(\d{1,9})(?:\(x(\d{1,9})\))?")
 
 
@@ -207,8 +206,8 @@ def _whole_number(text: str) -> int:
     Raises:
       ValueError: it is none, or more than a cluster can have.
     """
-    if not 0 <= (number := int(text)) <= _MAX_TASKS:
-        raise ValueError(f"{number} is not in 0...{_MAX_TASKS}")
+    if not 0 <= (number := int(text)) <= limits.MAX_HOSTS:
+        raise ValueError(f"{number} is not in 0...{limits.MAX_HOSTS}")
     return number
 
 
@@ -222,7 +221,7 @@ def _turn(environment: Mapping[str, str]) -> int:
     kind, _, size = re.split("[:,]", said)[0].partition("=")
     if kind == "plane":
         size = size or environment.get("SLURM_DIST_PLANESIZE", "")
-    turns = {"": _MAX_TASKS, "*": _MAX_TASKS, "block": _MAX_TASKS, "cyclic": 1}
+    turns = {"": limits.MAX_HOSTS, "*": limits.MAX_HOSTS, "block": limits.MAX_HOSTS, "cyclic": 1}
     if kind not in turns and not (kind == "plane" and re.fullmatch(r"0*[1-9]\d{0,8}", size)):
         raise InputError(
             f"SLURM_DISTRIBUTION={said} does not tell which task is on which node: pass srun "

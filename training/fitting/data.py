@@ -196,8 +196,9 @@ def _files_near(folder: str) -> Iterator[str]:
 
 def _conversion(settings: FitSettings, annotations: str) -> Conversion:
     layout, folder = "auto", annotations or settings.input
-    if annotations and registry.LAYOUTS[registry.recognise(annotations)].is_file:
-        layout = registry.recognise(annotations)
+    recognised = registry.recognise(annotations) if annotations else layout
+    if annotations and registry.LAYOUTS[recognised].is_file:
+        layout = recognised
         folder = settings.images_dir or _images_near(annotations)
     elif settings.images_dir:
         raise InputError(

@@ -127,7 +127,7 @@ def _begin(settings: FitSettings, began: float) -> tuple[FitData, dict[str, Any]
     _title("choices", "each can be given by a flag")
     for reason in plan.reasons:
         print(f"  {reason}")
-    _write_state(settings, data, fit_plan.train_settings(plan))
+    _write_state(settings, data, TrainSettings(**plan.settings))
     return data, plan.settings
 
 

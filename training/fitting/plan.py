@@ -20,7 +20,6 @@ from runtime import hardware
 from runtime.errors import InputError
 from training.fitting.data import NAME, FitData
 from training.fitting.settings import SCRATCH, FitSettings
-from training.settings import TrainSettings
 
 COCO = "ssdlite_mobilenet_v2_coco"
 _FROM_SCRATCH = "ssd_300_vgg"
@@ -244,12 +243,3 @@ def _steps_in(seconds: float, images_per_second: float, data: FitData, batch: in
     evaluated = _EVALUATIONS * data.num_images[data.val] + data.num_images[data.test]
     left = seconds - evaluated / (3 * images_per_second)
     return max(20, int(left * images_per_second / batch))
-
-
-def train_settings(plan: Plan) -> TrainSettings:
-    """The settings of the training.
-
-    Raises:
-      InputError: one is wrong.
-    """
-    return TrainSettings(**plan.settings)

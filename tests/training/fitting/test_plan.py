@@ -10,6 +10,7 @@ from runtime.errors import InputError
 from training.fitting import plan as fit_plan
 from training.fitting.data import FitData
 from training.fitting.settings import FitSettings
+from training.settings import TrainSettings
 
 
 def data(train: int = 292, val: int = 60) -> FitData:
@@ -67,7 +68,7 @@ def test_fetched_weights_are_taken(coco_weights):
     assert plan.settings["max_number_of_steps"] == 900  # 7,200 images in batches of 8
     assert plan.settings["slow_start_step"] == 50
     assert plan.settings["eval_every_n_steps"] == 150
-    fit_plan.train_settings(plan)  # which refuses what does not go together
+    TrainSettings(**plan.settings)  # which refuses what does not go together
 
 
 def test_without_weights_it_says_how_to_get_them(no_weights):
